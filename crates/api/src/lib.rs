@@ -1,0 +1,1 @@
+//! JSON that crosses a process boundary

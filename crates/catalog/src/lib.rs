@@ -1,0 +1,1 @@
+//! The catalog in SQLite: one writer thread, read pool, migrations

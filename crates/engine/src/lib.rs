@@ -1,0 +1,1 @@
+//! Many executions: admit, start, follow, wake, project

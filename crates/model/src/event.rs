@@ -1,0 +1,202 @@
+//! What the recorder writes to the journal, and what others write to the notes.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{Reason, Status, StepStatus};
+
+/// One line of `journal.ndjson`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// From 1, without holes.
+    pub seq: u64,
+    /// Wall clock, microseconds UTC; never goes backwards within an execution.
+    pub time_us: i64,
+    /// Monotonic clock, microseconds since the recorder's start.
+    pub at_us: u64,
+    /// Output offset it belongs to: all bytes before it were printed before it.
+    pub offset: u64,
+    /// Lines that end at or before `offset`; the next one has number `lines + 1`.
+    pub lines: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "data", rename_all = "snake_case")]
+pub enum EventKind {
+    /// The script is about to be released; synced before it is.
+    Started {
+        /// The script's first process.
+        pid: i32,
+        /// Its start time in clock ticks since boot, which tells it from a later one of that pid.
+        start_ticks: u64,
+        /// The kernel's boot id.
+        boot_id: String,
+        /// The recorder itself.
+        recorder_pid: i32,
+        /// The keeper, parent of the script.
+        keeper_pid: i32,
+        /// How the tree is held together: `keeper` or `group`.
+        containment: String,
+        /// The host's name.
+        host: String,
+    },
+    /// A step has begun.
+    StepStarted {
+        /// Its number, from 0.
+        step: u32,
+        /// Its name.
+        name: String,
+        /// The step it is nested in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<u32>,
+        /// Its `[id=…]`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        /// All parameters of the marker.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        params: Map<String, Value>,
+    },
+    /// A step has ended.
+    StepFinished {
+        /// Its number.
+        step: u32,
+        /// How.
+        status: StepStatus,
+        /// Its exit code, where one is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit_code: Option<i32>,
+        /// Why it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+        /// What ended it: `marker`, `next`, `parent`, `end`.
+        by: String,
+    },
+    /// The script declared a file.
+    Artifact {
+        /// Its number, from 0.
+        artifact: u32,
+        /// The step it was declared in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<u32>,
+        /// The path as written.
+        path: String,
+        /// Its description; may be empty.
+        description: String,
+    },
+    /// A declared file was copied, or not.
+    ArtifactStored {
+        /// Its number.
+        artifact: u32,
+        /// SHA-256 of the copy, hex; absent when there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha256: Option<String>,
+        /// Size of the copy in bytes.
+        #[serde(default)]
+        size: u64,
+        /// The file changed while it was copied.
+        #[serde(default)]
+        changed: bool,
+        /// Why there is no copy.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
+    },
+    /// A key and a value, on a step or on the execution.
+    Meta {
+        /// The step, if one was open.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<u32>,
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+    },
+    /// Something people should know; the script goes on.
+    Warning {
+        /// A stable word for programs.
+        code: String,
+        /// A sentence for people.
+        message: String,
+    },
+    /// Somebody wants it stopped.
+    CancelRequested {
+        /// Why.
+        reason: Reason,
+        /// Who, if known.
+        #[serde(default)]
+        by: String,
+    },
+    /// A signal went to the tree.
+    SignalSent {
+        /// Its number.
+        signal: i32,
+        /// Processes that got it.
+        processes: u32,
+    },
+    /// The disk is full: the script waits.
+    Paused {
+        /// Why, for people.
+        why: String,
+    },
+    /// The script goes on after a pause.
+    Resumed {},
+    /// The end. Nothing follows.
+    Exited {
+        /// How.
+        status: Status,
+        /// Why, unless completed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Reason>,
+        /// The script's own exit code.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit_code: Option<i32>,
+        /// The signal that ended it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signal: Option<i32>,
+        /// It left a core file.
+        #[serde(default)]
+        core: bool,
+        /// A sentence for people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+        /// Digest over all index entries, hex.
+        digest: String,
+        /// Processes that still ran when the script's first process had ended.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        leftover: Vec<String>,
+    },
+    /// An event of a newer version, kept in its place.
+    #[serde(skip)]
+    Unknown,
+}
+
+/// One line of `notes.ndjson`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Note {
+    /// Wall clock, microseconds UTC.
+    pub time_us: i64,
+    /// What is noted.
+    #[serde(flatten)]
+    pub kind: NoteKind,
+}
+
+/// What others than the recorder add to a record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "data", rename_all = "snake_case")]
+pub enum NoteKind {
+    /// Neither recorder nor keeper is left and the journal has no end.
+    Lost {
+        /// [`Reason::RecorderLost`] or [`Reason::HostRestarted`].
+        reason: Reason,
+    },
+    /// It ended before its start.
+    NotStarted {
+        /// [`Reason::NotStarted`] or [`Reason::StartFailed`], or [`Reason::User`] for a cancel.
+        reason: Reason,
+        /// A sentence for people.
+        message: String,
+    },
+}

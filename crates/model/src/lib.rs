@@ -1,0 +1,32 @@
+//! What an execution is: ids, statuses, events, and the pure folds between them.
+//!
+//! Two functions carry the crate. [`steps::decide`] turns a marker into events (what a marker
+//! *means*); [`ExecutionState::apply`] turns events into the state that people see. Live view,
+//! catalog, terminal and `reindex` all fold the same events, so they cannot disagree.
+//!
+//! No I/O, no clock: times, offsets and ids are handed in.
+#![forbid(unsafe_code)]
+
+mod event; // what the recorder writes to the journal, and others to the notes
+mod id; // ids that cannot be malformed
+mod spec; // what to run
+mod state; // the fold from events to what people see
+mod status; // the words for where an execution or a step stands
+pub mod steps; // the rules: from a marker, or the end, to events
+
+pub use crate::{
+    event::{Event, EventKind, Note, NoteKind},
+    id::{ArtifactId, ExecutionId, IdError, StepId},
+    spec::{Source, Spec},
+    state::{Annotation, Artifact, ExecutionState, Position, Step, Summary},
+    status::{Reason, Status, StepStatus, Stream},
+};
+
+/// Most steps in one execution; later `STEP_START` lines stay plain output and earn one warning.
+pub const STEPS_MAX: usize = 10_000;
+/// Most artifacts in one execution.
+pub const ARTIFACTS_MAX: usize = 1_000;
+/// Most annotations kept in the state of one execution; all of them stay in its journal.
+pub const ANNOTATIONS_MAX: usize = 1_000;
+/// Most metadata pairs on an execution or a step.
+pub const METADATA_MAX: usize = 1_000;

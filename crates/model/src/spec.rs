@@ -1,0 +1,90 @@
+//! What to run: written first, never changed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ExecutionId;
+
+/// Who asked for an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// `stepflow run`.
+    Cli,
+    /// `POST /api/executions`; a server that finds it unstarted may start it.
+    Server,
+}
+
+/// What to run, with what, within which limits. Durations are milliseconds, times microseconds UTC.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spec {
+    /// The execution.
+    pub id: ExecutionId,
+    /// Shown to people; the command's text unless given.
+    pub name: String,
+    /// The argument vector, exactly as it reaches the program; never empty.
+    pub command: Vec<String>,
+    /// The working directory, absolute.
+    pub cwd: String,
+    /// The declared environment, without the values of secrets.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Names of the environment passed on from the caller.
+    #[serde(default)]
+    pub env_inherited: Vec<String>,
+    /// Names of environment variables whose values never reach the record.
+    #[serde(default)]
+    pub mask_env: Vec<String>,
+    /// Free words to find it by.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Free data from the caller.
+    #[serde(default)]
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// Who asked, as a name; may be empty.
+    #[serde(default)]
+    pub user: String,
+    /// When it was accepted.
+    pub created_us: i64,
+    /// Who asked, as a way in.
+    pub source: Source,
+    /// Ends with its client: a foreground `stepflow run`.
+    #[serde(default)]
+    pub bound: bool,
+    /// Time limit for the whole run; `None`: none.
+    #[serde(default)]
+    pub timeout_ms: Option<u64>,
+    /// Between SIGTERM and SIGKILL.
+    #[serde(default = "grace_default")]
+    pub grace_ms: u64,
+    /// How long to go on reading a pipe that others hold after the script's first process ended.
+    #[serde(default = "drain_default")]
+    pub drain_ms: u64,
+    /// A failed step stops the script.
+    #[serde(default)]
+    pub stop_on_error: bool,
+    /// Keep standard error apart.
+    #[serde(default)]
+    pub split_stderr: bool,
+    /// The command was given as text for a shell.
+    #[serde(default)]
+    pub shell: bool,
+}
+
+/// Default grace period between SIGTERM and SIGKILL: 10 s.
+pub const fn grace_default() -> u64 {
+    10_000
+}
+
+/// Default drain time: 5 s.
+pub const fn drain_default() -> u64 {
+    5_000
+}
+
+impl Spec {
+    /// The command as one line for people: arguments joined by spaces, as the original shows it.
+    pub fn command_text(&self) -> String {
+        self.command.join(" ")
+    }
+}

@@ -1,0 +1,523 @@
+//! The fold from events to what people see.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    ANNOTATIONS_MAX, Event, EventKind, ExecutionId, METADATA_MAX, Note, NoteKind, Reason, Source,
+    Spec, Status, StepStatus,
+};
+
+/// How far a record has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Recorded output bytes.
+    pub bytes: u64,
+    /// Ended lines.
+    pub lines: u64,
+    /// The last journal event.
+    pub seq: u64,
+}
+
+/// What lists show of an execution; one row of the catalog. Times are microseconds UTC.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The execution.
+    pub id: ExecutionId,
+    /// Its name.
+    pub name: String,
+    /// The command as one line.
+    pub command: String,
+    /// The working directory.
+    pub cwd: String,
+    /// Where it stands.
+    pub status: Status,
+    /// Why, for failed and cancelled.
+    pub reason: Option<Reason>,
+    /// Being stopped.
+    pub cancelling: bool,
+    /// Waiting for disk space.
+    pub paused: bool,
+    /// The script's exit code.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// A sentence for people.
+    pub error_message: Option<String>,
+    /// Accepted.
+    pub created_us: i64,
+    /// Script released.
+    pub started_us: Option<i64>,
+    /// Ended.
+    pub ended_us: Option<i64>,
+    /// From start to end by the monotonic clock, microseconds.
+    pub duration_us: Option<u64>,
+    /// Declared environment.
+    pub env: std::collections::BTreeMap<String, String>,
+    /// Who asked.
+    pub user: String,
+    /// Free words.
+    pub tags: Vec<String>,
+    /// Steps begun.
+    pub total_steps: u32,
+    /// Steps ended as completed.
+    pub completed_steps: u32,
+    /// Steps ended as failed.
+    pub failed_steps: u32,
+    /// The newest step's number.
+    pub current_step: Option<u32>,
+    /// The newest open step's name.
+    pub current_step_name: Option<String>,
+    /// Artifacts declared.
+    pub artifacts: u32,
+    /// Warnings.
+    pub warnings: u32,
+    /// Metadata of the caller and of `META:` outside steps.
+    pub metadata: Map<String, Value>,
+    /// Who asked, as a way in.
+    pub source: Source,
+    /// How the tree is held together.
+    pub containment: String,
+    /// The host's name.
+    pub host: String,
+    /// How far its record has come, as far as known here.
+    pub position: Position,
+}
+
+impl Summary {
+    /// Completed steps of all, 0 to 100; 0 without steps.
+    pub fn progress_percentage(&self) -> f64 {
+        if self.total_steps == 0 {
+            return 0.0;
+        }
+        f64::from(self.completed_steps) / f64::from(self.total_steps) * 100.0
+    }
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its number, from 0, in order of start.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// The step it is nested in.
+    pub parent: Option<u32>,
+    /// Its `[id=…]`.
+    pub key: Option<String>,
+    /// How deep it is nested; 0 for top level.
+    pub depth: u32,
+    /// Where it stands.
+    pub status: StepStatus,
+    /// Its exit code, where one is known.
+    pub exit_code: Option<i32>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Begun, wall clock.
+    pub started_us: i64,
+    /// Ended, wall clock.
+    pub ended_us: Option<i64>,
+    /// Begun, monotonic.
+    pub started_at_us: u64,
+    /// From begin to end, monotonic.
+    pub duration_us: Option<u64>,
+    /// Expected duration in seconds, from `[duration=…]`.
+    pub estimated_s: Option<f64>,
+    /// Its failure stops the script.
+    pub stop_on_error: bool,
+    /// The marker's parameters and `META:` pairs.
+    pub metadata: Map<String, Value>,
+    /// Output offset of its first byte.
+    pub start_offset: u64,
+    /// Output offset just after its last byte.
+    pub end_offset: Option<u64>,
+    /// Number of its first line, from 1.
+    pub first_line: u64,
+    /// Number of its last line; `first_line - 1` when it has none.
+    pub last_line: Option<u64>,
+}
+
+/// One declared artifact.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Its number, from 0.
+    pub index: u32,
+    /// The step it was declared in.
+    pub step: Option<u32>,
+    /// The path as written.
+    pub path: String,
+    /// Its description.
+    pub description: String,
+    /// Declared.
+    pub created_us: i64,
+    /// SHA-256 of the copy, hex; its name on disk.
+    pub sha256: Option<String>,
+    /// Size of the copy.
+    pub size: u64,
+    /// It changed while it was copied.
+    pub changed: bool,
+    /// Why there is no copy.
+    pub problem: Option<String>,
+    /// Whether the copying has been decided.
+    pub settled: bool,
+}
+
+/// Something people should know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Annotation {
+    /// A stable word.
+    pub code: String,
+    /// A sentence.
+    pub message: String,
+    /// The line it belongs to.
+    pub line: u64,
+    /// The step that was open.
+    pub step: Option<u32>,
+    /// When.
+    pub time_us: i64,
+}
+
+/// The state of one execution after some prefix of its events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExecutionState {
+    /// What lists show.
+    pub summary: Summary,
+    /// All steps in order of start.
+    pub steps: Vec<Step>,
+    /// All artifacts in order of declaration.
+    pub artifacts: Vec<Artifact>,
+    /// Warnings, at most [`ANNOTATIONS_MAX`].
+    pub annotations: Vec<Annotation>,
+    /// The open steps' numbers in order of start; the last one owns the output.
+    pub open: Vec<u32>,
+    /// Where the output changes its owner: from this offset and line on, this step (or none).
+    pub owners: Vec<(u64, u64, Option<u32>)>,
+    /// The script's first process, once started.
+    pub pid: Option<i32>,
+    /// The kernel's boot id at the start.
+    pub boot_id: Option<String>,
+    /// Processes left over at the end.
+    pub leftover: Vec<String>,
+    /// Steps changed since [`ExecutionState::take_changes`].
+    changed_steps: Vec<u32>,
+    /// Artifacts changed since then.
+    changed_artifacts: Vec<u32>,
+    started_at_us: u64,
+}
+
+/// What changed between two looks: numbers of steps and artifacts, each once, ascending.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// Steps.
+    pub steps: Vec<u32>,
+    /// Artifacts.
+    pub artifacts: Vec<u32>,
+}
+
+impl ExecutionState {
+    /// The state before any event.
+    pub fn new(spec: &Spec) -> Self {
+        Self {
+            summary: Summary {
+                id: spec.id,
+                name: spec.name.clone(),
+                command: spec.command_text(),
+                cwd: spec.cwd.clone(),
+                status: Status::Pending,
+                reason: None,
+                cancelling: false,
+                paused: false,
+                exit_code: None,
+                signal: None,
+                error_message: None,
+                created_us: spec.created_us,
+                started_us: None,
+                ended_us: None,
+                duration_us: None,
+                env: spec.env.clone(),
+                user: spec.user.clone(),
+                tags: spec.tags.clone(),
+                total_steps: 0,
+                completed_steps: 0,
+                failed_steps: 0,
+                current_step: None,
+                current_step_name: None,
+                artifacts: 0,
+                warnings: 0,
+                metadata: spec.metadata.clone(),
+                source: spec.source,
+                containment: String::new(),
+                host: String::new(),
+                position: Position::default(),
+            },
+            steps: Vec::new(),
+            artifacts: Vec::new(),
+            annotations: Vec::new(),
+            open: Vec::new(),
+            owners: Vec::new(),
+            pid: None,
+            boot_id: None,
+            leftover: Vec::new(),
+            changed_steps: Vec::new(),
+            changed_artifacts: Vec::new(),
+            started_at_us: 0,
+        }
+    }
+
+    /// The step that owns the output now; `None`: the preamble, or between steps.
+    pub fn current(&self) -> Option<u32> {
+        self.open.last().copied()
+    }
+
+    /// The step that owns the byte at `offset`.
+    pub fn owner_of(&self, offset: u64) -> Option<u32> {
+        let after = self.owners.partition_point(|owner| owner.0 <= offset);
+        after.checked_sub(1).and_then(|at| self.owners[at].2)
+    }
+
+    /// Steps and artifacts that changed since the last call.
+    pub fn take_changes(&mut self) -> Changes {
+        let mut changes = Changes {
+            steps: std::mem::take(&mut self.changed_steps),
+            artifacts: std::mem::take(&mut self.changed_artifacts),
+        };
+        for list in [&mut changes.steps, &mut changes.artifacts] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        changes
+    }
+
+    /// Takes one event. Events after the end, and events seen before, change nothing.
+    pub fn apply(&mut self, event: &Event) {
+        if event.seq <= self.summary.position.seq {
+            return; // Delivered twice.
+        }
+        self.summary.position.seq = event.seq;
+        self.summary.position.bytes = self.summary.position.bytes.max(event.offset);
+        self.summary.position.lines = self.summary.position.lines.max(event.lines);
+        if self.summary.status.is_end() {
+            return; // The end is final.
+        }
+        match &event.kind {
+            EventKind::Started { pid, boot_id, containment, host, .. } => {
+                self.summary.status = Status::Running;
+                self.summary.started_us = Some(event.time_us);
+                self.summary.containment.clone_from(containment);
+                self.summary.host.clone_from(host);
+                self.started_at_us = event.at_us;
+                self.pid = Some(*pid);
+                self.boot_id = Some(boot_id.clone());
+            }
+            EventKind::StepStarted { step, name, parent, key, params } => {
+                self.step_started(event, *step, name, *parent, key.as_ref(), params);
+            }
+            EventKind::StepFinished { step, status, exit_code, error, .. } => {
+                self.step_finished(event, *step, *status, *exit_code, error.as_ref());
+            }
+            EventKind::Artifact { artifact, step, path, description } => {
+                if *artifact as usize == self.artifacts.len() {
+                    self.artifacts.push(Artifact {
+                        index: *artifact,
+                        step: *step,
+                        path: path.clone(),
+                        description: description.clone(),
+                        created_us: event.time_us,
+                        sha256: None,
+                        size: 0,
+                        changed: false,
+                        problem: None,
+                        settled: false,
+                    });
+                    self.summary.artifacts = self.artifacts.len() as u32;
+                    self.changed_artifacts.push(*artifact);
+                }
+            }
+            EventKind::ArtifactStored { artifact, sha256, size, changed, problem } => {
+                if let Some(known) = self.artifacts.get_mut(*artifact as usize) {
+                    known.sha256.clone_from(sha256);
+                    known.size = *size;
+                    known.changed = *changed;
+                    known.problem.clone_from(problem);
+                    known.settled = true;
+                    self.changed_artifacts.push(*artifact);
+                }
+            }
+            EventKind::Meta { step, key, value } => {
+                let (metadata, changed) = match step.and_then(|s| self.steps.get_mut(s as usize)) {
+                    Some(step) => (&mut step.metadata, Some(step.index)),
+                    None => (&mut self.summary.metadata, None),
+                };
+                if metadata.len() < METADATA_MAX || metadata.contains_key(key) {
+                    metadata.insert(key.clone(), Value::String(value.clone()));
+                }
+                self.changed_steps.extend(changed);
+            }
+            EventKind::Warning { code, message } => {
+                self.summary.warnings += 1;
+                if self.annotations.len() < ANNOTATIONS_MAX {
+                    self.annotations.push(Annotation {
+                        code: code.clone(),
+                        message: message.clone(),
+                        line: event.lines + 1,
+                        step: self.current(),
+                        time_us: event.time_us,
+                    });
+                }
+            }
+            EventKind::CancelRequested { .. } => self.summary.cancelling = true,
+            EventKind::Paused { .. } => self.summary.paused = true,
+            EventKind::Resumed {} => self.summary.paused = false,
+            EventKind::SignalSent { .. } | EventKind::Unknown => {}
+            EventKind::Exited { status, reason, exit_code, signal, message, leftover, .. } => {
+                self.leftover.clone_from(leftover);
+                self.end(*status, *reason, message.clone(), event.time_us);
+                self.summary.exit_code = *exit_code;
+                self.summary.signal = *signal;
+                self.summary.duration_us = Some(event.at_us.saturating_sub(self.started_at_us));
+            }
+        }
+    }
+
+    /// Takes a note of somebody else. A recorded end wins over it.
+    pub fn apply_note(&mut self, note: &Note) {
+        if self.summary.status.is_end() {
+            return;
+        }
+        let (reason, message) = match &note.kind {
+            NoteKind::Lost { reason: Reason::HostRestarted } => {
+                (Reason::HostRestarted, "the host restarted while the script ran".to_owned())
+            }
+            NoteKind::Lost { reason } => {
+                (*reason, "the recorder was lost: how the script ended cannot be known".to_owned())
+            }
+            NoteKind::NotStarted { reason, message } => (*reason, message.clone()),
+        };
+        let status = if reason == Reason::User { Status::Cancelled } else { Status::Failed };
+        let open = std::mem::take(&mut self.open);
+        for index in open {
+            let step = &mut self.steps[index as usize];
+            step.status = if status == Status::Cancelled {
+                StepStatus::Cancelled
+            } else {
+                StepStatus::Failed
+            };
+            step.error = (status == Status::Failed).then(|| message.clone());
+            step.ended_us = Some(note.time_us.max(step.started_us));
+            step.duration_us = u64::try_from(note.time_us - step.started_us).ok();
+            self.changed_steps.push(index);
+            self.summary.failed_steps += u32::from(status == Status::Failed);
+        }
+        for artifact in self.artifacts.iter_mut().filter(|artifact| !artifact.settled) {
+            artifact.settled = true;
+            artifact.problem = Some("the recorder was lost before the copy was made".to_owned());
+            self.changed_artifacts.push(artifact.index);
+        }
+        let started = self.summary.started_us;
+        self.end(status, Some(reason), Some(message), note.time_us);
+        self.summary.duration_us = started.and_then(|at| u64::try_from(note.time_us - at).ok());
+    }
+
+    fn end(&mut self, status: Status, reason: Option<Reason>, message: Option<String>, at: i64) {
+        self.summary.status = status;
+        self.summary.reason = reason;
+        self.summary.error_message = message;
+        self.summary.ended_us = Some(at);
+        self.summary.cancelling = false;
+        self.summary.paused = false;
+        self.summary.current_step_name = None;
+    }
+
+    fn step_started(
+        &mut self,
+        event: &Event,
+        step: u32,
+        name: &str,
+        parent: Option<u32>,
+        key: Option<&String>,
+        params: &Map<String, Value>,
+    ) {
+        if step as usize != self.steps.len() {
+            return; // A journal with a hole: `record` has reported it.
+        }
+        let depth =
+            parent.and_then(|p| self.steps.get(p as usize)).map_or(0, |parent| parent.depth + 1);
+        self.steps.push(Step {
+            index: step,
+            name: name.to_owned(),
+            parent,
+            key: key.cloned(),
+            depth,
+            status: StepStatus::Running,
+            exit_code: None,
+            error: None,
+            started_us: event.time_us,
+            ended_us: None,
+            started_at_us: event.at_us,
+            duration_us: None,
+            estimated_s: params.get("duration").and_then(Value::as_f64),
+            stop_on_error: params.get("stop_on_error").is_some_and(truthy),
+            metadata: params.clone(),
+            start_offset: event.offset,
+            end_offset: None,
+            first_line: event.lines + 1,
+            last_line: None,
+        });
+        self.open.push(step);
+        self.summary.total_steps = self.steps.len() as u32;
+        self.summary.current_step = Some(step);
+        self.changed_steps.push(step);
+        self.owner_changed(event);
+    }
+
+    fn step_finished(
+        &mut self,
+        event: &Event,
+        step: u32,
+        status: StepStatus,
+        exit_code: Option<i32>,
+        error: Option<&String>,
+    ) {
+        let Some(known) = self.steps.get_mut(step as usize) else { return };
+        if known.status.is_end() {
+            return;
+        }
+        known.status = status;
+        known.exit_code = exit_code;
+        known.error = error.cloned();
+        known.ended_us = Some(event.time_us);
+        known.duration_us = Some(event.at_us.saturating_sub(known.started_at_us));
+        known.end_offset = Some(event.offset);
+        known.last_line = Some(event.lines.max(known.first_line.saturating_sub(1)));
+        self.open.retain(|open| *open != step);
+        match status {
+            StepStatus::Completed => self.summary.completed_steps += 1,
+            StepStatus::Failed => self.summary.failed_steps += 1,
+            _ => {}
+        }
+        self.changed_steps.push(step);
+        self.owner_changed(event);
+    }
+
+    fn owner_changed(&mut self, event: &Event) {
+        let owner = self.current();
+        self.summary.current_step_name = owner.map(|step| self.steps[step as usize].name.clone());
+        match self.owners.last_mut() {
+            Some(last) if last.0 == event.offset => last.2 = owner,
+            Some(last) if last.2 == owner => {}
+            _ => self.owners.push((event.offset, event.lines, owner)),
+        }
+    }
+}
+
+/// The original's rule for a parameter that switches something on: any non-empty, non-zero value.
+pub(crate) fn truthy(value: &Value) -> bool {
+    match value {
+        Value::Bool(on) => *on,
+        Value::Number(number) => number.as_f64().is_some_and(|n| n != 0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Null => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+    }
+}

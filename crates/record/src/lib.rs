@@ -1,0 +1,1 @@
+//! A record on disk: spec, output, index, journal, notes

@@ -1,0 +1,1 @@
+//! Records one script: spawn, read, mask, append, enforce, reap

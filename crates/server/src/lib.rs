@@ -1,0 +1,1 @@
+//! Routes, auth, WebSocket, SSE, the embedded UI

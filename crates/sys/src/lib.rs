@@ -1,0 +1,1 @@
+//! Process trees, locks and sockets: the one crate with unsafe code

@@ -1,0 +1,1 @@
+//! Only for tests: scratch storages, servers, oracle scripts
