@@ -1,1 +1,45 @@
-//! The catalog in SQLite: one writer thread, read pool, migrations
+//! The catalog: what can be listed, filtered and counted, in one SQLite file.
+//!
+//! It is a projection of the records and can be thrown away and rebuilt; only tokens and sessions
+//! live nowhere else. One thread owns the only connection that writes and commits in groups; any
+//! number of threads read, each through a read-only connection of a small pool.
+//!
+//! No async code: calls block, so an async caller moves them to a blocking thread, or hands
+//! [`Writer::submit`] a callback. Never reads the clock or makes ids: both are handed in.
+//!
+//! ```
+//! # let dir = tempfile::tempdir()?;
+//! use stepflow_catalog::{Catalog, ListQuery, Role};
+//! let catalog = Catalog::open(&dir.path().join("database/stepflow.db"), Role::Server)?;
+//! assert!(catalog.reader().list(&ListQuery::default())?.is_empty());
+//! catalog.close()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Who may open the catalog to write is decided by a lock of the storage directory, which is the
+//! caller's business. The tables: `migrations/0001.sql`.
+#![forbid(unsafe_code)]
+
+mod apply; // one change -> SQL, and what it does to the counters
+mod catalog; // the owner of the writer thread and of the pool
+mod change; // what can be written
+mod counter; // statistics without counting
+mod error; // why not
+mod migration; // numbered schema changes, with a copy of the file before those that change data
+mod open; // from a path to connections: creation, checks, settings
+mod queries; // every statement that reads, in one list
+mod reader; // the pool, and what can be asked
+mod row; // rows <-> model
+mod writer; // the one thread that writes: group commit
+
+pub use crate::{
+    catalog::{Catalog, Options, Role, set_aside},
+    change::{Change, Session, Token},
+    counter::Statistics,
+    error::CatalogError,
+    reader::{LIST_LIMIT_MAX, ListQuery, Reader, TOTAL_COUNTED_MAX},
+    writer::{GROUP_CHANGES_MAX, GROUP_TIME_MAX, QUEUE_BATCHES_MAX, Reply, Writer},
+};
+
+/// The newest schema that this build reads and writes (`PRAGMA user_version`).
+pub const SCHEMA_VERSION: u32 = migration::newest(migration::MIGRATIONS);

@@ -192,6 +192,15 @@ pub enum NoteKind {
         /// [`Reason::RecorderLost`] or [`Reason::HostRestarted`].
         reason: Reason,
     },
+    /// After a crash: what the files' checksums did not prove.
+    Recovered {
+        /// Output bytes without an index entry, kept and marked unverified.
+        unverified_bytes: u64,
+        /// Bytes of index and journal that were set aside.
+        set_aside_bytes: u64,
+        /// Output bytes whose checksum does not match.
+        damaged_bytes: u64,
+    },
     /// It ended before its start.
     NotStarted {
         /// [`Reason::NotStarted`] or [`Reason::StartFailed`], or [`Reason::User`] for a cancel.

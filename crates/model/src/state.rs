@@ -385,6 +385,21 @@ impl ExecutionState {
             return;
         }
         let (reason, message) = match &note.kind {
+            NoteKind::Recovered { unverified_bytes, set_aside_bytes, damaged_bytes } => {
+                self.annotations.push(Annotation {
+                    code: "recovered".to_owned(),
+                    message: format!(
+                        "after a crash: {unverified_bytes} bytes of output kept without checksum, \
+                         {set_aside_bytes} bytes of index or journal set aside, \
+                         {damaged_bytes} bytes damaged; output still in the pipe was lost (amount unknown)"
+                    ),
+                    line: self.summary.position.lines + 1,
+                    step: self.current(),
+                    time_us: note.time_us,
+                });
+                self.summary.warnings += 1;
+                return;
+            }
             NoteKind::Lost { reason: Reason::HostRestarted } => {
                 (Reason::HostRestarted, "the host restarted while the script ran".to_owned())
             }

@@ -1,0 +1,183 @@
+//! Rows to model. A row that breaks an invariant is an error, not a default.
+
+use rusqlite::{Row, types::Type};
+use serde::de::DeserializeOwned;
+use stepflow_model::{
+    Artifact, ExecutionId, Position, Reason, Source, Status, Step, StepStatus, Summary,
+};
+
+use crate::{Session, Token};
+
+type Result<T> = rusqlite::Result<T>;
+
+/// A row of `execution_columns!`.
+pub(crate) fn summary(row: &Row<'_>) -> Result<Summary> {
+    Ok(Summary {
+        id: id(row, 0)?,
+        name: row.get(1)?,
+        command: row.get(2)?,
+        cwd: row.get(3)?,
+        status: word(row, 4, Status::from_word)?,
+        reason: word_opt(row, 5, Reason::from_word)?,
+        cancelling: row.get(6)?,
+        paused: row.get(7)?,
+        exit_code: row.get(8)?,
+        signal: row.get(9)?,
+        error_message: row.get(10)?,
+        created_us: row.get(11)?,
+        started_us: row.get(12)?,
+        ended_us: row.get(13)?,
+        duration_us: unsigned_opt(row, 14)?,
+        env: json(row, 15)?,
+        user: row.get(16)?,
+        tags: json(row, 17)?,
+        total_steps: row.get(18)?,
+        completed_steps: row.get(19)?,
+        failed_steps: row.get(20)?,
+        current_step: row.get(21)?,
+        current_step_name: row.get(22)?,
+        artifacts: row.get(23)?,
+        warnings: row.get(24)?,
+        metadata: json(row, 25)?,
+        source: word(row, 26, source_from_word)?,
+        containment: row.get(27)?,
+        host: row.get(28)?,
+        position: Position {
+            bytes: unsigned(row, 29)?,
+            lines: unsigned(row, 30)?,
+            seq: unsigned(row, 31)?,
+        },
+    })
+}
+
+/// A row of `step_columns!`.
+pub(crate) fn step(row: &Row<'_>) -> Result<Step> {
+    Ok(Step {
+        index: row.get(0)?,
+        name: row.get(1)?,
+        parent: row.get(2)?,
+        key: row.get(3)?,
+        depth: row.get(4)?,
+        status: word(row, 5, StepStatus::from_word)?,
+        exit_code: row.get(6)?,
+        error: row.get(7)?,
+        started_us: row.get(8)?,
+        ended_us: row.get(9)?,
+        started_at_us: unsigned(row, 10)?,
+        duration_us: unsigned_opt(row, 11)?,
+        estimated_s: row.get(12)?,
+        stop_on_error: row.get(13)?,
+        metadata: json(row, 14)?,
+        start_offset: unsigned(row, 15)?,
+        end_offset: unsigned_opt(row, 16)?,
+        first_line: unsigned(row, 17)?,
+        last_line: unsigned_opt(row, 18)?,
+    })
+}
+
+/// A row of `artifact_columns!`.
+pub(crate) fn artifact(row: &Row<'_>) -> Result<Artifact> {
+    Ok(Artifact {
+        index: row.get(0)?,
+        step: row.get(1)?,
+        path: row.get(2)?,
+        description: row.get(3)?,
+        created_us: row.get(4)?,
+        sha256: row.get(5)?,
+        size: unsigned(row, 6)?,
+        changed: row.get(7)?,
+        problem: row.get(8)?,
+        settled: row.get(9)?,
+    })
+}
+
+pub(crate) fn token(row: &Row<'_>) -> Result<Token> {
+    Ok(Token {
+        id: row.get(0)?,
+        prefix: row.get(1)?,
+        digest: row.get(2)?,
+        name: row.get(3)?,
+        scope: row.get(4)?,
+        created_us: row.get(5)?,
+        expires_us: row.get(6)?,
+        last_used_us: row.get(7)?,
+        revoked_us: row.get(8)?,
+    })
+}
+
+pub(crate) fn session(row: &Row<'_>) -> Result<Session> {
+    Ok(Session {
+        digest: row.get(0)?,
+        token_id: row.get(1)?,
+        scope: row.get(2)?,
+        created_us: row.get(3)?,
+        last_seen_us: row.get(4)?,
+        expires_us: row.get(5)?,
+    })
+}
+
+/// A column with an execution's id.
+pub(crate) fn id(row: &Row<'_>, column: usize) -> Result<ExecutionId> {
+    text(row, column)?.parse().map_err(|error| wrong(column, Type::Text, error))
+}
+
+/// Lengths, offsets and durations as SQLite's integers: none of ours can exceed 63 bits.
+pub(crate) fn integer(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// The word of a source in SQL, as in `spec.json`.
+pub(crate) const fn source_word(source: Source) -> &'static str {
+    match source {
+        Source::Cli => "cli",
+        Source::Server => "server",
+    }
+}
+
+fn source_from_word(word: &str) -> Option<Source> {
+    [Source::Cli, Source::Server].into_iter().find(|source| source_word(*source) == word)
+}
+
+fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str> {
+    Ok(row.get_ref(column)?.as_str()?)
+}
+
+fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
+    let value: i64 = row.get(column)?;
+    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
+}
+
+fn unsigned_opt(row: &Row<'_>, column: usize) -> Result<Option<u64>> {
+    let Some(value) = row.get::<_, Option<i64>>(column)? else { return Ok(None) };
+    u64::try_from(value)
+        .map(Some)
+        .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
+}
+
+fn word<T>(row: &Row<'_>, column: usize, from_word: fn(&str) -> Option<T>) -> Result<T> {
+    let word = text(row, column)?;
+    from_word(word).ok_or_else(|| wrong(column, Type::Text, format!("unknown word `{word}`")))
+}
+
+fn word_opt<T>(
+    row: &Row<'_>,
+    column: usize,
+    from_word: fn(&str) -> Option<T>,
+) -> Result<Option<T>> {
+    if row.get_ref(column)? == rusqlite::types::ValueRef::Null {
+        return Ok(None);
+    }
+    word(row, column, from_word).map(Some)
+}
+
+fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T> {
+    serde_json::from_str(text(row, column)?).map_err(|error| wrong(column, Type::Text, error))
+}
+
+fn wrong(
+    column: usize,
+    kind: Type,
+    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, kind, error.into())
+}

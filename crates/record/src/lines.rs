@@ -1,0 +1,148 @@
+//! Output read as lines.
+
+use stepflow_model::Stream;
+
+/// Most bytes of one line (or of one piece of it) that are delivered at once.
+pub const LINE_TEXT_MAX: usize = 64 * 1024;
+
+/// A line, or a piece of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Output offset of the piece's first byte.
+    pub offset: u64,
+    /// Output offset just after the piece, line end included.
+    pub end: u64,
+    /// When its first byte was read, ns since 1970 UTC.
+    pub time_ns: i64,
+    /// The stream it came from.
+    pub stream: Stream,
+    /// Its bytes without the line end, at most [`LINE_TEXT_MAX`].
+    pub text: Vec<u8>,
+    /// Bytes of the line that are not in `text` (line end not counted).
+    pub rest: u64,
+    /// No line end follows (yet).
+    pub partial: bool,
+    /// It goes on a piece of the same stream that the other stream cut.
+    pub continued: bool,
+    /// Completed after a crash; no checksum vouches for it.
+    pub unverified: bool,
+}
+
+/// How long lines are delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Long {
+    /// The first [`LINE_TEXT_MAX`] bytes and the count of the rest.
+    Cut,
+    /// In pieces, each flagged partial but the last.
+    Pieces,
+}
+
+/// Cuts output into lines, entry by entry.
+#[derive(Debug)]
+pub(crate) struct Splitter {
+    pub(crate) number: u64,
+    long: Long,
+    current: Option<Line>,
+    pub(crate) done: Vec<Line>,
+}
+
+/// What the splitter must know of the bytes it gets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) time_ns: i64,
+    pub(crate) stream: Stream,
+    pub(crate) continued: bool,
+    pub(crate) unverified: bool,
+}
+
+impl Splitter {
+    pub(crate) fn new(number: u64, long: Long) -> Self {
+        Self { number, long, current: None, done: Vec::new() }
+    }
+
+    /// The line that is open has all the text it may hold: further bytes need only be counted.
+    pub(crate) fn saturated(&self) -> bool {
+        self.long == Long::Cut
+            && self.current.as_ref().is_some_and(|line| line.text.len() == LINE_TEXT_MAX)
+    }
+
+    /// Counts bytes of the open line without looking at them.
+    pub(crate) fn skip(&mut self, count: u64) {
+        if let Some(line) = &mut self.current {
+            line.rest += count;
+            line.end += count;
+        }
+    }
+
+    /// The other stream begins: a half line counts as ended.
+    pub(crate) fn cut(&mut self) {
+        if let Some(mut line) = self.current.take() {
+            line.partial = false;
+            self.done.push(line);
+        }
+        self.number += 1;
+    }
+
+    pub(crate) fn push(&mut self, mut bytes: &[u8], mut offset: u64, mut origin: Origin) {
+        while !bytes.is_empty() {
+            let (text, ended) = match memchr::memchr(b'\n', bytes) {
+                Some(at) => (&bytes[..at], true),
+                None => (bytes, false),
+            };
+            let taken = text.len() + usize::from(ended);
+            self.piece(text, offset, ended, origin);
+            origin.continued = false;
+            offset += taken as u64;
+            bytes = &bytes[taken..];
+        }
+    }
+
+    fn piece(&mut self, mut text: &[u8], mut offset: u64, ended: bool, origin: Origin) {
+        loop {
+            let number = self.number;
+            let line = self.current.get_or_insert_with(|| Line {
+                number,
+                offset,
+                end: offset,
+                time_ns: origin.time_ns,
+                stream: origin.stream,
+                text: Vec::new(),
+                rest: 0,
+                partial: true,
+                continued: origin.continued,
+                unverified: origin.unverified,
+            });
+            let room = LINE_TEXT_MAX - line.text.len();
+            let fits = text.len().min(room);
+            line.text.extend_from_slice(&text[..fits]);
+            line.end += fits as u64;
+            offset += fits as u64;
+            text = &text[fits..];
+            if text.is_empty() {
+                break;
+            }
+            match self.long {
+                Long::Cut => {
+                    line.rest += text.len() as u64;
+                    line.end += text.len() as u64;
+                    break;
+                }
+                Long::Pieces => self.done.extend(self.current.take()),
+            }
+        }
+        if ended && let Some(mut line) = self.current.take() {
+            line.partial = false;
+            line.end += 1;
+            self.done.push(line);
+            self.number += 1;
+        }
+    }
+
+    /// The lines, with the open half line last.
+    pub(crate) fn finish(mut self) -> Vec<Line> {
+        self.done.extend(self.current.take());
+        self.done
+    }
+}

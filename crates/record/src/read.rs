@@ -1,0 +1,274 @@
+//! Output read by offset and by line number, running or finished: the same read.
+
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    RecordError,
+    index::{ENTRY_BYTES, Entry, Flags},
+    lines::{Line, Long, Origin, Splitter},
+};
+
+/// Entries read at once.
+const ENTRIES_BATCH: u64 = 1024;
+/// Output bytes read at once.
+const OUTPUT_BATCH: u64 = 256 * 1024;
+
+/// Reads the output of one record through its index.
+#[derive(Debug)]
+pub struct LogReader {
+    output: File,
+    index: File,
+    dir: PathBuf,
+}
+
+impl LogReader {
+    /// Opens the log; `Ok(None)` if the recorder has not made it yet.
+    pub fn open(dir: &Path) -> Result<Option<Self>, RecordError> {
+        let open = |name: &str| match File::open(dir.join(name)) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(RecordError::io("open", &dir.join(name))(error)),
+        };
+        Ok(match (open("output.log")?, open("output.idx")?) {
+            (Some(output), Some(index)) => Some(Self { output, index, dir: dir.to_owned() }),
+            _ => None,
+        })
+    }
+
+    /// Recorded bytes and ended lines.
+    pub fn position(&self) -> Result<(u64, u64), RecordError> {
+        Ok(match self.entries()?.checked_sub(1) {
+            Some(last) => {
+                let entry = self.entry(last)?;
+                (entry.byte_end, entry.line_end)
+            }
+            None => (0, 0),
+        })
+    }
+
+    /// When the last bytes came, ns since 1970 UTC.
+    pub fn last_time_ns(&self) -> Result<Option<i64>, RecordError> {
+        match self.entries()?.checked_sub(1) {
+            Some(last) => Ok(Some(self.entry(last)?.time_ns)),
+            None => Ok(None),
+        }
+    }
+
+    /// The output's file, for range reads; look at no byte beyond [`LogReader::position`].
+    pub fn output(&self) -> &File {
+        &self.output
+    }
+
+    /// Fills `buffer` with the bytes at `offset`; the caller stays within the recorded ones.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), RecordError> {
+        self.output
+            .read_exact_at(buffer, offset)
+            .map_err(RecordError::io("read", &self.dir.join("output.log")))
+    }
+
+    /// Lines from number `from` (at least 1) on, at most `limit`, a half line at the end included.
+    /// A long line is cut: see [`Line::rest`].
+    pub fn lines(&self, from: u64, limit: usize) -> Result<Vec<Line>, RecordError> {
+        let from = from.max(1);
+        let (_, lines) = self.position()?;
+        if limit == 0 || from > lines + 1 {
+            return Ok(Vec::new());
+        }
+        let (start, entry) = if from == 1 { (0, 0) } else { self.line_end(from - 1)? };
+        self.scan(start, entry, Splitter::new(from, Long::Cut), limit, u64::MAX)
+    }
+
+    /// Lines and pieces of lines from output offset `from` on, about `bytes_max` bytes of them.
+    /// A piece that begins inside a line has that line's number.
+    pub fn lines_from_offset(&self, from: u64, bytes_max: u64) -> Result<Vec<Line>, RecordError> {
+        let count = self.entries()?;
+        let at = self.partition(count, |entry| entry.byte_end <= from)?;
+        if at == count {
+            return Ok(Vec::new());
+        }
+        let (start, before) = self.bounds(at)?;
+        let entry = self.entry(at)?;
+        let mut number = before + 1;
+        if from > start {
+            number += u64::from(entry.flags.has(Flags::BREAK));
+            let mut head = vec![0; (from - start) as usize];
+            self.read_at(&mut head, start)?;
+            number += memchr::memchr_iter(b'\n', &head).count() as u64;
+        }
+        self.scan(from, at, Splitter::new(number, Long::Pieces), usize::MAX, bytes_max)
+    }
+
+    /// Number of the line that holds the byte at `offset`.
+    pub fn line_at(&self, offset: u64) -> Result<u64, RecordError> {
+        let lines = self.lines_from_offset(offset, 1)?;
+        Ok(match lines.first() {
+            Some(line) => line.number,
+            None => self.position()?.1 + 1,
+        })
+    }
+
+    /// Number of complete index entries whose bytes are there.
+    pub(crate) fn entries(&self) -> Result<u64, RecordError> {
+        let size = |file: &File, name: &str| {
+            let error = RecordError::io("look at", &self.dir.join(name));
+            file.metadata().map(|meta| meta.len()).map_err(error)
+        };
+        let index = size(&self.index, "output.idx")?;
+        let mut count = (index / ENTRY_BYTES).saturating_sub(1);
+        // After a crash the index may be ahead of the output.
+        let output = size(&self.output, "output.log")?;
+        while count > 0 && self.entry(count - 1)?.byte_end > output {
+            count = self.partition(count, |entry| entry.byte_end <= output)?.min(count - 1);
+        }
+        Ok(count)
+    }
+
+    pub(crate) fn entry(&self, at: u64) -> Result<Entry, RecordError> {
+        let mut bytes = [0; ENTRY_BYTES as usize];
+        self.index
+            .read_exact_at(&mut bytes, (at + 1) * ENTRY_BYTES)
+            .map_err(RecordError::io("read", &self.dir.join("output.idx")))?;
+        Ok(Entry::decode(bytes))
+    }
+
+    /// Output offset and ended lines before the entry.
+    fn bounds(&self, at: u64) -> Result<(u64, u64), RecordError> {
+        Ok(match at.checked_sub(1) {
+            Some(before) => {
+                let entry = self.entry(before)?;
+                (entry.byte_end, entry.line_end)
+            }
+            None => (0, 0),
+        })
+    }
+
+    /// First entry of `count` for which `before` does not hold.
+    fn partition(&self, count: u64, before: impl Fn(&Entry) -> bool) -> Result<u64, RecordError> {
+        let (mut low, mut high) = (0, count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if before(&self.entry(middle)?) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    /// Where line `number` ends: the offset just after it, and the entry that byte is in.
+    fn line_end(&self, number: u64) -> Result<(u64, u64), RecordError> {
+        let count = self.entries()?;
+        let at = self.partition(count, |entry| entry.line_end < number)?;
+        if at == count {
+            let (bytes, _) = self.position()?;
+            return Ok((bytes, count));
+        }
+        let (start, mut ended) = self.bounds(at)?;
+        let entry = self.entry(at)?;
+        if entry.flags.has(Flags::BREAK) {
+            ended += 1;
+            if ended == number {
+                return Ok((start, at));
+            }
+        }
+        let mut bytes = vec![0; (entry.byte_end - start) as usize];
+        self.read_at(&mut bytes, start)?;
+        let wanted = (number - ended - 1) as usize;
+        match memchr::memchr_iter(b'\n', &bytes).nth(wanted) {
+            Some(end) => Ok((start + end as u64 + 1, at)),
+            None => Err(RecordError::Damaged {
+                path: self.dir.join("output.idx"),
+                why: format!("entry {at} counts lines that are not there"),
+            }),
+        }
+    }
+
+    /// Splits from `start`, which lies in (or at the end of) entry `first`.
+    fn scan(
+        &self,
+        start: u64,
+        first: u64,
+        mut splitter: Splitter,
+        limit: usize,
+        bytes_max: u64,
+    ) -> Result<Vec<Line>, RecordError> {
+        let count = self.entries()?;
+        let mut at = first;
+        let (mut from, mut lines) = self.bounds(first.min(count))?;
+        let mut buffer = Vec::new();
+        let mut seen = 0;
+        while at < count && splitter.done.len() < limit && seen < bytes_max {
+            let batch = self.batch(at, (count - at).min(ENTRIES_BATCH))?;
+            at += batch.len() as u64;
+            let mut next = 0;
+            while next < batch.len() && splitter.done.len() < limit && seen < bytes_max {
+                // One read for as many entries as fit.
+                let base = from.max(start);
+                let mut until = next;
+                while until < batch.len()
+                    && (until == next || batch[until].byte_end - base <= OUTPUT_BATCH)
+                {
+                    until += 1;
+                }
+                let quiet = batch[next].line_end == lines && !batch[next].flags.has(Flags::BREAK);
+                if splitter.saturated() && quiet {
+                    splitter.skip(batch[next].byte_end - base);
+                    from = batch[next].byte_end;
+                    next += 1;
+                    continue;
+                }
+                let size = batch[until - 1].byte_end.saturating_sub(base) as usize;
+                buffer.resize(size, 0);
+                self.read_at(&mut buffer, base)?;
+                for entry in &batch[next..until] {
+                    if splitter.done.len() >= limit || seen >= bytes_max {
+                        break;
+                    }
+                    if entry.flags.has(Flags::BREAK) && from >= start {
+                        // Unless the scan begins just behind this break.
+                        if !(from == start && lines + 1 < splitter.number) {
+                            splitter.cut();
+                        }
+                    }
+                    let begin = from.max(start);
+                    let bytes = &buffer[(begin - base) as usize..(entry.byte_end - base) as usize];
+                    let origin = Origin {
+                        time_ns: entry.time_ns,
+                        stream: entry.flags.stream(),
+                        continued: entry.flags.has(Flags::CONTINUED) && from >= start,
+                        unverified: entry.flags.has(Flags::UNVERIFIED),
+                    };
+                    splitter.push(bytes, begin, origin);
+                    seen += bytes.len() as u64;
+                    from = entry.byte_end;
+                    lines = entry.line_end;
+                    next += 1;
+                }
+            }
+        }
+        let mut found = splitter.finish();
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    fn batch(&self, at: u64, count: u64) -> Result<Vec<Entry>, RecordError> {
+        let mut bytes = vec![0; (count * ENTRY_BYTES) as usize];
+        self.index
+            .read_exact_at(&mut bytes, (at + 1) * ENTRY_BYTES)
+            .map_err(RecordError::io("read", &self.dir.join("output.idx")))?;
+        Ok(bytes
+            .chunks_exact(ENTRY_BYTES as usize)
+            .map(|chunk| {
+                let mut entry = [0; ENTRY_BYTES as usize];
+                entry.copy_from_slice(chunk);
+                Entry::decode(entry)
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,157 @@
+//! The state of a record now: events and notes, folded.
+
+use std::path::PathBuf;
+
+use stepflow_model::{Event, ExecutionId, ExecutionState, Note, NoteKind, Position, Reason, Spec};
+use stepflow_sys::{clock, host, lock::Lock};
+
+use crate::{
+    JournalReader, LogReader, RecordError, Storage, append_note, read_notes, recover::recover,
+};
+
+/// Whether somebody will still write to a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Liveness {
+    /// Its end is recorded.
+    Ended,
+    /// Recorder or keeper hold the claim.
+    Alive,
+    /// Nobody holds the claim, and it has started.
+    Lost,
+    /// Nobody holds the claim, and it never started.
+    Unstarted,
+}
+
+/// One record, followed.
+#[derive(Debug)]
+pub struct RecordView {
+    storage: Storage,
+    dir: PathBuf,
+    /// What was asked for.
+    pub spec: Spec,
+    /// The state after the events read so far.
+    pub state: ExecutionState,
+    journal: Option<JournalReader>,
+    notes_seen: usize,
+    log: Option<LogReader>,
+}
+
+impl RecordView {
+    /// Opens a record and folds what is there.
+    pub fn open(storage: &Storage, id: ExecutionId) -> Result<Self, RecordError> {
+        let spec = storage.spec(id)?;
+        let state = ExecutionState::new(&spec);
+        let dir = storage.record_dir(id);
+        let mut view = Self {
+            storage: storage.clone(),
+            dir,
+            spec,
+            state,
+            journal: None,
+            notes_seen: 0,
+            log: None,
+        };
+        view.refresh()?;
+        Ok(view)
+    }
+
+    /// Reads what is new: events, notes, position. Returns the new events.
+    pub fn refresh(&mut self) -> Result<Vec<Event>, RecordError> {
+        let mut fresh = Vec::new();
+        if self.journal.is_none() {
+            self.journal = JournalReader::open(&self.dir)?;
+        }
+        if let Some(journal) = &mut self.journal {
+            loop {
+                let events = journal.read_new()?;
+                if events.is_empty() {
+                    break;
+                }
+                for event in events {
+                    self.state.apply(&event);
+                    fresh.push(event);
+                }
+            }
+        }
+        if !self.state.summary.status.is_end() {
+            for note in read_notes(&self.dir)?.iter().skip(self.notes_seen) {
+                self.state.apply_note(note);
+                self.notes_seen += 1;
+            }
+        }
+        if let Some(log) = self.log()? {
+            let (bytes, lines) = log.position()?;
+            let position = &mut self.state.summary.position;
+            *position = Position { bytes, lines, seq: position.seq };
+        }
+        Ok(fresh)
+    }
+
+    /// The log; `None` before the recorder has made it.
+    pub fn log(&mut self) -> Result<Option<&LogReader>, RecordError> {
+        if self.log.is_none() {
+            self.log = LogReader::open(&self.dir)?;
+        }
+        Ok(self.log.as_ref())
+    }
+
+    /// Whether somebody will still write. Looks at the claim first and at the journal after it:
+    /// an end that was written between the two is seen.
+    pub fn liveness(&mut self) -> Result<Liveness, RecordError> {
+        if self.state.summary.status.is_end() {
+            return Ok(Liveness::Ended);
+        }
+        let alive = self.storage.is_alive(self.spec.id)?;
+        self.refresh()?;
+        Ok(if self.state.summary.status.is_end() {
+            Liveness::Ended
+        } else if alive {
+            Liveness::Alive
+        } else if self.state.summary.started_us.is_some() {
+            Liveness::Lost
+        } else {
+            Liveness::Unstarted
+        })
+    }
+
+    /// Writes the verdict over a record that nobody holds: lost, or not started. The caller holds
+    /// the writer lock. Returns whether the record has ended now; `false`: somebody holds it.
+    pub fn settle(&mut self, unstarted: impl FnOnce() -> NoteKind) -> Result<bool, RecordError> {
+        let path = self.storage.claim(self.spec.id);
+        let claim = Lock::try_take(&path).map_err(RecordError::io("lock", &path))?;
+        let Some(_claim) = claim else { return Ok(false) };
+        // Under the claim nobody writes: what the journal says now is all it will ever say.
+        self.refresh()?;
+        if self.state.summary.status.is_end() {
+            return Ok(true);
+        }
+        let recovery = recover(&self.dir)?;
+        self.journal = None;
+        self.log = None;
+        self.notes_seen = 0;
+        self.state = ExecutionState::new(&self.spec);
+        self.refresh()?;
+        if self.state.summary.status.is_end() {
+            return Ok(true);
+        }
+        let kind = match (&self.state.summary.started_us, &self.state.boot_id) {
+            (Some(_), Some(boot)) if *boot != host::boot_id() => {
+                NoteKind::Lost { reason: Reason::HostRestarted }
+            }
+            (Some(_), _) => NoteKind::Lost { reason: Reason::RecorderLost },
+            (None, _) => unstarted(),
+        };
+        let time_us = clock::wall_us().max(self.state.summary.created_us);
+        if self.state.summary.started_us.is_some() {
+            let found = NoteKind::Recovered {
+                unverified_bytes: recovery.unverified_bytes,
+                set_aside_bytes: recovery.set_aside_bytes,
+                damaged_bytes: recovery.damaged_bytes,
+            };
+            append_note(&self.dir, &Note { time_us, kind: found })?;
+        }
+        append_note(&self.dir, &Note { time_us, kind })?;
+        self.refresh()?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,54 @@
+//! Wall and monotonic time.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Microseconds since 1970 UTC, as the wall clock says now.
+pub fn wall_us() -> i64 {
+    wall_ns() / 1_000
+}
+
+/// Nanoseconds since 1970 UTC, as the wall clock says now.
+pub fn wall_ns() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// Stamps that never go backwards, with the monotonic time since the clock was made.
+#[derive(Debug)]
+pub struct Clock {
+    start: Instant,
+    last_ns: i64,
+}
+
+/// One look at the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Nanoseconds since 1970 UTC; never less than in an earlier stamp.
+    pub wall_ns: i64,
+    /// Microseconds since the clock was made, by `CLOCK_MONOTONIC`.
+    pub at_us: u64,
+    /// The wall clock went back since the last stamp, by this many nanoseconds.
+    pub went_back_ns: i64,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { start: Instant::now(), last_ns: 0 }
+    }
+}
+
+impl Clock {
+    /// Now.
+    pub fn stamp(&mut self) -> Stamp {
+        let wall = wall_ns();
+        let went_back_ns = (self.last_ns - wall).max(0);
+        self.last_ns = self.last_ns.max(wall);
+        Stamp { wall_ns: self.last_ns, at_us: self.at_us(), went_back_ns }
+    }
+
+    /// Microseconds since the clock was made.
+    pub fn at_us(&self) -> u64 {
+        self.start.elapsed().as_micros() as u64
+    }
+}
