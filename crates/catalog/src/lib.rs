@@ -5,7 +5,7 @@
 //! number of threads read, each through a read-only connection of a small pool.
 //!
 //! No async code: calls block, so an async caller moves them to a blocking thread, or hands
-//! [`Writer::submit`] a callback. Never reads the clock or makes ids: both are handed in.
+//! [`Writer::submit`] a callback. Never reads the wall clock or makes ids: both are handed in.
 //!
 //! ```
 //! # let dir = tempfile::tempdir()?;

@@ -193,15 +193,10 @@ impl JournalReader {
                 return Ok(());
             }
         }
-        let event = match serde_json::from_slice::<Event>(body) {
-            Ok(event) => event,
-            Err(_) => match unknown(body) {
-                Some(event) => event,
-                None => {
-                    self.damaged_lines += 1;
-                    return Ok(());
-                }
-            },
+        let Some(event) = serde_json::from_slice::<Event>(body).ok().or_else(|| unknown(body))
+        else {
+            self.damaged_lines += 1;
+            return Ok(());
         };
         self.seq = self.seq.max(event.seq);
         events.push(event);

@@ -171,14 +171,14 @@ impl Storage {
 
     /// The executions that are unfinished or not yet in the catalog, oldest first.
     pub fn open_executions(&self) -> Result<Vec<ExecutionId>, RecordError> {
-        let mut found = self.ids(&self.run_dir(), ".open")?;
+        let mut found = ids(&self.run_dir(), ".open")?;
         found.sort_unstable();
         Ok(found)
     }
 
     /// All records, oldest first.
     pub fn executions(&self) -> Result<Vec<ExecutionId>, RecordError> {
-        let mut found = self.ids(&self.root.join("executions"), "")?;
+        let mut found = ids(&self.root.join("executions"), "")?;
         found.sort_unstable();
         Ok(found)
     }
@@ -193,18 +193,18 @@ impl Storage {
             _ => Ok(()),
         }
     }
+}
 
-    fn ids(&self, dir: &Path, suffix: &str) -> Result<Vec<ExecutionId>, RecordError> {
-        let entries = fs::read_dir(dir).map_err(RecordError::io("list", dir))?;
-        let mut found = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(RecordError::io("list", dir))?;
-            let id: Option<ExecutionId> =
-                entry.file_name().to_str().and_then(|name| name.strip_suffix(suffix)?.parse().ok());
-            found.extend(id);
-        }
-        Ok(found)
+fn ids(dir: &Path, suffix: &str) -> Result<Vec<ExecutionId>, RecordError> {
+    let entries = fs::read_dir(dir).map_err(RecordError::io("list", dir))?;
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(RecordError::io("list", dir))?;
+        let id: Option<ExecutionId> =
+            entry.file_name().to_str().and_then(|name| name.strip_suffix(suffix)?.parse().ok());
+        found.extend(id);
     }
+    Ok(found)
 }
 
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use stepflow_model::Stream;
+
 use crate::{
     RecordError,
     index::{ENTRY_BYTES, Entry, Flags},
@@ -101,6 +103,28 @@ impl LogReader {
             number += memchr::memchr_iter(b'\n', &head).count() as u64;
         }
         self.scan(from, at, Splitter::new(number, Long::Pieces), usize::MAX, bytes_max)
+    }
+
+    /// The output from offset `from` on, cut where the stream changes: stream, begin, end. At most
+    /// `limit` runs.
+    pub fn runs(&self, from: u64, limit: usize) -> Result<Vec<(Stream, u64, u64)>, RecordError> {
+        let count = self.entries()?;
+        let mut at = self.partition(count, |entry| entry.byte_end <= from)?;
+        let mut runs: Vec<(Stream, u64, u64)> = Vec::new();
+        let mut begin = from;
+        while at < count && runs.len() <= limit {
+            for entry in self.batch(at, (count - at).min(ENTRIES_BATCH))? {
+                let stream = entry.flags.stream();
+                match runs.last_mut() {
+                    Some(last) if last.0 == stream => last.2 = entry.byte_end,
+                    _ => runs.push((stream, begin, entry.byte_end)),
+                }
+                begin = entry.byte_end;
+                at += 1;
+            }
+        }
+        runs.truncate(limit);
+        Ok(runs)
     }
 
     /// Number of the line that holds the byte at `offset`.

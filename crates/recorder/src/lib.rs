@@ -4,8 +4,16 @@
 //! of them run at once, and none may die of a dependency. It outlives the server that started it.
 #![forbid(unsafe_code)]
 
+mod artifact; // copies declared files, in a thread of its own
 pub mod control; // what is said over its socket
+mod doorbell; // the socket: callers and wake-ups
 mod launch; // how others start one
+pub mod lifecycle; // when "cancel" becomes "kill": pure
 pub mod mask; // keep secrets out of the record, whatever the split into reads
+mod recording; // the way of a byte
+mod session; // one recorder's life
+mod worker; // threads for what must not hold up the read loop
 
+pub use artifact::ARTIFACT_BYTES_MAX;
 pub use launch::{COMMAND, Launch, Launched};
+pub use session::{SessionError, record};

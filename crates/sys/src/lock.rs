@@ -7,7 +7,7 @@ use std::{
     fs::{File, OpenOptions},
     io,
     os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
         unix::fs::OpenOptionsExt,
     },
     path::Path,
@@ -55,9 +55,19 @@ impl Lock {
         }
     }
 
-    /// Takes over a lock whose descriptor was inherited.
-    pub fn inherited(fd: OwnedFd) -> Self {
-        Self(File::from(fd))
+    /// Takes over a lock whose descriptor `fd` this process was started with, and keeps it from
+    /// the programs that this process starts. Call it once, before anything else is opened.
+    ///
+    /// # Errors
+    /// `fd` is not open, or is one of the standard three.
+    pub fn inherited(fd: RawFd) -> io::Result<Self> {
+        if fd <= 2 {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // SAFETY: `fcntl(F_SETFD)` on a number touches no memory; a bad number is EBADF.
+        Errno::result(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+        // SAFETY: the descriptor is open, came from outside, and nothing in this process owns it.
+        Ok(Self(File::from(unsafe { OwnedFd::from_raw_fd(fd) })))
     }
 
     /// The lock's descriptor.

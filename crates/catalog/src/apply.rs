@@ -1,0 +1,390 @@
+//! One change to SQL, and what it does to the counters. Runs inside the writer's transaction.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use stepflow_model::{Artifact, ExecutionId, Status, Step, Summary};
+
+use crate::{
+    CatalogError, Change, Session, Token,
+    counter::{Counted, Delta},
+    queries::{artifact_columns, execution_columns, step_columns},
+    row::{integer, source_word},
+};
+
+/// Why a change was not applied: SQL says it, or we do.
+enum Refusal {
+    Sql(rusqlite::Error),
+    Ours(CatalogError),
+}
+
+impl From<rusqlite::Error> for Refusal {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+type Applied = Result<(), Refusal>;
+
+/// Applies `changes` whole or, on an error, not at all; `counters` then stay as they were.
+pub(crate) fn batch(
+    db: &Connection,
+    path: &Path,
+    changes: &[Change],
+    counters: &mut Delta,
+) -> Result<(), CatalogError> {
+    let run = |sql| db.prepare_cached(sql)?.execute([]);
+    let outcome = (|| {
+        run("SAVEPOINT batch")?;
+        let mut delta = Delta::default();
+        for change in changes {
+            apply(db, change, &mut delta)?;
+        }
+        run("RELEASE batch")?;
+        Ok(delta)
+    })();
+    match outcome {
+        Ok(delta) => {
+            counters.add(&delta);
+            Ok(())
+        }
+        Err(refusal) => {
+            // Some errors, such as a full disk, end the whole transaction: the writer sees that.
+            // Should only this fail, the transaction is ended here, which the writer sees as well.
+            if !db.is_autocommit() && db.execute_batch("ROLLBACK TO batch; RELEASE batch").is_err()
+            {
+                let _ = db.execute_batch("ROLLBACK");
+            }
+            Err(match refusal {
+                Refusal::Sql(error) => CatalogError::sql("write", path, error),
+                Refusal::Ours(error) => error,
+            })
+        }
+    }
+}
+
+fn apply(db: &Connection, change: &Change, counters: &mut Delta) -> Applied {
+    match change {
+        Change::Execution(summary) => execution(db, summary, counters),
+        Change::Step(id, of) => step(db, *id, of),
+        Change::Artifact(id, of) => artifact(db, *id, of),
+        Change::Delete(id) => delete(db, *id, counters),
+        Change::TokenCreate(token) => token_create(db, token),
+        Change::TokenRevoke { id, at_us } => {
+            db.prepare_cached(
+                "UPDATE token SET revoked_us = ?2 WHERE id = ?1 AND revoked_us IS NULL",
+            )?
+            .execute(params![id, at_us])?;
+            db.prepare_cached("DELETE FROM session WHERE token_id = ?1")?.execute([id])?;
+            Ok(())
+        }
+        Change::TokenUsed { id, at_us } => {
+            db.prepare_cached(
+                "UPDATE token SET last_used_us = max(coalesce(last_used_us, ?2), ?2) WHERE id = ?1",
+            )?
+            .execute(params![id, at_us])?;
+            Ok(())
+        }
+        Change::SessionCreate(session) => session_create(db, session),
+        Change::SessionSeen { digest, at_us } => {
+            db.prepare_cached(
+                "UPDATE session SET last_seen_us = max(last_seen_us, ?2) WHERE digest = ?1",
+            )?
+            .execute(params![digest, at_us])?;
+            Ok(())
+        }
+        Change::SessionDelete { digest } => {
+            db.prepare_cached("DELETE FROM session WHERE digest = ?1")?.execute([digest])?;
+            Ok(())
+        }
+        Change::SessionPurge { expired_us, idle_us } => {
+            db.prepare_cached("DELETE FROM session WHERE expires_us <= ?1")?
+                .execute([expired_us])?;
+            db.prepare_cached("DELETE FROM session WHERE last_seen_us <= ?1")?
+                .execute([idle_us])?;
+            Ok(())
+        }
+    }
+}
+
+// What every update of an execution sets: all but the columns that indexes carry. SQLite rewrites
+// an index as soon as one of its columns is named, whether or not the value is another.
+macro_rules! execution_set {
+    ($more:literal) => {
+        concat!(
+            "SET command = ?3, cwd = ?4, reason = ?6, cancelling = ?7, paused = ?8,
+               exit_code = ?9, signal = ?10, error_message = ?11, started_us = ?13, ended_us = ?14,
+               duration_us = ?15, env = ?16, total_steps = ?19, completed_steps = ?20,
+               failed_steps = ?21, current_step = ?22, current_step_name = ?23, artifacts = ?24,
+               warnings = ?25, metadata = ?26, source = ?27, containment = ?28, host = ?29,
+               position_bytes = ?30, position_lines = ?31, position_seq = ?32",
+            $more
+        )
+    };
+}
+
+const EXECUTION_UPSERT: &str = concat!(
+    "INSERT INTO execution (",
+    execution_columns!(),
+    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+        ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)
+     ON CONFLICT (id) DO UPDATE ",
+    execution_set!(", name = ?2, status = ?5, created_us = ?12, user_name = ?17, tags = ?18")
+);
+const EXECUTION_UPDATE: &str = concat!("UPDATE execution ", execution_set!(""), " WHERE id = ?1");
+const EXECUTION_UPDATE_STATUS: &str =
+    concat!("UPDATE execution ", execution_set!(", status = ?5"), " WHERE id = ?1");
+
+/// What is compared before an execution is replaced.
+struct Old {
+    counted: Counted,
+    seq: u64,
+    name: String,
+    created_us: i64,
+    user: String,
+    tags: String,
+}
+
+fn old_execution(db: &Connection, id: &str) -> rusqlite::Result<Option<Old>> {
+    db.prepare_cached(
+        "SELECT status, duration_us, position_seq, name, created_us, user_name, tags
+         FROM execution WHERE id = ?1",
+    )?
+    .query_row([id], |row| {
+        let word: String = row.get(0)?;
+        Ok(Old {
+            counted: Counted {
+                // The table's CHECK knows the same words.
+                status: Status::from_word(&word).unwrap_or(Status::Pending),
+                duration_us: row.get::<_, Option<i64>>(1)?.map(|duration| duration as u64),
+            },
+            seq: row.get::<_, i64>(2)? as u64,
+            name: row.get(3)?,
+            created_us: row.get(4)?,
+            user: row.get(5)?,
+            tags: row.get(6)?,
+        })
+    })
+    .optional()
+}
+
+/// Whether `new` may replace a row with `status` that stands at `seq`.
+fn replaces(status: Status, seq: u64, new: &Summary) -> bool {
+    match (status.is_end(), new.status.is_end()) {
+        (true, false) => seq < integer(new.position.seq) as u64,
+        (true, true) => seq <= integer(new.position.seq) as u64,
+        (false, _) => true,
+    }
+}
+
+fn execution(db: &Connection, new: &Summary, counters: &mut Delta) -> Applied {
+    let id = new.id.to_string();
+    let tags = text(&new.tags)?;
+    let old = old_execution(db, &id)?;
+    if old.as_ref().is_some_and(|old| !replaces(old.counted.status, old.seq, new)) {
+        return Ok(());
+    }
+    let sql = match &old {
+        Some(old)
+            if old.name == new.name
+                && old.created_us == new.created_us
+                && old.user == new.user
+                && old.tags == tags =>
+        {
+            if old.counted.status == new.status {
+                EXECUTION_UPDATE
+            } else {
+                EXECUTION_UPDATE_STATUS
+            }
+        }
+        _ => EXECUTION_UPSERT,
+    };
+    db.prepare_cached(sql)?.execute(params![
+        id,
+        new.name,
+        new.command,
+        new.cwd,
+        new.status.as_str(),
+        new.reason.map(stepflow_model::Reason::as_str),
+        new.cancelling,
+        new.paused,
+        new.exit_code,
+        new.signal,
+        new.error_message,
+        new.created_us,
+        new.started_us,
+        new.ended_us,
+        new.duration_us.map(integer),
+        text(&new.env)?,
+        new.user,
+        tags,
+        new.total_steps,
+        new.completed_steps,
+        new.failed_steps,
+        new.current_step,
+        new.current_step_name,
+        new.artifacts,
+        new.warnings,
+        text(&new.metadata)?,
+        source_word(new.source),
+        new.containment,
+        new.host,
+        integer(new.position.bytes),
+        integer(new.position.lines),
+        integer(new.position.seq),
+    ])?;
+    if old.as_ref().is_none_or(|old| old.tags != tags || old.created_us != new.created_us) {
+        if old.is_some() {
+            db.prepare_cached("DELETE FROM execution_tag WHERE execution_id = ?1")?
+                .execute([&id])?;
+        }
+        for tag in &new.tags {
+            // A tag given twice is one tag.
+            db.prepare_cached(
+                "INSERT INTO execution_tag (tag, execution_created_us, execution_id)
+                 VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![tag, new.created_us, id])?;
+        }
+    }
+    let counted = Counted { status: new.status, duration_us: new.duration_us };
+    counters.row(old.map(|old| old.counted), Some(counted));
+    Ok(())
+}
+
+fn delete(db: &Connection, id: ExecutionId, counters: &mut Delta) -> Applied {
+    let id = id.to_string();
+    if let Some(old) = old_execution(db, &id)? {
+        db.prepare_cached("DELETE FROM execution WHERE id = ?1")?.execute([&id])?;
+        counters.row(Some(old.counted), None);
+    }
+    Ok(())
+}
+
+fn step(db: &Connection, id: ExecutionId, step: &Step) -> Applied {
+    const SQL: &str = concat!(
+        "INSERT INTO step (execution_id, ",
+        step_columns!(),
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+            ?19, ?20)
+         ON CONFLICT (execution_id, step_index) DO UPDATE SET
+           name = ?3, parent = ?4, step_key = ?5, depth = ?6, status = ?7, exit_code = ?8,
+           error = ?9, started_us = ?10, ended_us = ?11, started_at_us = ?12, duration_us = ?13,
+           estimated_s = ?14, stop_on_error = ?15, metadata = ?16, start_offset = ?17,
+           end_offset = ?18, first_line = ?19, last_line = ?20
+         WHERE status IN ('pending', 'running') OR ?7 NOT IN ('pending', 'running')"
+    );
+    let values = params![
+        id.to_string(),
+        step.index,
+        step.name,
+        step.parent,
+        step.key,
+        step.depth,
+        step.status.as_str(),
+        step.exit_code,
+        step.error,
+        step.started_us,
+        step.ended_us,
+        integer(step.started_at_us),
+        step.duration_us.map(integer),
+        step.estimated_s,
+        step.stop_on_error,
+        text(&step.metadata)?,
+        integer(step.start_offset),
+        step.end_offset.map(integer),
+        integer(step.first_line),
+        step.last_line.map(integer),
+    ];
+    db.prepare_cached(SQL)?.execute(values).map_err(|error| orphan(id, error))?;
+    Ok(())
+}
+
+fn artifact(db: &Connection, id: ExecutionId, artifact: &Artifact) -> Applied {
+    const SQL: &str = concat!(
+        "INSERT INTO artifact (execution_id, ",
+        artifact_columns!(),
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         ON CONFLICT (execution_id, artifact_index) DO UPDATE SET
+           step_index = ?3, path = ?4, description = ?5, created_us = ?6, sha256 = ?7,
+           size_bytes = ?8, changed = ?9, problem = ?10, settled = ?11
+         WHERE settled <= ?11"
+    );
+    let values = params![
+        id.to_string(),
+        artifact.index,
+        artifact.step,
+        artifact.path,
+        artifact.description,
+        artifact.created_us,
+        artifact.sha256,
+        integer(artifact.size),
+        artifact.changed,
+        artifact.problem,
+        artifact.settled,
+    ];
+    db.prepare_cached(SQL)?.execute(values).map_err(|error| orphan(id, error))?;
+    Ok(())
+}
+
+fn token_create(db: &Connection, token: &Token) -> Applied {
+    // The same token again changes nothing, so that a replay cannot take a revocation back.
+    let known = db
+        .prepare_cached("SELECT digest FROM token WHERE id = ?1")?
+        .query_row([&token.id], |row| row.get::<_, [u8; 32]>(0))
+        .optional()?;
+    match known {
+        Some(digest) if digest == token.digest => return Ok(()),
+        Some(_) => return Err(Refusal::Ours(CatalogError::TokenExists { id: token.id.clone() })),
+        None => {}
+    }
+    db.prepare_cached(
+        "INSERT INTO token (id, prefix, digest, name, scope, created_us, expires_us, last_used_us,
+                            revoked_us)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?
+    .execute(params![
+        token.id,
+        token.prefix,
+        token.digest,
+        token.name,
+        token.scope,
+        token.created_us,
+        token.expires_us,
+        token.last_used_us,
+        token.revoked_us,
+    ])?;
+    Ok(())
+}
+
+fn session_create(db: &Connection, session: &Session) -> Applied {
+    db.prepare_cached(
+        "INSERT INTO session (digest, token_id, scope, created_us, last_seen_us, expires_us)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (digest) DO NOTHING",
+    )?
+    .execute(params![
+        session.digest,
+        session.token_id,
+        session.scope,
+        session.created_us,
+        session.last_seen_us,
+        session.expires_us,
+    ])?;
+    Ok(())
+}
+
+/// JSON for a column.
+fn text(value: &impl serde::Serialize) -> rusqlite::Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+/// A broken foreign key says which execution is missing.
+fn orphan(id: ExecutionId, error: rusqlite::Error) -> Refusal {
+    match error.sqlite_error() {
+        Some(known) if known.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY => {
+            Refusal::Ours(CatalogError::UnknownExecution { id })
+        }
+        _ => Refusal::Sql(error),
+    }
+}

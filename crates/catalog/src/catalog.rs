@@ -1,0 +1,165 @@
+use std::{
+    fs, io,
+    num::NonZero,
+    path::{Path, PathBuf},
+    sync::mpsc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use crate::{
+    CatalogError, Reader, Writer, open,
+    writer::{Message, QUEUE_BATCHES_MAX, WriterThread},
+};
+
+/// What the catalog is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// For long: many readers, and a checkpoint whenever nothing happens.
+    Server,
+    /// For one command: few readers, and one checkpoint at the end.
+    Command,
+}
+
+/// How the catalog is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Most of the file that each reader maps into memory; 0: none.
+    pub mmap_bytes: u64,
+    /// Most connections that read at the same time; they are opened when needed. At least 1.
+    pub readers: usize,
+    /// How long a connection waits for another process's lock before it says
+    /// [`CatalogError::Busy`].
+    pub busy_timeout: Duration,
+    /// How long nothing must be written before the WAL is moved into the database; `None`: never.
+    pub idle_checkpoint: Option<Duration>,
+}
+
+impl From<Role> for Options {
+    fn from(role: Role) -> Self {
+        let (mmap_bytes, busy_timeout) = (256 << 20, Duration::from_secs(5));
+        match role {
+            Role::Server => Self {
+                mmap_bytes,
+                readers: thread::available_parallelism().map_or(2, NonZero::get).max(2),
+                busy_timeout,
+                idle_checkpoint: Some(Duration::from_secs(5)),
+            },
+            Role::Command => Self { mmap_bytes, readers: 2, busy_timeout, idle_checkpoint: None },
+        }
+    }
+}
+
+/// An open catalog: owns the thread that writes and the connections that read.
+///
+/// Open it only while holding the storage's writer lock. Dropping it closes it, without saying
+/// whether that went well.
+#[derive(Debug)]
+pub struct Catalog {
+    path: PathBuf,
+    writer: Writer,
+    reader: Reader,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Catalog {
+    /// Opens the catalog in `path`, making directory and file where there is none, and upgrading
+    /// a file of an older release.
+    pub fn open(path: &Path, role: Role) -> Result<Self, CatalogError> {
+        Self::open_with(path, role.into())
+    }
+
+    /// [`Catalog::open`] with other settings than those of a role.
+    pub fn open_with(path: &Path, options: Options) -> Result<Self, CatalogError> {
+        let db = open::writing(path, &options)?;
+        let (sender, receiver) = mpsc::sync_channel(QUEUE_BATCHES_MAX);
+        let writer = WriterThread::new(db, path.to_owned(), options.clone());
+        let thread = thread::Builder::new()
+            .name("catalog-writer".to_owned())
+            .spawn(move || writer.run(&receiver))
+            .map_err(|error| CatalogError::io("start the writer of", path, error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer: Writer { sender },
+            reader: Reader::new(path, options),
+            thread: Some(thread),
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The way to write.
+    pub fn writer(&self) -> Writer {
+        self.writer.clone()
+    }
+
+    /// The way to read.
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// Empties executions, steps, artifacts and statistics in one transaction, for rebuilding them
+    /// from the records. Tokens and sessions stay. Comes after everything submitted before.
+    pub fn reset_projection(&self) -> Result<(), CatalogError> {
+        self.writer.ask(Message::ResetProjection)
+    }
+
+    /// Moves the WAL into the database and empties it. A reader in the midst of a long query may
+    /// keep part of it there; that is no error.
+    pub fn checkpoint_truncate(&self) -> Result<(), CatalogError> {
+        self.writer.ask(Message::Checkpoint)
+    }
+
+    /// Size of the WAL: what a checkpoint would move.
+    pub fn wal_bytes(&self) -> u64 {
+        fs::metadata(open::beside(&self.path, "-wal")).map_or(0, |wal| wal.len())
+    }
+
+    /// Writes what was submitted, moves the WAL into the database and ends the thread. [`Writer`]s
+    /// that are left say [`CatalogError::Closed`]; [`Reader`]s go on reading.
+    pub fn close(mut self) -> Result<(), CatalogError> {
+        self.shut()
+    }
+
+    fn shut(&mut self) -> Result<(), CatalogError> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        self.reader.close_idle(); // The last to close removes the WAL: that should be the writer.
+        let closed = self.writer.ask(Message::Close);
+        match thread.join() {
+            Ok(()) => closed,
+            Err(_) => Err(CatalogError::Closed), // It panicked, which has been reported.
+        }
+    }
+}
+
+impl Drop for Catalog {
+    fn drop(&mut self) {
+        let _ = self.shut();
+    }
+}
+
+/// Sets a damaged catalog aside, together with its WAL, and returns where it is now.
+///
+/// `label` tells it from others, such as a time; a file that is there already is an error.
+pub fn set_aside(path: &Path, label: &str) -> Result<PathBuf, CatalogError> {
+    let aside = open::beside(path, &format!(".damaged-{label}"));
+    if aside.exists() {
+        let error = io::Error::from(io::ErrorKind::AlreadyExists);
+        return Err(CatalogError::io("set the catalog aside as", &aside, error));
+    }
+    for suffix in ["-wal", ""] {
+        let (from, to) = (open::beside(path, suffix), open::beside(&aside, suffix));
+        match fs::rename(&from, &to) {
+            Err(error) if suffix.is_empty() || error.kind() != io::ErrorKind::NotFound => {
+                return Err(CatalogError::io("set aside", &from, error));
+            }
+            _ => {}
+        }
+    }
+    open::remove(&open::beside(path, "-shm"))?;
+    open::sync_directory(path)?;
+    Ok(aside)
+}

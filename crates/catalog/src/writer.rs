@@ -1,0 +1,419 @@
+//! The one thread that writes: group commit.
+
+use std::{
+    collections::VecDeque,
+    fs,
+    path::PathBuf,
+    sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+
+use crate::{CatalogError, Change, Options, apply, counter::Delta, open};
+
+/// Most batches that wait for the writer; at it, [`Writer::submit`] waits for room.
+pub const QUEUE_BATCHES_MAX: usize = 4096;
+
+/// Once a transaction has this many changes it takes no further batch. One batch is never split.
+pub const GROUP_CHANGES_MAX: usize = 512;
+
+/// Once a transaction has worked this long it commits; what is left goes into the next one.
+pub const GROUP_TIME_MAX: Duration = Duration::from_millis(5);
+
+/// Commits between two looks at the size of the WAL.
+const WAL_LOOK_COMMITS: u32 = 256;
+
+/// Called once, on the writer thread, after the commit that holds the batch, or with the reason why
+/// nothing of the batch was written. It must be short and must not wait for the catalog.
+pub type Reply = Box<dyn FnOnce(Result<(), CatalogError>) + Send>;
+
+/// Hands changes to the writer thread. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    pub(crate) sender: SyncSender<Message>,
+}
+
+impl Writer {
+    /// Queues a batch, which is written whole or not at all, and returns; `reply` is told how it
+    /// went. Batches of one caller are applied in the order they were submitted.
+    ///
+    /// Waits while [`QUEUE_BATCHES_MAX`] batches are queued.
+    pub fn submit(&self, batch: Vec<Change>, reply: Reply) {
+        // If the thread is gone, the message comes back, and dropping its answer says `Closed`.
+        let _ = self.sender.send(Message::Batch(Batch { changes: batch, answer: reply.into() }));
+    }
+
+    /// Writes a batch and waits for the commit that holds it.
+    pub fn apply(&self, batch: Vec<Change>) -> Result<(), CatalogError> {
+        self.ask(|answer| Message::Batch(Batch { changes: batch, answer }))
+    }
+
+    pub(crate) fn ask(&self, message: impl FnOnce(Answer) -> Message) -> Result<(), CatalogError> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let reply: Reply = Box::new(move |result| {
+            let _ = sender.send(result); // There is room for one, and one is all there is.
+        });
+        let _ = self.sender.send(message(reply.into()));
+        receiver.recv().unwrap_or(Err(CatalogError::Closed))
+    }
+}
+
+/// What the thread is asked for.
+pub(crate) enum Message {
+    Batch(Batch),
+    /// Moves the WAL into the database, waiting for readers up to the busy timeout.
+    Checkpoint(Answer),
+    /// Empties everything that records can give back.
+    ResetProjection(Answer),
+    /// Everything before it is written; nothing after it is.
+    Close(Answer),
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Batch(_) => "Batch",
+            Self::Checkpoint(_) => "Checkpoint",
+            Self::ResetProjection(_) => "ResetProjection",
+            Self::Close(_) => "Close",
+        })
+    }
+}
+
+pub(crate) struct Batch {
+    changes: Vec<Change>,
+    answer: Answer,
+}
+
+/// A reply that is given even when it is only dropped: no caller waits for ever.
+pub(crate) struct Answer(Option<Reply>);
+
+impl Answer {
+    fn give(mut self, result: Result<(), CatalogError>) {
+        if let Some(reply) = self.0.take() {
+            reply(result);
+        }
+    }
+}
+
+impl From<Reply> for Answer {
+    fn from(reply: Reply) -> Self {
+        Self(Some(reply))
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(reply) = self.0.take() {
+            reply(Err(CatalogError::Closed));
+        }
+    }
+}
+
+/// The thread's own.
+pub(crate) struct WriterThread {
+    db: Connection,
+    path: PathBuf,
+    options: Options,
+    /// Whether the connection syncs at every commit now.
+    full_sync: bool,
+    /// Commits since the WAL was last looked at.
+    commits: u32,
+    /// Something was committed since the last checkpoint.
+    dirty: bool,
+}
+
+impl WriterThread {
+    pub(crate) fn new(db: Connection, path: PathBuf, options: Options) -> Self {
+        Self { db, path, options, full_sync: false, commits: 0, dirty: false }
+    }
+
+    /// Works until it is told to close, or every [`Writer`] is gone.
+    pub(crate) fn run(mut self, receiver: &Receiver<Message>) {
+        let mut held_back = None; // Came after the batches of a group and is no batch.
+        loop {
+            let message = match held_back.take() {
+                Some(message) => message,
+                None => match self.wait(receiver) {
+                    Some(message) => message,
+                    None => break,
+                },
+            };
+            match message {
+                Message::Batch(first) => {
+                    let mut changes = first.changes.len();
+                    let mut group = VecDeque::from([first]);
+                    while changes < GROUP_CHANGES_MAX {
+                        match receiver.try_recv() {
+                            Ok(Message::Batch(batch)) => {
+                                changes += batch.changes.len();
+                                group.push_back(batch);
+                            }
+                            Ok(other) => {
+                                held_back = Some(other);
+                                break;
+                            }
+                            Err(_) => break,
+                        }
+                    }
+                    while !group.is_empty() {
+                        self.write(&mut group);
+                    }
+                }
+                Message::Checkpoint(answer) => answer.give(self.checkpoint()),
+                Message::ResetProjection(answer) => {
+                    let reset = self.reset_projection();
+                    answer
+                        .give(reset.map_err(|error| CatalogError::sql("empty", &self.path, error)));
+                }
+                Message::Close(answer) => {
+                    let checkpointed = self.checkpoint();
+                    drop(self.db);
+                    answer.give(checkpointed);
+                    return;
+                }
+            }
+        }
+        let _ = self.checkpoint(); // Nobody is left to be told.
+    }
+
+    /// The next message; `None` when nobody can send one.
+    fn wait(&mut self, receiver: &Receiver<Message>) -> Option<Message> {
+        let Some(idle) = self.options.idle_checkpoint.filter(|_| self.dirty) else {
+            return receiver.recv().ok();
+        };
+        match receiver.recv_timeout(idle) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => {
+                self.checkpoint_unless_read();
+                self.dirty = false; // If a reader was in the way: after the next commit.
+                receiver.recv().ok()
+            }
+        }
+    }
+
+    /// Writes batches from the front of `group` in one transaction and answers their callers.
+    fn write(&mut self, group: &mut VecDeque<Batch>) {
+        let durable = group.iter().any(|batch| batch.changes.iter().any(Change::is_durable));
+        if let Err(error) = self.begin(durable) {
+            let error = CatalogError::sql("begin a transaction", &self.path, error);
+            for batch in group.drain(..) {
+                batch.answer.give(Err(error.clone()));
+            }
+            return;
+        }
+        let started = Instant::now();
+        let mut counters = Delta::default();
+        let mut applied = Vec::with_capacity(group.len());
+        let mut lost = None; // The transaction is gone, with everything in it.
+        while let Some(batch) = group.pop_front() {
+            match apply::batch(&self.db, &self.path, &batch.changes, &mut counters) {
+                Ok(()) => applied.push(batch.answer),
+                Err(error) if self.db.is_autocommit() => {
+                    applied.push(batch.answer);
+                    lost = Some(error);
+                    break;
+                }
+                Err(error) => batch.answer.give(Err(error)),
+            }
+            if GROUP_TIME_MAX <= started.elapsed() {
+                break;
+            }
+        }
+        let result = lost.map_or_else(|| self.commit(&counters), Err);
+        for answer in applied {
+            answer.give(result.clone());
+        }
+    }
+
+    fn begin(&mut self, durable: bool) -> rusqlite::Result<()> {
+        // The setting cannot change inside a transaction.
+        if self.full_sync != durable {
+            let level = if durable { "FULL" } else { "NORMAL" };
+            self.db.pragma_update(None, "synchronous", level)?;
+            self.full_sync = durable;
+        }
+        self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        Ok(())
+    }
+
+    fn commit(&mut self, counters: &Delta) -> Result<(), CatalogError> {
+        let committed = counters.write(&self.db).and_then(|()| {
+            self.db.prepare_cached("COMMIT")?.execute([])?;
+            Ok(())
+        });
+        if let Err(error) = committed {
+            if !self.db.is_autocommit() {
+                let _ = self.db.execute_batch("ROLLBACK"); // Fails only if it has happened already.
+            }
+            return Err(CatalogError::sql("commit", &self.path, error));
+        }
+        self.dirty = true;
+        self.commits += 1;
+        if WAL_LOOK_COMMITS <= self.commits {
+            self.commits = 0;
+            let wal = fs::metadata(open::beside(&self.path, "-wal"));
+            if wal.is_ok_and(|wal| open::WAL_BYTES_MAX < wal.len()) {
+                self.checkpoint_unless_read();
+            }
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<(), CatalogError> {
+        // One row: whether a reader was in the way, pages in the WAL, pages moved. A reader only
+        // delays it: what is not moved now stays in the WAL, and nothing is lost.
+        self.db
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(|error| CatalogError::sql("checkpoint", &self.path, error))?;
+        self.dirty = false;
+        Ok(())
+    }
+
+    /// A checkpoint that waits for nobody: callers may come at any moment.
+    fn checkpoint_unless_read(&mut self) {
+        let set = |db: &Connection, wait| db.busy_timeout(wait);
+        if set(&self.db, Duration::ZERO).is_ok() {
+            let _ = self.checkpoint(); // The next one, or the close, does it.
+        }
+        let _ = set(&self.db, self.options.busy_timeout); // Cannot fail on an open connection.
+    }
+
+    fn reset_projection(&mut self) -> rusqlite::Result<()> {
+        // Without foreign keys SQLite drops whole tables' pages, instead of row after row. The
+        // setting cannot change inside a transaction.
+        self.db.pragma_update(None, "foreign_keys", false)?;
+        let emptied = (|| {
+            let transaction =
+                self.db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            transaction.execute_batch(
+                "DELETE FROM artifact;
+                 DELETE FROM step;
+                 DELETE FROM execution_tag;
+                 DELETE FROM execution;
+                 DELETE FROM counter;
+                 INSERT INTO counter (id) VALUES (1);",
+            )?;
+            transaction.commit()
+        })();
+        self.db.pragma_update(None, "foreign_keys", true)?;
+        self.dirty = true;
+        emptied
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stepflow_model::{ExecutionId, Source, Spec, Status};
+
+    use super::*;
+    use crate::{Reader, Role};
+
+    fn id(number: usize) -> ExecutionId {
+        format!("0198c2aa-0000-7000-8000-{number:012x}").parse().unwrap()
+    }
+
+    fn execution(number: usize, name_bytes: usize) -> Change {
+        let spec = Spec {
+            id: id(number),
+            name: "x".repeat(name_bytes),
+            command: vec!["true".to_owned()],
+            cwd: "/".to_owned(),
+            env: std::collections::BTreeMap::new(),
+            env_inherited: vec![],
+            mask_env: vec![],
+            tags: vec![],
+            metadata: serde_json::Map::new(),
+            user: String::new(),
+            created_us: 1,
+            source: Source::Cli,
+            bound: false,
+            timeout_ms: None,
+            grace_ms: 0,
+            drain_ms: 0,
+            stop_on_error: false,
+            split_stderr: false,
+            shell: false,
+        };
+        Change::Execution(Box::new(stepflow_model::ExecutionState::new(&spec).summary))
+    }
+
+    /// Runs the thread here, on messages that all wait already, so that they form one group.
+    fn run(thread: WriterThread, batches: Vec<Vec<Change>>) -> Vec<Result<(), CatalogError>> {
+        let (sender, receiver) = mpsc::sync_channel(batches.len());
+        let (replies, results) = mpsc::channel();
+        for changes in batches {
+            let replies = replies.clone();
+            let reply: Reply = Box::new(move |result| replies.send(result).unwrap());
+            sender.send(Message::Batch(Batch { changes, answer: reply.into() })).unwrap();
+        }
+        drop((sender, replies));
+        thread.run(&receiver);
+        results.iter().collect()
+    }
+
+    #[test]
+    fn on_a_full_disk_an_answer_still_says_what_is_in_the_catalog() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("stepflow.db");
+        let options = Options::from(Role::Command);
+        let db = open::writing(&path, &options).unwrap();
+        db.query_row("PRAGMA max_page_count = 60", [], |_| Ok(())).unwrap();
+        // The 5th does not fit at all; the others do until the pages run out.
+        let batches =
+            (0..40).map(|n| vec![execution(n, if n == 5 { 1 << 20 } else { 2_000 })]).collect();
+        let results = run(WriterThread::new(db, path.clone(), options), batches);
+        assert_eq!(results.len(), 40);
+        let failures: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
+        assert!(!failures.is_empty());
+        for failure in failures {
+            assert!(matches!(failure, CatalogError::Full { .. }), "{failure}");
+        }
+        let reader = Reader::open_existing(&path).unwrap();
+        let there = (0..40).filter(|n| reader.execution(id(*n)).unwrap().is_some()).count();
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), there);
+        assert_eq!(reader.statistics().unwrap().count(Status::Pending), there as u64);
+        reader.integrity().unwrap();
+    }
+
+    #[test]
+    fn a_lock_held_elsewhere_fails_the_group_and_not_the_thread() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("stepflow.db");
+        let options = Options { busy_timeout: Duration::ZERO, ..Role::Command.into() };
+        let db = open::writing(&path, &options).unwrap();
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let mut thread = WriterThread::new(db, path, options);
+        let (sender, receiver) = mpsc::channel();
+        let mut write = |number| {
+            let sender = sender.clone();
+            let reply: Reply = Box::new(move |result| sender.send(result).unwrap());
+            let changes = vec![execution(number, 1)];
+            thread.write(&mut VecDeque::from([Batch { changes, answer: reply.into() }]));
+            receiver.try_recv().unwrap()
+        };
+        assert!(matches!(write(1), Err(CatalogError::Busy { .. })));
+        other.execute_batch("ROLLBACK").unwrap();
+        write(1).unwrap();
+    }
+
+    #[test]
+    fn only_what_lives_only_here_is_synced_at_each_commit() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("stepflow.db");
+        let options = Options::from(Role::Command);
+        let db = open::writing(&path, &options).unwrap();
+        let mut thread = WriterThread::new(db, path, options);
+        let mut level = |changes| {
+            let reply: Reply = Box::new(|result| result.unwrap());
+            thread.write(&mut VecDeque::from([Batch { changes, answer: reply.into() }]));
+            thread.db.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        assert_eq!(level(vec![execution(1, 1)]), 1);
+        assert_eq!(level(vec![Change::SessionDelete { digest: [0; 32] }, execution(1, 1)]), 2);
+        assert_eq!(level(vec![execution(2, 1)]), 1);
+    }
+}

@@ -1,0 +1,755 @@
+//! One recorder's life: start the keeper, wait in one place, act, end.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs::File,
+    io::{self, Read, Write},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStringExt,
+    },
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, OFlag, fcntl},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        signal::{SigSet, Signal},
+        signalfd::{SfdFlags, SignalFd},
+        stat::fstat,
+    },
+    unistd::pipe2,
+};
+use stepflow_model::{EventKind, ExecutionId, Reason, Spec, Stream, steps};
+use stepflow_record::Storage;
+use stepflow_sys::{
+    host::{self, SocketDir},
+    keeper::{self, Keeper, Launch, Message},
+    lock::Lock,
+    tree::{self, Waited},
+};
+
+use crate::{
+    artifact::{Collector, Job},
+    control::{Answer, Request},
+    doorbell::Doorbell,
+    lifecycle::{Effect, Input, Lifecycle, Sig},
+    mask::Masker,
+    recording::Recording,
+    worker::{Files, Worker},
+};
+
+/// Most bytes of one read.
+const READ_BYTES: usize = 128 * 1024;
+/// A pipe found full this many times running is grown once, to [`PIPE_BYTES`].
+const FULL_READS: u32 = 4;
+const PIPE_BYTES: i32 = 256 * 1024;
+/// Output is safe at the latest this long after it was recorded, plus the sync in flight.
+const SYNC_US: u64 = 1_000_000;
+/// Or when this much is unsynced, whichever is first.
+const SYNC_BYTES: u64 = 4 << 20;
+/// Past this much unsynced output the script waits for the disk.
+const UNSYNCED_MAX: u64 = 64 << 20;
+/// Wake-ups are merged to one in this time.
+const RING_US: u64 = 20_000;
+/// A disk that refused is asked again this often.
+const RETRY_US: u64 = 250_000;
+
+/// Where one of the script's streams arrives.
+struct Source {
+    stream: Stream,
+    pipe: File,
+    inode: u64,
+    full_reads: u32,
+    ended: bool,
+}
+
+struct Session {
+    spec: Spec,
+    dir: PathBuf,
+    recording: Recording,
+    keeper: Keeper,
+    keeper_gone: bool,
+    main_status: Option<i32>,
+    main_exited: bool,
+    life: Lifecycle,
+    sources: Vec<Source>,
+    doorbell: Doorbell,
+    link: Option<File>,
+    signals: SignalFd,
+    syncer: Option<Worker<u64, (u64, io::Result<()>)>>,
+    collector: Option<Worker<Job, EventKind>>,
+    safe: u64,
+    sync_asked: u64,
+    sync_due: Option<u64>,
+    sync_failed: bool,
+    rung: (u64, u64),
+    rung_at: u64,
+    ring_due: Option<u64>,
+    retry_at: Option<u64>,
+    finishing: bool,
+    leftover: Vec<String>,
+}
+
+/// Why a recorder gave up before its record could tell.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The hidden command was called by hand.
+    #[error("`{0}` is started by stepflow itself, with a storage, an id and a claim")]
+    Usage(&'static str),
+    /// The record refused.
+    #[error(transparent)]
+    Record(#[from] stepflow_record::RecordError),
+    /// The system refused.
+    #[error("cannot {what}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Its answer.
+        source: io::Error,
+    },
+}
+
+fn system(what: &'static str) -> impl Fn(io::Error) -> SessionError {
+    move |source| SessionError::System { what, source }
+}
+
+/// Records one script from start to end. `args`: storage directory, execution id, claim descriptor.
+///
+/// Must be called before anything in this process has started a thread; it needs nothing that
+/// `main` has set up. Standard input becomes the script's; standard output is the link to whoever
+/// started us.
+pub fn record(args: &[OsString]) -> Result<(), SessionError> {
+    let usage = || SessionError::Usage(crate::COMMAND);
+    let [root, id, claim] = args else { return Err(usage()) };
+    let id: ExecutionId = id.to_str().and_then(|id| id.parse().ok()).ok_or_else(usage)?;
+    let fd: i32 = claim.to_str().and_then(|fd| fd.parse().ok()).ok_or_else(usage)?;
+    let claim = Lock::inherited(fd).map_err(system("take over the claim"))?;
+    // What the caller handed down is the script's, not ours.
+    let inherited: Vec<i32> =
+        keeper::open_fds().into_iter().filter(|at| *at > 2 && *at != fd && is_open(*at)).collect();
+
+    let storage = Storage::open(Path::new(root))?;
+    let spec = storage.spec(id)?;
+    let mut session = Session::start(&storage, spec, &claim, &inherited)?;
+    session.run();
+    drop(session);
+    let run = SocketDir::open(&storage.run_dir()).map_err(system("open the run directory"))?;
+    let _ = std::fs::remove_file(run.path(&Storage::socket_name(id)));
+    drop(claim);
+    Ok(())
+}
+
+fn is_open(fd: i32) -> bool {
+    // The directory that listed the descriptors is gone by now.
+    std::fs::symlink_metadata(format!("/proc/self/fd/{fd}")).is_ok()
+}
+
+impl Session {
+    fn start(
+        storage: &Storage,
+        spec: Spec,
+        claim: &Lock,
+        inherited: &[i32],
+    ) -> Result<Self, SessionError> {
+        let dir = storage.record_dir(spec.id);
+        let secrets: Vec<(String, Vec<u8>)> = spec
+            .mask_env
+            .iter()
+            .filter_map(|name| Some((name.clone(), env::var_os(name)?.into_vec())))
+            .collect();
+        let masker = Masker::new(secrets.iter().map(|(_, value)| value.clone()));
+        let mut recording = Recording::create(&dir, &spec, masker)?;
+        for name in &spec.mask_env {
+            let known = secrets.iter().find(|(known, _)| known == name);
+            if known.is_none_or(|(_, value)| Masker::is_too_short(value)) {
+                recording.emit(EventKind::Warning {
+                    code: "mask_unused".to_owned(),
+                    message: format!("`{name}` is not set, or too short to be masked"),
+                });
+            }
+        }
+        let run = SocketDir::open(&storage.run_dir()).map_err(system("open the run directory"))?;
+        let listener =
+            run.bind(&Storage::socket_name(spec.id)).map_err(system("bind the control socket"))?;
+        let doorbell = Doorbell::new(listener).map_err(system("bind the control socket"))?;
+
+        let mask = keeper::block_signals().map_err(system("block signals"))?;
+        keeper::become_subreaper().map_err(system("become a subreaper"))?;
+        let (sources, out, err) = pipes(spec.split_stderr).map_err(system("make a pipe"))?;
+        let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(system("pass on stdin"))?;
+        let link = io::stdout().as_fd().try_clone_to_owned().map_err(system("keep the link"))?;
+        let mut keeper = keeper::start(Launch {
+            argv: spec.command.iter().map(OsString::from).collect(),
+            cwd: PathBuf::from(&spec.cwd),
+            stdin,
+            stdout: out,
+            stderr: err,
+            held: vec![claim.raw_fd()],
+            mask,
+        })
+        .map_err(system("fork the keeper"))?;
+        keeper::close_inherited(inherited);
+        keeper::detach_standard_streams();
+
+        let watched = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+        let watched: SigSet = watched.into_iter().collect();
+        let signals =
+            SignalFd::with_flags(&watched, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+                .map_err(|errno| system("watch signals")(errno.into()))?;
+
+        recording.emit(EventKind::Started {
+            pid: keeper.script_pid,
+            start_ticks: tree::info(keeper.script_pid).map_or(0, |info| info.start_ticks),
+            boot_id: host::boot_id(),
+            recorder_pid: keeper::this_pid(),
+            keeper_pid: keeper.pid,
+            containment: "keeper".to_owned(),
+            host: host::name(),
+        });
+        // No crash runs a script twice: its start is on disk before it is released.
+        recording.writer.sync()?;
+        recording.journal.sync()?;
+        File::open(&dir).and_then(|dir| dir.sync_all()).map_err(system("sync the record"))?;
+        let started = keeper.release().map_err(system("release the script"))?;
+
+        let now = recording.clock.at_us();
+        let life = Lifecycle::running(now, spec.grace_ms, spec.drain_ms, spec.timeout_ms);
+        let mut session = Self {
+            dir,
+            keeper,
+            keeper_gone: false,
+            main_status: None,
+            main_exited: false,
+            life,
+            sources,
+            doorbell,
+            link: Some(File::from(link)),
+            signals,
+            syncer: None,
+            collector: None,
+            safe: 0,
+            sync_asked: 0,
+            sync_due: None,
+            sync_failed: false,
+            rung: (u64::MAX, u64::MAX),
+            rung_at: 0,
+            ring_due: None,
+            retry_at: None,
+            finishing: false,
+            leftover: Vec::new(),
+            recording,
+            spec,
+        };
+        let target = storage.artifact_dir(session.spec.id);
+        let cwd = PathBuf::from(&session.spec.cwd);
+        let collector = Collector { cwd, target };
+        session.collector =
+            Worker::start("artifacts", move |job: Job| collector.collect(&job)).ok();
+        if let Err(failure) = started {
+            session.start_failed(&failure);
+        }
+        if let Some(link) = &mut session.link {
+            let _ = link.write_all(b"started\n"); // Whoever started us may be gone already.
+        }
+        Ok(session)
+    }
+
+    fn start_failed(&mut self, failure: &keeper::StartFailure) {
+        let system = io::Error::from_raw_os_error(failure.errno);
+        let message = if failure.step == "chdir" {
+            format!("cannot change to the working directory `{}`: {system}", self.spec.cwd)
+        } else {
+            format!("cannot start `{}`: {system}", self.spec.command[0])
+        };
+        // As a shell says it: 127 not found, 126 found but not executable.
+        let code =
+            if failure.errno == Errno::ENOENT as i32 && failure.step == "exec" { 127 } else { 126 };
+        self.end(&steps::Outcome {
+            exit_code: Some(code),
+            start_error: Some(message),
+            ..steps::Outcome::default()
+        });
+        self.finishing = true;
+        self.keeper.dismiss();
+    }
+
+    /// Waits in one place until the end is recorded.
+    fn run(&mut self) {
+        let mut buffer = vec![0; READ_BYTES];
+        while !self.ended() {
+            self.wait();
+            self.hear_signals();
+            self.hear_keeper();
+            self.hear_link();
+            self.hear_callers();
+            self.hear_workers();
+            if !self.recording.is_blocked() && !self.waits_for_sync() {
+                self.read(&mut buffer);
+            }
+            self.tick();
+            self.carry_wishes();
+            if self.finishing && self.workers_idle() && !self.recording.is_blocked() {
+                self.end(&self.outcome());
+            }
+            self.ring();
+        }
+        // Subscribers hear of the end only now, after it is synced.
+        let position = self.position();
+        self.doorbell.ring(&position);
+        self.keeper.dismiss();
+    }
+
+    fn ended(&self) -> bool {
+        self.recording.state.summary.status.is_end()
+    }
+
+    fn now(&self) -> u64 {
+        self.recording.clock.at_us()
+    }
+
+    fn waits_for_sync(&self) -> bool {
+        let (recorded, _) = self.recording.writer.recorded();
+        !self.sync_failed && recorded.saturating_sub(self.safe) > UNSYNCED_MAX
+    }
+
+    fn wait(&self) {
+        let reading = !self.recording.is_blocked() && !self.waits_for_sync();
+        let mut fds: Vec<BorrowedFd<'_>> = self.doorbell.fds();
+        fds.push(self.signals.as_fd());
+        if !self.keeper_gone {
+            fds.push(self.keeper.messages());
+        }
+        if reading {
+            fds.extend(self.sources.iter().filter(|s| !s.ended).map(|s| s.pipe.as_fd()));
+        }
+        fds.extend(self.syncer.as_ref().map(Worker::bell));
+        fds.extend(self.collector.as_ref().map(Worker::bell));
+        if self.spec.bound {
+            fds.extend(self.link.as_ref().map(AsFd::as_fd));
+        }
+        let mut waiting: Vec<_> =
+            fds.into_iter().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        let due = [
+            self.recording.writer.entry_due_us().filter(|_| reading),
+            self.life.next_tick(),
+            self.sync_due,
+            self.ring_due,
+            self.retry_at,
+        ];
+        let timeout = match due.into_iter().flatten().min() {
+            // Rounded up: a tick that comes too early would only spin.
+            Some(at) => {
+                let wait = Duration::from_micros(at.saturating_sub(self.now()) + 999);
+                PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
+            }
+            None => PollTimeout::NONE,
+        };
+        let _ = poll(&mut waiting, timeout); // EINTR: everything is looked at anyway.
+    }
+
+    fn hear_signals(&mut self) {
+        while let Ok(Some(signal)) = self.signals.read_signal() {
+            if signal.ssi_signo == Signal::SIGTERM as u32 {
+                let message = "the recorder was told to stop (SIGTERM)".to_owned();
+                self.input(Input::Stop { reason: Reason::User, message, kill: false });
+            }
+        }
+        if !self.keeper_gone {
+            return;
+        }
+        // The keeper's children are ours now.
+        loop {
+            match tree::wait_any() {
+                Waited::Reaped(pid, status) if pid == self.keeper.script_pid => {
+                    self.main_status = Some(status);
+                    self.main_ended();
+                }
+                Waited::Reaped(..) => {}
+                Waited::NoneYet => break,
+                Waited::NoChildren => {
+                    self.main_ended(); // Reaped by a keeper that could not tell: status unknown.
+                    self.input(Input::TreeEmpty);
+                    break;
+                }
+            }
+        }
+    }
+
+    fn main_ended(&mut self) {
+        if !std::mem::replace(&mut self.main_exited, true) {
+            self.input(Input::MainExited);
+        }
+    }
+
+    fn hear_keeper(&mut self) {
+        while !self.keeper_gone && readable(self.keeper.messages()) {
+            match self.keeper.read_message() {
+                Ok(Some(Message::Exited(status))) => {
+                    self.main_status = Some(status);
+                    self.main_ended();
+                }
+                Ok(Some(Message::Empty)) => self.input(Input::TreeEmpty),
+                Ok(None) | Err(_) => {
+                    self.keeper_gone = true;
+                    self.recording.emit(EventKind::Warning {
+                        code: "keeper_lost".to_owned(),
+                        message: "the keeper died: the recorder has taken over its children"
+                            .to_owned(),
+                    });
+                    self.hear_signals();
+                }
+            }
+        }
+    }
+
+    fn hear_link(&mut self) {
+        let gone = match &mut self.link {
+            Some(link) if self.spec.bound && readable(link.as_fd()) => {
+                !matches!(link.read(&mut [0; 16]), Ok(count) if count > 0)
+            }
+            _ => false,
+        };
+        if gone {
+            self.link = None;
+            let message = "the terminal or client that started it went away".to_owned();
+            self.input(Input::Stop { reason: Reason::ClientGone, message, kill: false });
+        }
+    }
+
+    fn hear_callers(&mut self) {
+        for (number, request) in self.doorbell.requests() {
+            let answer = match request {
+                Ok(Request::Status) => self.position(),
+                Ok(Request::Subscribe) => {
+                    self.doorbell.subscribe(number);
+                    self.position()
+                }
+                Ok(Request::Cancel { by, kill }) => {
+                    let message = if by.is_empty() {
+                        "cancelled".to_owned()
+                    } else {
+                        format!("cancelled by {by}")
+                    };
+                    self.input(Input::Stop { reason: Reason::User, message, kill });
+                    Answer::Ok
+                }
+                Ok(Request::Signal { signal }) => {
+                    self.signal_tree(signal);
+                    Answer::Ok
+                }
+                Err(error) => Answer::Error { error },
+            };
+            self.doorbell.answer(number, &answer);
+        }
+        self.doorbell.sweep();
+    }
+
+    fn hear_workers(&mut self) {
+        if let Some(collector) = &mut self.collector {
+            for event in collector.take() {
+                self.recording.emit(event);
+                self.recording.wants.sync = true;
+            }
+        }
+        let Some(syncer) = &mut self.syncer else { return };
+        for (upto, result) in syncer.take() {
+            match result {
+                Ok(()) if !self.sync_failed => self.safe = self.safe.max(upto),
+                Ok(()) => {}
+                Err(error) => {
+                    // What a failed sync covered is unsafe for ever: `safe` stays where it is.
+                    if !std::mem::replace(&mut self.sync_failed, true) {
+                        self.recording.emit(EventKind::Warning {
+                            code: "sync_failed".to_owned(),
+                            message: format!(
+                                "the disk failed to make output durable ({error}): output after byte {} may not survive a power cut",
+                                self.safe
+                            ),
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) {
+        for at in 0..self.sources.len() {
+            let source = &mut self.sources[at];
+            if source.ended {
+                continue;
+            }
+            match source.pipe.read(buffer) {
+                Ok(0) => {
+                    source.ended = true;
+                    let stream = source.stream;
+                    self.recording.end_stream(stream);
+                    if self.sources.iter().all(|source| source.ended) {
+                        self.input(Input::OutputEnded);
+                    }
+                }
+                Ok(count) => {
+                    source.grow_if_full(count);
+                    let stream = source.stream;
+                    self.recording.take(stream, &buffer[..count]);
+                }
+                // Nothing there now, or interrupted: the next wait tells.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.now();
+        if self.recording.writer.entry_due_us().is_some_and(|due| due <= now)
+            && !self.recording.is_blocked()
+        {
+            self.recording.close_entry();
+        }
+        if self.recording.is_blocked() {
+            match self.retry_at {
+                Some(at) if at <= now => {
+                    self.retry_at = None;
+                    self.recording.retry();
+                }
+                Some(_) => {}
+                None => self.retry_at = Some(now + RETRY_US),
+            }
+        } else {
+            self.retry_at = None;
+        }
+        if self.life.next_tick().is_some_and(|due| due <= now) {
+            self.input(Input::Tick);
+        }
+        let (recorded, _) = self.recording.writer.recorded();
+        if recorded > self.sync_asked && self.sync_due.is_none() {
+            self.sync_due = Some(now + SYNC_US);
+        }
+        let due = self.sync_due.is_some_and(|due| due <= now);
+        let much = recorded.saturating_sub(self.sync_asked) >= SYNC_BYTES;
+        if due || much || std::mem::take(&mut self.recording.wants.sync) {
+            self.ask_sync();
+        }
+    }
+
+    fn ask_sync(&mut self) {
+        self.sync_due = None;
+        self.recording.close_entry();
+        if self.syncer.is_none() {
+            let Ok((output, index)) = self.recording.writer.handles() else { return };
+            let Ok(journal) = self.recording.journal.handle() else { return };
+            let files = Files { output, index, journal };
+            self.syncer = Worker::start("sync", move |upto| (upto, files.sync())).ok();
+        }
+        let (recorded, _) = self.recording.writer.recorded();
+        if let Some(syncer) = &mut self.syncer {
+            // One in flight and one waiting cover everything: more would only queue.
+            if syncer.pending < 2 {
+                syncer.give(recorded);
+                self.sync_asked = recorded;
+            } else {
+                self.sync_due = Some(self.recording.clock.at_us() + SYNC_US / 20);
+            }
+        }
+    }
+
+    fn carry_wishes(&mut self) {
+        for (index, path) in std::mem::take(&mut self.recording.wants.artifacts) {
+            match &mut self.collector {
+                Some(collector) => collector.give(Job { index, path }),
+                None => self.recording.emit(EventKind::ArtifactStored {
+                    artifact: index,
+                    sha256: None,
+                    size: 0,
+                    changed: false,
+                    problem: Some("no thread could be started to copy it".to_owned()),
+                }),
+            }
+        }
+        if let Some(message) = self.recording.wants.stop.take() {
+            self.input(Input::Stop { reason: Reason::StepError, message, kill: false });
+        }
+    }
+
+    fn workers_idle(&self) -> bool {
+        self.collector.as_ref().is_none_or(|worker| worker.pending == 0)
+    }
+
+    fn input(&mut self, input: Input) {
+        let by = match &input {
+            Input::Stop { message, .. } => message.clone(),
+            _ => String::new(),
+        };
+        for effect in self.life.apply(self.now(), input) {
+            match effect {
+                Effect::RecordWish(reason) => {
+                    self.recording.emit(EventKind::CancelRequested { reason, by: by.clone() });
+                    // Durable before the first signal; a disk that cannot is no reason not to stop.
+                    let _ = self.recording.journal.sync();
+                }
+                Effect::Signal(sig) => self.signal_tree(number(sig)),
+                Effect::SignalHolders(sig) => self.signal_holders(number(sig)),
+                Effect::Finish => self.finishing = true,
+            }
+        }
+    }
+
+    fn root(&self) -> i32 {
+        if self.keeper_gone { keeper::this_pid() } else { self.keeper.pid }
+    }
+
+    fn signal_tree(&mut self, signal: i32) {
+        let processes = tree::signal_descendants(self.root(), signal);
+        if processes > 0 {
+            self.recording.emit(EventKind::SignalSent { signal, processes });
+        }
+    }
+
+    /// Signals what holds the script's output; a daemon that holds none of it is left alone.
+    fn signal_holders(&mut self, signal: i32) {
+        let mut hit = 0;
+        for process in tree::descendants(self.root()) {
+            let holds =
+                self.sources.iter().any(|s| !s.ended && tree::holds_pipe(process.pid, s.inode));
+            if holds && tree::signal_if_unchanged(&process, signal) {
+                hit += 1;
+                let name = format!("{} ({})", process.name, process.pid);
+                if !self.leftover.contains(&name) {
+                    self.leftover.push(name);
+                }
+            }
+        }
+        if hit > 0 {
+            self.recording.emit(EventKind::SignalSent { signal, processes: hit });
+        }
+    }
+
+    fn outcome(&self) -> steps::Outcome {
+        let (exit_code, signal, core) =
+            self.main_status.map_or((None, None, false), tree::decode_status);
+        let stopped = self.life.stopped().cloned();
+        steps::Outcome { exit_code, signal, core, stopped, start_error: None }
+    }
+
+    /// Records the end: whole, synced, before anybody hears of it.
+    fn end(&mut self, outcome: &steps::Outcome) {
+        for at in 0..self.sources.len() {
+            if !std::mem::replace(&mut self.sources[at].ended, true) {
+                self.recording.end_stream(self.sources[at].stream);
+            }
+        }
+        if self.recording.is_blocked() {
+            return; // The disk is full: the end waits for space, like everything.
+        }
+        for process in tree::descendants(self.root()) {
+            let name = format!("{} ({}), still running", process.name, process.pid);
+            self.leftover.push(name);
+        }
+        let verdict = steps::verdict(outcome);
+        for kind in steps::finish(&self.recording.state, &verdict, outcome.exit_code) {
+            self.recording.emit(kind);
+        }
+        self.recording.close_entry();
+        let synced = self.recording.writer.sync();
+        if let Err(error) = synced {
+            self.recording.emit(EventKind::Warning {
+                code: "sync_failed".to_owned(),
+                message: format!("{error}: the end of the output may not survive a power cut"),
+            });
+        }
+        if self.recording.is_blocked() {
+            return;
+        }
+        self.recording.emit(EventKind::Exited {
+            status: verdict.status,
+            reason: verdict.reason,
+            exit_code: outcome.exit_code,
+            signal: outcome.signal,
+            core: outcome.core,
+            message: verdict.message,
+            digest: self.recording.writer.digest(),
+            leftover: std::mem::take(&mut self.leftover),
+        });
+        // A full disk may hold the last line back: nothing else is left to do than to get it out.
+        while self.recording.is_blocked() {
+            std::thread::sleep(Duration::from_micros(RETRY_US));
+            self.recording.retry();
+        }
+        if self.recording.journal.sync().is_ok() && !self.sync_failed {
+            self.safe = self.recording.writer.recorded().0;
+        }
+        let _ = File::open(&self.dir).and_then(|dir| dir.sync_all());
+    }
+
+    fn position(&self) -> Answer {
+        let (bytes, lines) = self.recording.writer.recorded();
+        let seq = self.recording.state.summary.position.seq;
+        Answer::Position { bytes, lines, seq, safe: self.safe, ended: self.ended() }
+    }
+
+    fn ring(&mut self) {
+        let here = (self.recording.writer.recorded().0, self.recording.state.summary.position.seq);
+        self.ring_due = None;
+        if here == self.rung || !self.doorbell.has_subscribers() {
+            return;
+        }
+        let now = self.now();
+        if now < self.rung_at + RING_US {
+            self.ring_due = Some(self.rung_at + RING_US);
+            return;
+        }
+        let position = self.position();
+        self.doorbell.ring(&position);
+        self.rung = here;
+        self.rung_at = now;
+    }
+}
+
+impl Source {
+    fn grow_if_full(&mut self, count: usize) {
+        if count < 64 * 1024 {
+            self.full_reads = 0;
+            return;
+        }
+        self.full_reads += 1;
+        if self.full_reads == FULL_READS {
+            // EPERM: this user's share of pipe memory is used up; the pipe stays as it is.
+            let _ = fcntl(&self.pipe, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
+        }
+    }
+}
+
+fn number(sig: Sig) -> i32 {
+    match sig {
+        Sig::Term => Signal::SIGTERM as i32,
+        Sig::Kill => Signal::SIGKILL as i32,
+    }
+}
+
+fn readable(fd: BorrowedFd<'_>) -> bool {
+    let mut waiting = [PollFd::new(fd, PollFlags::POLLIN)];
+    matches!(poll(&mut waiting, PollTimeout::ZERO), Ok(count) if count > 0)
+}
+
+/// The pipes that the script writes to: ours to read, its standard output, its standard error.
+fn pipes(split: bool) -> io::Result<(Vec<Source>, OwnedFd, OwnedFd)> {
+    let make = |stream| -> io::Result<(Source, OwnedFd)> {
+        let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
+        let flags = OFlag::from_bits_truncate(fcntl(&read, FcntlArg::F_GETFL)?);
+        fcntl(&read, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+        let inode = fstat(&read)?.st_ino;
+        debug_assert!(read.as_raw_fd() > 2);
+        Ok((Source { stream, pipe: File::from(read), inode, full_reads: 0, ended: false }, write))
+    };
+    let (out, write) = make(Stream::Stdout)?;
+    if split {
+        let (err, err_write) = make(Stream::Stderr)?;
+        return Ok((vec![out, err], write, err_write));
+    }
+    let both = write.try_clone()?;
+    Ok((vec![out], write, both))
+}

@@ -1,0 +1,79 @@
+//! Threads for what must never hold up the read loop: syncing and copying.
+
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixStream,
+    },
+    sync::mpsc::{Receiver, Sender, channel},
+    thread,
+};
+
+/// Stack of a worker: it copies and syncs, nothing deep.
+const STACK_BYTES: usize = 128 * 1024;
+
+/// A thread that does jobs in order, and a descriptor that becomes readable when one is done.
+pub(crate) struct Worker<Job, Done> {
+    jobs: Sender<Job>,
+    done: Receiver<Done>,
+    bell: UnixStream,
+    /// Jobs given and not yet taken back.
+    pub(crate) pending: usize,
+}
+
+impl<Job: Send + 'static, Done: Send + 'static> Worker<Job, Done> {
+    pub(crate) fn start(
+        name: &str,
+        mut work: impl FnMut(Job) -> Done + Send + 'static,
+    ) -> io::Result<Self> {
+        let (jobs, inbox) = channel::<Job>();
+        let (outbox, done) = channel();
+        let (bell, mut ring) = UnixStream::pair()?;
+        bell.set_nonblocking(true)?;
+        thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(move || {
+            for job in inbox {
+                if outbox.send(work(job)).is_err() || ring.write_all(b"!").is_err() {
+                    return; // The recorder is ending.
+                }
+            }
+        })?;
+        Ok(Self { jobs, done, bell, pending: 0 })
+    }
+
+    pub(crate) fn give(&mut self, job: Job) {
+        // The thread ends only with its inbox, which is ours; a panic in it leaves the job pending.
+        if self.jobs.send(job).is_ok() {
+            self.pending += 1;
+        }
+    }
+
+    /// What is done by now.
+    pub(crate) fn take(&mut self) -> Vec<Done> {
+        let mut rung = [0; 64];
+        while matches!((&self.bell).read(&mut rung), Ok(count) if count > 0) {}
+        let done: Vec<Done> = self.done.try_iter().collect();
+        self.pending -= done.len();
+        done
+    }
+
+    pub(crate) fn bell(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}
+
+/// Output, index and journal, to be synced in that order: what is announced is there first.
+pub(crate) struct Files {
+    pub(crate) output: File,
+    pub(crate) index: File,
+    pub(crate) journal: File,
+}
+
+impl Files {
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.output.sync_data()?;
+        self.index.sync_data()?;
+        self.journal.sync_data()
+    }
+}

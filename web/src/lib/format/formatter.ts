@@ -1,0 +1,104 @@
+/** Writes figures as one language writes them. Everything goes through `Intl`. */
+export class Formatter {
+  readonly plural: Intl.PluralRules;
+  readonly number: Intl.NumberFormat;
+  readonly #percent: Intl.NumberFormat;
+  readonly #relative: Intl.RelativeTimeFormat;
+  readonly #dateTime: Intl.DateTimeFormat;
+  readonly #units = new Map<string, Intl.NumberFormat>();
+  readonly #locale: string;
+
+  constructor(locale: string) {
+    this.#locale = locale;
+    this.plural = new Intl.PluralRules(locale);
+    this.number = new Intl.NumberFormat(locale);
+    this.#percent = new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 1 });
+    this.#relative = new Intl.RelativeTimeFormat(locale, { style: 'short', numeric: 'auto' });
+    this.#dateTime = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' });
+  }
+
+  /** `1,284` */
+  count(value: number): string {
+    return this.number.format(value);
+  }
+
+  /** A ratio from 0 to 1 as `96.1%`. */
+  percent(ratio: number): string {
+    return this.#percent.format(ratio);
+  }
+
+  /**
+   * Seconds as people read them: `0.24s`, `1.2s`, `48s`, `3m 12s`, `1h 02m`, `2d 4h`. Cut, not
+   * rounded: a clock that counts up never shows a second that is not over.
+   */
+  duration(seconds: number): string {
+    const s = Math.max(0, seconds);
+    if (s < 1) return this.#unit(Math.floor(s * 100) / 100, 'second', 2);
+    if (s < 60) return this.#unit(Math.floor(s * 10) / 10, 'second', 1);
+    const whole = Math.floor(s);
+    if (whole < 3600) {
+      return `${this.#unit(Math.floor(whole / 60), 'minute')} ${this.#unit(whole % 60, 'second')}`;
+    }
+    if (whole < 86_400) {
+      const minutes = Math.floor((whole % 3600) / 60);
+      return `${this.#unit(Math.floor(whole / 3600), 'hour')} ${this.#unit(minutes, 'minute')}`;
+    }
+    const hours = Math.floor((whole % 86_400) / 3600);
+    return `${this.#unit(Math.floor(whole / 86_400), 'day')} ${this.#unit(hours, 'hour')}`;
+  }
+
+  /** A running clock: whole seconds only, so that the figure does not flicker. */
+  ticking(seconds: number): string {
+    const s = Math.max(0, seconds);
+    return s < 60 ? this.#unit(Math.floor(s), 'second') : this.duration(s);
+  }
+
+  /** Bytes in powers of 1000: `12.4 MB`. */
+  bytes(bytes: number): string {
+    const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'] as const;
+    let value = bytes;
+    let power = 0;
+    while (value >= 999.5 && power < units.length - 1) {
+      value /= 1000;
+      power += 1;
+    }
+    const digits = power === 0 || value >= 100 ? 0 : 1;
+    return this.#unit(value, units[power] ?? 'byte', digits, 'short');
+  }
+
+  /** How long ago `time` was, at `now`; both milliseconds. */
+  ago(time: number, now: number): string {
+    const seconds = Math.round((time - now) / 1000);
+    const size = Math.abs(seconds);
+    if (size < 10) return this.#relative.format(0, 'second');
+    if (size < 60) return this.#relative.format(seconds, 'second');
+    if (size < 3600) return this.#relative.format(Math.trunc(seconds / 60), 'minute');
+    if (size < 86_400) return this.#relative.format(Math.trunc(seconds / 3600), 'hour');
+    return this.#relative.format(Math.trunc(seconds / 86_400), 'day');
+  }
+
+  /** Date and time in the browser's zone. */
+  dateTime(time: number): string {
+    return this.#dateTime.format(time);
+  }
+
+  #unit(
+    value: number,
+    unit: string,
+    digits = 0,
+    unitDisplay: 'narrow' | 'short' = 'narrow',
+  ): string {
+    const key = `${unit} ${digits} ${unitDisplay}`;
+    let format = this.#units.get(key);
+    if (format === undefined) {
+      format = new Intl.NumberFormat(this.#locale, {
+        style: 'unit',
+        unit,
+        unitDisplay,
+        maximumFractionDigits: digits,
+      });
+      this.#units.set(key, format);
+    }
+    return format.format(value);
+  }
+}
