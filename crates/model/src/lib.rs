@@ -17,7 +17,7 @@ pub mod steps; // the rules: from a marker, or the end, to events
 pub use crate::{
     event::{Event, EventKind, Note, NoteKind},
     id::{ArtifactId, ExecutionId, IdError, StepId},
-    spec::{Source, Spec},
+    spec::{Source, Spec, drain_default, grace_default},
     state::{Annotation, Artifact, ExecutionState, Position, Step, Summary},
     status::{Reason, Status, StepStatus, Stream},
 };

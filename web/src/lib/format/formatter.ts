@@ -28,7 +28,7 @@ export class Formatter {
   }
 
   /**
-   * Seconds as people read them: `0.24s`, `1.2s`, `48s`, `3m 12s`, `1h 02m`, `2d 4h`. Cut, not
+   * Seconds as people read them: `0.24s`, `1.2s`, `48s`, `3m 12s`, `1h 02m`, `2d 04h`. Cut, not
    * rounded: a clock that counts up never shows a second that is not over.
    */
   duration(seconds: number): string {
@@ -37,14 +37,14 @@ export class Formatter {
     if (s < 60) return this.#unit(Math.floor(s * 10) / 10, 'second', 1);
     const whole = Math.floor(s);
     if (whole < 3600) {
-      return `${this.#unit(Math.floor(whole / 60), 'minute')} ${this.#unit(whole % 60, 'second')}`;
+      return `${this.#unit(Math.floor(whole / 60), 'minute')} ${this.#unit(whole % 60, 'second', 0, 2)}`;
     }
     if (whole < 86_400) {
       const minutes = Math.floor((whole % 3600) / 60);
-      return `${this.#unit(Math.floor(whole / 3600), 'hour')} ${this.#unit(minutes, 'minute')}`;
+      return `${this.#unit(Math.floor(whole / 3600), 'hour')} ${this.#unit(minutes, 'minute', 0, 2)}`;
     }
     const hours = Math.floor((whole % 86_400) / 3600);
-    return `${this.#unit(Math.floor(whole / 86_400), 'day')} ${this.#unit(hours, 'hour')}`;
+    return `${this.#unit(Math.floor(whole / 86_400), 'day')} ${this.#unit(hours, 'hour', 0, 2)}`;
   }
 
   /** A running clock: whole seconds only, so that the figure does not flicker. */
@@ -63,7 +63,7 @@ export class Formatter {
       power += 1;
     }
     const digits = power === 0 || value >= 100 ? 0 : 1;
-    return this.#unit(value, units[power] ?? 'byte', digits, 'short');
+    return this.#unit(value, units[power] ?? 'byte', digits, 1, 'short');
   }
 
   /** How long ago `time` was, at `now`; both milliseconds. */
@@ -86,15 +86,17 @@ export class Formatter {
     value: number,
     unit: string,
     digits = 0,
+    pad = 1,
     unitDisplay: 'narrow' | 'short' = 'narrow',
   ): string {
-    const key = `${unit} ${digits} ${unitDisplay}`;
+    const key = `${unit} ${digits} ${pad} ${unitDisplay}`;
     let format = this.#units.get(key);
     if (format === undefined) {
       format = new Intl.NumberFormat(this.#locale, {
         style: 'unit',
         unit,
         unitDisplay,
+        minimumIntegerDigits: pad,
         maximumFractionDigits: digits,
       });
       this.#units.set(key, format);

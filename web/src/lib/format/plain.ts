@@ -10,11 +10,10 @@ export function hasHidden(text: string): boolean {
   return HIDDEN.test(text);
 }
 
-/** The symbol for one such character: a control picture, or its number. */
+/** The symbol for one such character: caret notation, or its number. */
 export function symbol(char: string): string {
   const code = char.codePointAt(0) ?? 0;
-  if (code < 0x20) return String.fromCharCode(0x2400 + code);
-  if (code === 0x7f) return '\u2421';
+  if (code < 0x20 || code === 0x7f) return `^${String.fromCharCode(code ^ 0x40)}`;
   return `<${code.toString(16).toUpperCase().padStart(4, '0')}>`;
 }
 

@@ -97,6 +97,7 @@ export class LogPane {
   #jumpedAt = -Infinity;
   #byReader = false;
   #shown = false;
+  #known = false;
   #touchY = 0;
   #last: PaneState | null = null;
 
@@ -119,6 +120,9 @@ export class LogPane {
   /** The log is known to have come this far. */
   setExtent(extent: Extent): void {
     const { lines, bytes, ended } = this.#extent;
+    // What was there when the log was opened is not new.
+    if (!this.#known) this.#follow = { on: this.#follow.on, seen: extent.lines };
+    this.#known = true;
     this.#extent = {
       lines: Math.max(lines, extent.lines),
       bytes: Math.max(bytes, extent.bytes),

@@ -28,6 +28,7 @@ export class LogRow {
   readonly #number = document.createElement('a');
   readonly #text = document.createElement('span');
   #time: HTMLSpanElement | null = null;
+  #extras: HTMLElement[] = [];
   #line: LogLine | undefined;
   #drawn = -1;
   #size = 0;
@@ -101,7 +102,8 @@ export class LogRow {
   #draw({ line, time, texts, rawUrl }: RowContent): void {
     const { element } = this;
     const text = this.#text;
-    while (text.nextSibling !== null) text.nextSibling.remove();
+    for (const extra of this.#extras) extra.remove();
+    this.#extras = [];
     element.classList.toggle('pending', line === undefined);
     element.classList.toggle('stderr', line?.stream === 'stderr');
     if (time === null) {
@@ -129,9 +131,13 @@ export class LogRow {
     element.classList.toggle('marker', MARKER.test(line.text));
     text.replaceChildren(...segments.map(node));
     this.columns = segments.reduce((sum, segment) => sum + width(segment.text), 0);
-    if (line.continued) text.after(flag('continued', '↪', texts.continued));
-    if (line.lossy) element.append(flag('lossy', '\ufffd', texts.lossy));
-    if (line.partial) element.append(flag('partial', '▏', texts.partial));
+    if (line.continued) {
+      const mark = flag('continued', '↪', texts.continued);
+      text.before(mark);
+      this.#extras.push(mark);
+    }
+    if (line.lossy) this.#append(flag('lossy', '\ufffd', texts.lossy));
+    if (line.partial) this.#append(flag('partial', '▏', texts.partial));
     const rest = line.rest + (cut ? line.text.length - SHOWN_MAX : 0);
     if (rest > 0) {
       const link = document.createElement('a');
@@ -140,9 +146,14 @@ export class LogRow {
       link.target = '_blank';
       link.rel = 'noopener noreferrer';
       link.textContent = texts.rest(rest);
-      element.append(link);
+      this.#append(link);
       this.columns += 44;
     }
+  }
+
+  #append(extra: HTMLElement): void {
+    this.element.append(extra);
+    this.#extras.push(extra);
   }
 }
 
@@ -173,6 +184,11 @@ function paint(span: HTMLElement, style: Style): void {
     if (fg === null) span.classList.add('inv-fg');
     if (bg === null) span.classList.add('inv-bg');
   }
+  // On a background of its own, text without a colour takes the one that can be read there.
+  if (fg === null && bg !== null && !style.inverse) {
+    if (typeof bg === 'number') span.classList.add('inv-fg');
+    else span.style.setProperty('color', isLight(bg) ? '#101418' : '#f6f8f9');
+  }
   colour(span, 'fg', 'color', fg);
   colour(span, 'bg', 'background-color', bg);
   if (style.bold) span.classList.add('bold');
@@ -185,6 +201,12 @@ function paint(span: HTMLElement, style: Style): void {
 function colour(span: HTMLElement, kind: string, property: string, value: Colour | null): void {
   if (typeof value === 'number') span.classList.add(`${kind}${value}`);
   else if (value !== null) span.style.setProperty(property, value);
+}
+
+/** Whether dark text is read better on `rgb(r,g,b)` than light text. */
+function isLight(rgb: string): boolean {
+  const [r = 0, g = 0, b = 0] = (rgb.match(/\d+/g) ?? []).map(Number);
+  return 0.299 * r + 0.587 * g + 0.114 * b > 140;
 }
 
 /** Columns of `text` in a monospaced font: wide characters take two, a tab up to eight. */

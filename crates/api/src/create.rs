@@ -1,0 +1,82 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use stepflow_model::ExecutionId;
+
+/// What to run, as a request says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "`command` must be a string or a list of strings")]
+pub enum Command {
+    /// One text, split by shell quoting, or given to a shell with `shell`.
+    Text(String),
+    /// The argument vector, taken as it is.
+    Args(Vec<String>),
+}
+
+/// `POST /api/executions`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
+pub struct CreateRequest {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<Command>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub working_directory: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mask_env: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Map<String, Value>>,
+    /// Seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_on_error: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split_stderr: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shell: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait: Option<bool>,
+}
+
+/// The answer to [`CreateRequest`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
+pub struct CreateAnswer {
+    pub id: ExecutionId,
+    /// The same again, as documented by the original.
+    pub execution_id: ExecutionId,
+    pub status: String,
+    pub message: String,
+    pub name: String,
+    pub created_at: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_text_or_a_list_and_nothing_else() {
+        let parse = |text: &str| serde_json::from_str::<CreateRequest>(text);
+        assert_eq!(
+            parse(r#"{"command":"a b"}"#).unwrap().command,
+            Some(Command::Text("a b".to_owned()))
+        );
+        assert!(parse(r#"{"command":["a"],"timeout":1.5,"name":null}"#).is_ok());
+        for bad in [r#"{"command":1}"#, r#"{"command":[1]}"#, r#"{"comand":"a"}"#] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        let error = parse(r#"{"command":7}"#).unwrap_err().to_string();
+        assert!(error.contains("a string or a list of strings"), "{error}");
+    }
+}

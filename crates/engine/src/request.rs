@@ -1,0 +1,310 @@
+//! What to run, as a caller says it, to a spec: checked once, here.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use serde_json::{Map, Value};
+use stepflow_model::{ExecutionId, Source, Spec};
+
+use crate::{
+    command::{CommandError, split},
+    environment,
+};
+
+/// Longest name, in bytes.
+const NAME_BYTES_MAX: usize = 4096;
+/// Most tags, and the longest one in bytes.
+const TAGS_MAX: usize = 64;
+const TAG_BYTES_MAX: usize = 256;
+/// Longest time limit: ten years. More is a mistake.
+const TIMEOUT_MAX: Duration = Duration::from_secs(10 * 366 * 86_400);
+
+/// What to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandLine {
+    /// One text: split by shell quoting, or given to `/bin/sh -c` with [`NewExecution::shell`].
+    Text(String),
+    /// The argument vector, taken as it is.
+    Args(Vec<String>),
+}
+
+/// What a caller asks for.
+#[derive(Debug, Clone)]
+pub struct NewExecution {
+    /// What to run.
+    pub command: CommandLine,
+    /// Shown to people; the command's text if absent or empty.
+    pub name: Option<String>,
+    /// The engine's own if absent; a relative path begins there.
+    pub working_directory: Option<String>,
+    /// The declared environment, secrets included.
+    pub environment: BTreeMap<String, String>,
+    /// Names of `environment` whose values never reach the record.
+    pub mask_env: Vec<String>,
+    /// Free words.
+    pub tags: Vec<String>,
+    /// Free data.
+    pub metadata: Map<String, Value>,
+    /// Time limit for the whole run.
+    pub timeout: Option<Duration>,
+    /// Who asks.
+    pub user: String,
+    /// A failed step stops the script.
+    pub stop_on_error: bool,
+    /// Keep standard error apart.
+    pub split_stderr: bool,
+    /// Run the text with `/bin/sh -c`.
+    pub shell: bool,
+}
+
+/// Why a request cannot become an execution.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// Nothing to run. The text is the original's.
+    #[error("Command is required")]
+    NoCommand,
+    /// The text cannot be split.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// A list and `shell` together.
+    #[error("`shell` needs the command as one text, not as a list")]
+    ShellList,
+    /// A value that no program can be given.
+    #[error("`{field}` contains a NUL character")]
+    Nul {
+        /// Where.
+        field: &'static str,
+    },
+    /// Not a name that an environment can hold.
+    #[error("`{name}` cannot be the name of an environment variable")]
+    EnvName {
+        /// The name, cut.
+        name: String,
+    },
+    /// Past a limit.
+    #[error("`{field}` is too long: at most {max} {unit}")]
+    TooLong {
+        /// Which field.
+        field: &'static str,
+        /// The limit.
+        max: usize,
+        /// Of what.
+        unit: &'static str,
+    },
+    /// Zero, or absurdly long.
+    #[error("`timeout` must be more than 0 and at most ten years, in seconds")]
+    Timeout,
+    /// The engine's own working directory is gone.
+    #[error("`working_directory` must be absolute here: this server has no working directory")]
+    NoWorkingDirectory,
+}
+
+impl RequestError {
+    /// A way out, for people.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoCommand => Some("send {\"command\": \"make test\"}"),
+            Self::Command(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// A spec, and the values that it must not hold.
+pub(crate) struct Prepared {
+    pub(crate) spec: Spec,
+    pub(crate) secrets: Vec<(String, String)>,
+}
+
+impl NewExecution {
+    /// Only this command, and nothing else asked for.
+    pub fn new(command: CommandLine) -> Self {
+        Self {
+            command,
+            name: None,
+            working_directory: None,
+            environment: BTreeMap::new(),
+            mask_env: Vec::new(),
+            tags: Vec::new(),
+            metadata: Map::new(),
+            timeout: None,
+            user: String::new(),
+            stop_on_error: false,
+            split_stderr: false,
+            shell: false,
+        }
+    }
+
+    /// Checks everything and makes the spec of `id`, accepted at `now_us`.
+    pub(crate) fn prepare(self, id: ExecutionId, now_us: i64) -> Result<Prepared, RequestError> {
+        let (command, text) = argv(self.command, self.shell)?;
+        let name = self.name.filter(|name| !name.trim().is_empty());
+        let too_long = |field, max, unit| Err(RequestError::TooLong { field, max, unit });
+        if name.as_ref().is_some_and(|name| name.len() > NAME_BYTES_MAX) {
+            return too_long("name", NAME_BYTES_MAX, "bytes");
+        }
+        if self.user.len() > TAG_BYTES_MAX {
+            return too_long("user", TAG_BYTES_MAX, "bytes");
+        }
+        if self.tags.len() > TAGS_MAX {
+            return too_long("tags", TAGS_MAX, "tags");
+        }
+        if self.tags.iter().any(|tag| tag.len() > TAG_BYTES_MAX) {
+            return too_long("tags", TAG_BYTES_MAX, "bytes each");
+        }
+        for name in self.environment.keys().chain(&self.mask_env) {
+            if name.is_empty() || name.contains(['=', '\0']) {
+                return Err(RequestError::EnvName { name: name.chars().take(80).collect() });
+            }
+        }
+        if self.environment.values().any(|value| value.contains('\0')) {
+            return Err(RequestError::Nul { field: "environment" });
+        }
+        if self.timeout.is_some_and(|limit| limit.is_zero() || limit > TIMEOUT_MAX) {
+            return Err(RequestError::Timeout);
+        }
+        let (secrets, env): (BTreeMap<_, _>, BTreeMap<_, _>) = self
+            .environment
+            .into_iter()
+            .partition(|(name, _)| self.mask_env.contains(name));
+        let spec = Spec {
+            id,
+            name: name.unwrap_or_else(|| cut(text, NAME_BYTES_MAX)),
+            command,
+            cwd: absolute(self.working_directory.as_deref())?,
+            env,
+            env_inherited: environment::inherited_names(),
+            mask_env: self.mask_env,
+            tags: self.tags,
+            metadata: self.metadata,
+            user: self.user,
+            created_us: now_us,
+            source: Source::Server,
+            bound: false,
+            // Rounded up: a limit below a millisecond is still one.
+            timeout_ms: self.timeout.map(|limit| limit.as_millis().max(1) as u64),
+            grace_ms: 10_000,
+            drain_ms: 5_000,
+            stop_on_error: self.stop_on_error,
+            split_stderr: self.split_stderr,
+            shell: self.shell,
+        };
+        Ok(Prepared { spec, secrets: secrets.into_iter().collect() })
+    }
+}
+
+/// The argument vector, and the command as one text for people.
+fn argv(command: CommandLine, shell: bool) -> Result<(Vec<String>, String), RequestError> {
+    let (argv, text) = match command {
+        CommandLine::Text(text) if text.trim().is_empty() => return Err(RequestError::NoCommand),
+        CommandLine::Text(text) if shell => {
+            (vec!["/bin/sh".to_owned(), "-c".to_owned(), text.clone()], text)
+        }
+        CommandLine::Text(text) => (split(&text)?, text),
+        CommandLine::Args(_) if shell => return Err(RequestError::ShellList),
+        CommandLine::Args(args) => {
+            let text = args.join(" ");
+            (args, text)
+        }
+    };
+    if argv.first().is_none_or(String::is_empty) {
+        return Err(RequestError::NoCommand);
+    }
+    if argv.iter().any(|arg| arg.contains('\0')) {
+        return Err(RequestError::Nul { field: "command" });
+    }
+    Ok((argv, text.trim().to_owned()))
+}
+
+fn absolute(dir: Option<&str>) -> Result<String, RequestError> {
+    let dir = dir.filter(|dir| !dir.is_empty()).unwrap_or(".");
+    if dir.contains('\0') {
+        return Err(RequestError::Nul { field: "working_directory" });
+    }
+    if dir.len() > NAME_BYTES_MAX {
+        return Err(RequestError::TooLong {
+            field: "working_directory",
+            max: NAME_BYTES_MAX,
+            unit: "bytes",
+        });
+    }
+    let whole = if Path::new(dir).is_absolute() {
+        Path::new(dir).to_owned()
+    } else {
+        let here = std::env::current_dir().map_err(|_| RequestError::NoWorkingDirectory)?;
+        if dir == "." { here } else { here.join(dir) }
+    };
+    whole.into_os_string().into_string().map_err(|_| RequestError::NoWorkingDirectory)
+}
+
+/// At most `max` bytes of `text`, cut between characters.
+fn cut(mut text: String, max: usize) -> String {
+    if text.len() > max {
+        text.truncate(text.floor_char_boundary(max));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prepare(new: NewExecution) -> Result<Prepared, RequestError> {
+        new.prepare("0198c2aa-0000-7000-8000-000000000001".parse().unwrap(), 5)
+    }
+
+    fn text(command: &str) -> NewExecution {
+        NewExecution::new(CommandLine::Text(command.to_owned()))
+    }
+
+    #[test]
+    fn a_text_a_list_and_a_shell_become_argument_vectors() {
+        let spec = prepare(text("bash -c 'a b'")).unwrap().spec;
+        assert_eq!(spec.command, ["bash", "-c", "a b"]);
+        assert_eq!(spec.name, "bash -c 'a b'");
+        assert!(Path::new(&spec.cwd).is_absolute());
+        let spec = prepare(NewExecution { shell: true, ..text("a | b") }).unwrap().spec;
+        assert_eq!(spec.command, ["/bin/sh", "-c", "a | b"]);
+        assert_eq!(spec.name, "a | b");
+        let list = CommandLine::Args(vec!["a".to_owned(), "| b".to_owned()]);
+        assert_eq!(prepare(NewExecution::new(list)).unwrap().spec.name, "a | b");
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_refused() {
+        let refused = |new| prepare(new).err().unwrap();
+        assert_eq!(refused(text("  ")), RequestError::NoCommand);
+        assert_eq!(refused(text("''")), RequestError::NoCommand);
+        assert_eq!(refused(NewExecution::new(CommandLine::Args(vec![]))), RequestError::NoCommand);
+        assert!(matches!(refused(text("a && b")), RequestError::Command(_)));
+        let list = CommandLine::Args(vec!["a".to_owned()]);
+        assert_eq!(
+            refused(NewExecution { shell: true, ..NewExecution::new(list) }),
+            RequestError::ShellList
+        );
+        let list = CommandLine::Args(vec!["a\0".to_owned()]);
+        assert!(matches!(refused(NewExecution::new(list)), RequestError::Nul { .. }));
+        let zero = NewExecution { timeout: Some(Duration::ZERO), ..text("a") };
+        assert_eq!(refused(zero), RequestError::Timeout);
+        let env = NewExecution {
+            environment: BTreeMap::from([("A=B".to_owned(), String::new())]),
+            ..text("a")
+        };
+        assert!(matches!(refused(env), RequestError::EnvName { .. }));
+    }
+
+    #[test]
+    fn a_secret_is_not_in_the_spec() {
+        let new = NewExecution {
+            environment: BTreeMap::from([
+                ("A".to_owned(), "1".to_owned()),
+                ("KEY".to_owned(), "hunter22".to_owned()),
+            ]),
+            mask_env: vec!["KEY".to_owned()],
+            ..text("a")
+        };
+        let Prepared { spec, secrets } = prepare(new).unwrap();
+        assert_eq!(secrets, [("KEY".to_owned(), "hunter22".to_owned())]);
+        assert!(!serde_json::to_string(&spec).unwrap().contains("hunter22"));
+        assert_eq!(spec.env.len(), 1);
+    }
+}

@@ -1,0 +1,104 @@
+//! A stream to the lines that may hold a marker.
+
+use crate::{Found, LINE_BYTES_MAX, boundary::word_before, parse};
+
+/// Finds markers in one stream, whatever its split into reads.
+#[derive(Debug, Default)]
+pub struct Scanner {
+    /// The line that has begun and not ended.
+    open: Vec<u8>,
+    /// Offset of its first byte.
+    open_start: u64,
+    /// Offset just after its last byte so far.
+    open_end: u64,
+    /// A line is open; its bytes are not kept once it is too long to be a marker.
+    state: Open,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Open {
+    #[default]
+    No,
+    Yes,
+    TooLong,
+}
+
+impl Scanner {
+    /// A scanner at the start of a stream.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Feeds the stream's next bytes, which stand at `offset` in the output.
+    pub fn push(&mut self, bytes: &[u8], offset: u64, found: &mut dyn FnMut(Found)) {
+        let mut from = 0;
+        if self.state != Open::No {
+            let Some(end) = memchr::memchr(b'\n', bytes) else {
+                return self.keep(bytes, offset);
+            };
+            self.keep(&bytes[..end], offset);
+            self.open_end = offset + end as u64 + 1;
+            self.close(found);
+            from = end + 1;
+        }
+        let whole = memchr::memrchr(b'\n', &bytes[from..]).map_or(from, |at| from + at + 1);
+        Self::lines(&bytes[from..whole], offset + from as u64, found);
+        self.keep(&bytes[whole..], offset + whole as u64);
+    }
+
+    /// The stream has ended: its last half line counts as whole.
+    pub fn finish(&mut self, found: &mut dyn FnMut(Found)) {
+        if self.state != Open::No {
+            self.close(found);
+        }
+    }
+
+    /// Whole lines at once: one search for colons over all of them.
+    fn lines(bytes: &[u8], offset: u64, found: &mut dyn FnMut(Found)) {
+        let mut from = 0;
+        while let Some(at) = memchr::memchr(b':', &bytes[from..]) {
+            let colon = from + at;
+            from = colon + 1;
+            if word_before(bytes, colon).is_none() {
+                continue;
+            }
+            let start = memchr::memrchr(b'\n', &bytes[..colon]).map_or(0, |at| at + 1);
+            let end = memchr::memchr(b'\n', &bytes[colon..]).map_or(bytes.len(), |at| colon + at);
+            Self::line(&bytes[start..end], offset + start as u64, offset + end as u64 + 1, found);
+            from = (end + 1).min(bytes.len());
+        }
+    }
+
+    fn line(line: &[u8], start: u64, end: u64, found: &mut dyn FnMut(Found)) {
+        if let Some(outcome) = parse(line).transpose() {
+            found(Found { outcome, start, end });
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8], offset: u64) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.state == Open::No {
+            self.state = Open::Yes;
+            self.open_start = offset;
+        }
+        self.open_end = offset + bytes.len() as u64;
+        if self.state == Open::Yes {
+            if self.open.len() + bytes.len() > LINE_BYTES_MAX {
+                self.state = Open::TooLong;
+                self.open = Vec::new();
+            } else {
+                self.open.extend_from_slice(bytes);
+            }
+        }
+    }
+
+    fn close(&mut self, found: &mut dyn FnMut(Found)) {
+        if self.state == Open::Yes {
+            Self::line(&self.open, self.open_start, self.open_end, found);
+        }
+        self.open.clear();
+        self.state = Open::No;
+    }
+}
