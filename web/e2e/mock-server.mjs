@@ -1,7 +1,9 @@
 // A server with invented executions that speaks the contract of docs/reference/api.md. For work on
 // the page only: `npm run build && npm run mock`, then open the address it prints.
 //
-// Options: --port N (8099), --empty, --lines N (lines of the long log), --auth (any code logs in).
+// Options: --port N (8099), --empty, --lines N (lines of the long log), --auth (any code logs in),
+// --rate N (lines a second of an execution `firehose`), --since MS (when it started: with it, a mock
+// that is started again goes on with the same lines).
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -225,6 +227,19 @@ if (!flag('--empty')) {
     live.partial = `case ${n + 1} …`;
     changed(live, []);
   }, 700).unref();
+  const rate = option('--rate', 0);
+  if (rate > 0) {
+    const since = option('--since', Date.now());
+    const fire = make({ createdMs: since, execution: { name: 'firehose' } });
+    fire.line = (n) => ({ text: `${E}3${1 + (n % 6)}mline ${n}${E}0m`, stream: 'stdout' });
+    fire.count = 0;
+    setInterval(() => {
+      fire.count = Math.floor(((Date.now() - since) * rate) / 1000);
+      fire.execution.lines = fire.count;
+      fire.execution.bytes = fire.count * 20;
+      changed(fire, []);
+    }, 20).unref();
+  }
   make({ createdMs: Date.now() - 5000, execution: { name: 'import-eu', status: 'running', cancelling: true, total_steps: 3, completed_steps: 2, current_step_name: 'Load', lines: 1_204_411 } });
 }
 

@@ -10,9 +10,8 @@ use std::{
 use stepflow_model::ExecutionId;
 
 /// Names that are passed on from this process, besides all that begin with `LC_`.
-const PASSED_ON: &[&str] = &[
-    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM",
-];
+const PASSED_ON: &[&str] =
+    &["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM"];
 
 fn is_passed_on(name: &OsStr) -> bool {
     PASSED_ON.iter().any(|known| name == *known) || name.as_bytes().starts_with(b"LC_")
@@ -51,8 +50,10 @@ mod tests {
     #[test]
     fn a_script_gets_the_allowed_and_the_declared_and_nothing_else() {
         let id = "0198c2aa-0000-7000-8000-000000000001".parse().unwrap();
-        let declared =
-            BTreeMap::from([("A".to_owned(), "1".to_owned()), ("PATH".to_owned(), "/x".to_owned())]);
+        let declared = BTreeMap::from([
+            ("A".to_owned(), "1".to_owned()),
+            ("PATH".to_owned(), "/x".to_owned()),
+        ]);
         let all = whole(id, &declared, &[("TOKEN".to_owned(), "secret".to_owned())]);
         let get = |wanted: &str| {
             all.iter().find(|(name, _)| name == wanted).and_then(|(_, value)| value.to_str())

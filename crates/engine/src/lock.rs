@@ -1,10 +1,6 @@
 //! Who writes: the holder of `database/writer.lock`.
 
-use std::{
-    fs, io,
-    os::unix::fs::FileExt,
-    path::Path,
-};
+use std::{fs, io, os::unix::fs::FileExt, path::Path};
 
 use stepflow_record::Storage;
 use stepflow_sys::lock::Lock;

@@ -162,10 +162,8 @@ impl NewExecution {
         if self.timeout.is_some_and(|limit| limit.is_zero() || limit > TIMEOUT_MAX) {
             return Err(RequestError::Timeout);
         }
-        let (secrets, env): (BTreeMap<_, _>, BTreeMap<_, _>) = self
-            .environment
-            .into_iter()
-            .partition(|(name, _)| self.mask_env.contains(name));
+        let (secrets, env): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            self.environment.into_iter().partition(|(name, _)| self.mask_env.contains(name));
         let spec = Spec {
             id,
             name: name.unwrap_or_else(|| cut(text, NAME_BYTES_MAX)),
@@ -239,7 +237,8 @@ fn absolute(dir: Option<&str>) -> Result<String, RequestError> {
 /// At most `max` bytes of `text`, cut between characters.
 fn cut(mut text: String, max: usize) -> String {
     if text.len() > max {
-        text.truncate(text.floor_char_boundary(max));
+        let end = (0..=max).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
     }
     text
 }

@@ -20,6 +20,9 @@ const ENTRIES_BATCH: u64 = 1024;
 /// Output bytes read at once.
 const OUTPUT_BATCH: u64 = 256 * 1024;
 
+/// No entry covers more; a larger one is damage. (Writers close one after 64 KiB plus one read.)
+pub(crate) const ENTRY_OUTPUT_LIMIT: u64 = 16 << 20;
+
 /// Reads the output of one record through its index.
 #[derive(Debug)]
 pub struct LogReader {
@@ -93,9 +96,11 @@ impl LogReader {
         if at == count {
             return Ok(Vec::new());
         }
-        let (start, before) = self.bounds(at)?;
-        let entry = self.entry(at)?;
+        let (entry, start, before) = self.placed(at)?;
         let mut number = before + 1;
+        if from < start {
+            return Err(self.damaged(at));
+        }
         if from > start {
             number += u64::from(entry.flags.has(Flags::BREAK));
             let mut head = vec![0; (from - start) as usize];
@@ -171,6 +176,23 @@ impl LogReader {
         })
     }
 
+    /// The entry and what stands before it; an index that a crash left in pieces is an error, until
+    /// it is recovered.
+    fn placed(&self, at: u64) -> Result<(Entry, u64, u64), RecordError> {
+        let (start, before) = self.bounds(at)?;
+        let entry = self.entry(at)?;
+        if plausible(&entry, start, before) {
+            Ok((entry, start, before))
+        } else {
+            Err(self.damaged(at))
+        }
+    }
+
+    fn damaged(&self, at: u64) -> RecordError {
+        let why = format!("entry {at} does not follow from the one before it");
+        RecordError::Damaged { path: self.dir.join("output.idx"), why }
+    }
+
     /// First entry of `count` for which `before` does not hold.
     fn partition(&self, count: u64, before: impl Fn(&Entry) -> bool) -> Result<u64, RecordError> {
         let (mut low, mut high) = (0, count);
@@ -193,8 +215,7 @@ impl LogReader {
             let (bytes, _) = self.position()?;
             return Ok((bytes, count));
         }
-        let (start, mut ended) = self.bounds(at)?;
-        let entry = self.entry(at)?;
+        let (entry, start, mut ended) = self.placed(at)?;
         if entry.flags.has(Flags::BREAK) {
             ended += 1;
             if ended == number {
@@ -203,13 +224,10 @@ impl LogReader {
         }
         let mut bytes = vec![0; (entry.byte_end - start) as usize];
         self.read_at(&mut bytes, start)?;
-        let wanted = (number - ended - 1) as usize;
+        let wanted = number.saturating_sub(ended + 1) as usize;
         match memchr::memchr_iter(b'\n', &bytes).nth(wanted) {
             Some(end) => Ok((start + end as u64 + 1, at)),
-            None => Err(RecordError::Damaged {
-                path: self.dir.join("output.idx"),
-                why: format!("entry {at} counts lines that are not there"),
-            }),
+            None => Err(self.damaged(at)),
         }
     }
 
@@ -225,10 +243,20 @@ impl LogReader {
         let count = self.entries()?;
         let mut at = first;
         let (mut from, mut lines) = self.bounds(first.min(count))?;
+        if start < from {
+            return Err(self.damaged(first));
+        }
         let mut buffer = Vec::new();
         let mut seen = 0;
         while at < count && splitter.done.len() < limit && seen < bytes_max {
             let batch = self.batch(at, (count - at).min(ENTRIES_BATCH))?;
+            let mut before = (from, lines);
+            for (number, entry) in batch.iter().enumerate() {
+                if !plausible(entry, before.0, before.1) {
+                    return Err(self.damaged(at + number as u64));
+                }
+                before = (entry.byte_end, entry.line_end);
+            }
             at += batch.len() as u64;
             let mut next = 0;
             while next < batch.len() && splitter.done.len() < limit && seen < bytes_max {
@@ -295,4 +323,12 @@ impl LogReader {
             })
             .collect())
     }
+}
+
+/// Whether an entry can follow one that ends at `start` with `before` lines.
+fn plausible(entry: &Entry, start: u64, before: u64) -> bool {
+    entry.byte_end >= start
+        && entry.byte_end - start <= ENTRY_OUTPUT_LIMIT
+        && entry.line_end >= before
+        && entry.line_end - before <= entry.byte_end - start + 1
 }

@@ -12,6 +12,7 @@ use crate::{
     index::{ENTRY_BYTES, Entry, Flags, HEADER},
     journal::{self, JournalReader},
     layout::sync_dir,
+    read::ENTRY_OUTPUT_LIMIT,
 };
 
 /// Output without an entry is indexed in pieces of this size.
@@ -85,7 +86,7 @@ fn recover_output(dir: &Path, recovery: &mut Recovery) -> Result<(), RecordError
                 && entry.byte_end <= size
                 && entry.line_end >= previous.line_end
                 && entry.line_end - previous.line_end <= len + 1
-                && len <= 16 << 20;
+                && len <= ENTRY_OUTPUT_LIMIT;
             if !plausible {
                 break; // A torn, zero-filled or garbage tail, or an index ahead of its output.
             }

@@ -1,0 +1,394 @@
+//! The way in.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use stepflow_catalog::{Catalog, CatalogError, Change, ListQuery, Reader, Role, Statistics};
+use stepflow_model::{Artifact, ArtifactId, ExecutionId, Summary};
+use stepflow_record::{Liveness, RecordError, RecordView, Storage};
+use stepflow_recorder::control::{Answer, Request};
+use stepflow_sys::{clock, host::SocketDir};
+use tokio::{
+    sync::{Semaphore, mpsc, watch},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+use crate::{
+    CancelError, CreateError, FeedChanges, NewExecution, OpenError, QueryError, WriterLock,
+    admit::{self, Admission, Waiting},
+    bell,
+    core::{Core, Registry, blocking},
+    discover::{self, Opened},
+    environment,
+    feed::Feed,
+    follow,
+    handle::Handle,
+    project, reap,
+    request::Prepared,
+};
+
+/// Most executions that wait for a place. Each holds its claim, one open file. At it, more are
+/// refused.
+pub const QUEUED_MAX: usize = 4_096;
+/// Records that are made at the same time; each waits for four syncs.
+const CREATES_AT_ONCE: usize = 64;
+/// Commands hold the writer lock for moments: a start waits this long for it.
+const LOCK_WITHIN: Duration = Duration::from_millis(1_500);
+/// A recorder that is being started is reached within this time.
+const CANCEL_WITHIN: Duration = Duration::from_secs(10);
+/// All tasks see the shutdown within this time; the catalog is closed in what is left of 5 s.
+const TASKS_END_WITHIN: Duration = Duration::from_secs(2);
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+/// What an engine needs.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// The storage, whose writer lock the engine takes.
+    pub storage: Storage,
+    /// Most executions that run at the same time; more wait.
+    pub max_running: usize,
+    /// The program that understands the recorder's hidden command.
+    pub program: PathBuf,
+}
+
+/// One page of a list.
+#[derive(Debug)]
+pub struct ListPage {
+    /// Newest first, with what is live as it is now.
+    pub executions: Vec<Summary>,
+    /// How many fulfil the conditions.
+    pub total: u64,
+    /// There are more behind these.
+    pub has_more: bool,
+}
+
+/// Many executions. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    core: Arc<Core>,
+    creates: Arc<Semaphore>,
+    owned: Arc<Mutex<Option<(Catalog, WriterLock)>>>,
+}
+
+impl Engine {
+    /// Takes the writer lock, opens the catalog and begins to follow everything that is open.
+    /// Must be called within a tokio runtime with time and I/O.
+    pub async fn open(config: EngineConfig) -> Result<Self, OpenError> {
+        let storage = config.storage;
+        let lock = take_lock(&storage).await?;
+        let database = storage.database();
+        let catalog = blocking(move || Catalog::open(&database, Role::Server))
+            .await
+            .ok_or(CatalogError::Closed)??;
+        let sockets = SocketDir::open(&storage.run_dir())
+            .map_err(OpenError::system("open the run directory"))?;
+        let (reaper, started) = mpsc::channel(reap::QUEUE_MAX);
+        let core = Arc::new(Core {
+            storage,
+            program: config.program,
+            sockets,
+            reader: catalog.reader(),
+            writer: catalog.writer(),
+            registry: Mutex::new(Registry::default()),
+            admission: Mutex::new(Admission::new(config.max_running)),
+            feed: Feed::default(),
+            reaper,
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+        });
+        let engine = Self {
+            core: Arc::clone(&core),
+            creates: Arc::new(Semaphore::new(CREATES_AT_ONCE)),
+            owned: Arc::new(Mutex::new(Some((catalog, lock)))),
+        };
+        core.tasks.spawn(reap::reap(started, core.shutdown.clone()));
+        let opener = Arc::clone(&core);
+        let opened =
+            blocking(move || opener.open_all()).await.unwrap_or_else(|| Ok(Opened::default()))?;
+        if !opened.rows.is_empty() {
+            core.write(opened.rows).await?;
+        }
+        tracing::debug!(followed = opened.follow.len(), "open executions");
+        for handle in opened.follow {
+            core.tasks.spawn(follow::follow(Arc::clone(&core), handle));
+        }
+        core.pump();
+        core.tasks.spawn(discover::watch(Arc::clone(&core)));
+        Ok(engine)
+    }
+
+    /// The storage.
+    pub fn storage(&self) -> &Storage {
+        &self.core.storage
+    }
+
+    /// Accepts an execution: when this returns, it will reach exactly one end. It is started at
+    /// once, or waits for a place.
+    pub async fn create(&self, new: NewExecution) -> Result<Arc<Handle>, CreateError> {
+        if self.core.shutdown.is_cancelled() {
+            return Err(CreateError::Closing);
+        }
+        let waiting = self.core.admission().waiting();
+        if waiting >= QUEUED_MAX {
+            return Err(CreateError::QueueFull { waiting });
+        }
+        let id = ExecutionId::new(Uuid::now_v7());
+        let prepared = new.prepare(id, clock::wall_us())?;
+        let _permit = self.creates.acquire().await.map_err(|_| CreateError::Closing)?;
+        // The marker must not be adopted by the watcher before we have it in hand.
+        self.core.registry().reserve(id);
+        let core = Arc::clone(&self.core);
+        // A task of its own: a caller that goes away leaves no execution that nobody starts.
+        let task = self.core.tasks.spawn(async move {
+            let made = make(&core, prepared).await;
+            if made.is_err() {
+                core.registry().release(id);
+            }
+            made
+        });
+        task.await.unwrap_or(Err(CreateError::Closing))
+    }
+
+    /// One execution, live or ended.
+    pub async fn execution(&self, id: ExecutionId) -> Result<Arc<Handle>, QueryError> {
+        if let Some(known) = self.known(id) {
+            return Ok(known);
+        }
+        let storage = self.core.storage.clone();
+        let opened = blocking(move || {
+            let mut view = RecordView::open(&storage, id)?;
+            let liveness = view.liveness()?;
+            Ok((view, liveness))
+        });
+        let (view, liveness) = match opened.await.ok_or(QueryError::Closing)? {
+            Ok(opened) => opened,
+            Err(RecordError::Missing { .. }) => return Err(QueryError::Unknown(id)),
+            Err(error) => return Err(error.into()),
+        };
+        if liveness == Liveness::Ended {
+            let handle = Arc::new(Handle::new(&self.core.storage, view));
+            handle.publish();
+            self.core.registry().remember(&handle);
+            return Ok(handle);
+        }
+        // Made elsewhere, a moment ago: it is followed from now on.
+        if self.core.registry().reserve(id)
+            && let Some(handle) = self.core.adopt_reserved(id).await?
+        {
+            return Ok(handle);
+        }
+        match self.known(id) {
+            Some(known) => Ok(known),
+            None => Ok(Arc::new(Handle::new(&self.core.storage, view))), // Being opened right now.
+        }
+    }
+
+    fn known(&self, id: ExecutionId) -> Option<Arc<Handle>> {
+        let mut registry = self.core.registry();
+        registry.live(id).or_else(|| registry.recent(id))
+    }
+
+    /// Stops an execution: what waits never starts; what runs gets SIGTERM, and after the grace
+    /// period, or at the second call, SIGKILL. When this returns, the wish is durable.
+    pub async fn cancel(&self, id: ExecutionId, by: &str) -> Result<Arc<Handle>, CancelError> {
+        let handle = self.execution(id).await?;
+        let deadline = Instant::now() + CANCEL_WITHIN;
+        let request = Request::Cancel { by: by.to_owned(), kill: false };
+        loop {
+            if handle.read(|state| state.summary.status.is_end()) {
+                return Err(CancelError::Finished(id));
+            }
+            let waiting = self.core.admission().remove(id);
+            if let Some(Waiting { handle, created, .. }) = waiting {
+                drop(created); // The verdict takes the claim itself.
+                admit::settle(&self.core, &handle, admit::cancelled_before_start(by)).await;
+                self.core.tasks.spawn(follow::follow(Arc::clone(&self.core), Arc::clone(&handle)));
+                return Ok(handle);
+            }
+            match bell::ask(&self.core.socket(id), &request).await {
+                Ok(Answer::Error { error }) => return Err(CancelError::Refused(error)),
+                Ok(Answer::Ok | Answer::Position { .. }) => {
+                    let _ = handle.refresh(); // So that the caller sees its wish.
+                    return Ok(handle);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                    return Err(CancelError::Unresponsive(id));
+                }
+                // Not bound yet, or the recorder is just ending: its follower will tell.
+                Err(_) if Instant::now() < deadline => {
+                    handle.poke.notify_one();
+                    sleep(Duration::from_millis(20)).await;
+                }
+                Err(_) => return Err(CancelError::Unresponsive(id)),
+            }
+        }
+    }
+
+    /// Executions, newest first; live ones as they are now.
+    pub async fn list(&self, query: ListQuery) -> Result<ListPage, QueryError> {
+        let limit = query.limit.min(stepflow_catalog::LIST_LIMIT_MAX);
+        let (mut executions, total) = self
+            .query(move |reader| {
+                let total = reader.total(&query)?;
+                // One more tells whether there is more.
+                Ok((reader.list(&ListQuery { limit: limit + 1, ..query })?, total))
+            })
+            .await?;
+        // The reader's own limit hides the one more; the last page then says more by mistake.
+        let full = limit == stepflow_catalog::LIST_LIMIT_MAX && executions.len() == limit as usize;
+        let has_more = limit > 0 && (executions.len() > limit as usize || full);
+        executions.truncate(limit as usize);
+        let registry = self.core.registry();
+        let live: Vec<Option<Arc<Handle>>> =
+            executions.iter().map(|summary| registry.live(summary.id)).collect();
+        drop(registry);
+        for (summary, live) in executions.iter_mut().zip(live) {
+            if let Some(live) = live {
+                *summary = live.summary();
+            }
+        }
+        Ok(ListPage { executions, total, has_more })
+    }
+
+    /// Everything that has not ended, oldest first.
+    pub fn active(&self) -> Vec<Summary> {
+        let mut active: Vec<Summary> = self
+            .core
+            .registry()
+            .all()
+            .iter()
+            .map(|handle| handle.summary())
+            .filter(|summary| !summary.status.is_end())
+            .collect();
+        active.sort_unstable_by_key(|summary| (summary.created_us, summary.id));
+        active
+    }
+
+    /// The summary of one that is followed.
+    pub fn live_summary(&self, id: ExecutionId) -> Option<Summary> {
+        let live = self.core.registry().live(id);
+        live.map(|handle| handle.summary())
+    }
+
+    /// How many there are, and how long they took.
+    pub async fn statistics(&self) -> Result<Statistics, QueryError> {
+        self.query(Reader::statistics).await
+    }
+
+    /// One artifact.
+    pub async fn artifact(&self, id: ArtifactId) -> Result<Option<Artifact>, QueryError> {
+        match self.execution(id.execution).await {
+            Ok(handle) => Ok(handle.read(|state| state.artifacts.get(id.index as usize).cloned())),
+            Err(QueryError::Unknown(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks the catalog on a blocking thread.
+    pub async fn query<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Reader) -> Result<T, CatalogError> + Send + 'static,
+    ) -> Result<T, QueryError> {
+        let reader = self.core.reader.clone();
+        Ok(blocking(move || ask(&reader)).await.ok_or(QueryError::Closing)??)
+    }
+
+    /// Writes what lives only in the catalog: tokens and sessions. Returns after the commit.
+    pub async fn apply(&self, batch: Vec<Change>) -> Result<(), CatalogError> {
+        self.core.write(batch).await
+    }
+
+    /// To be woken when any execution changes.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.core.feed.subscribe()
+    }
+
+    /// Which executions changed since `version`.
+    pub fn changes_since(&self, version: u64) -> FeedChanges {
+        self.core.feed.since(version)
+    }
+
+    /// Cancelled when the engine is being closed.
+    pub fn closing(&self) -> CancellationToken {
+        self.core.shutdown.clone()
+    }
+
+    /// Stops following and closes the catalog, within 5 s. Scripts go on: the next engine finds
+    /// them again.
+    pub async fn shutdown(&self) -> Result<(), CatalogError> {
+        self.core.shutdown.cancel();
+        self.core.tasks.close();
+        if timeout(TASKS_END_WITHIN, self.core.tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = self.core.tasks.len(), "tasks still run at the shutdown");
+        }
+        self.core.admission().forget_waiting(); // Their claims are free: the next engine takes them.
+        let owned = self.owned.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((catalog, lock)) = owned else { return Ok(()) };
+        let close = blocking(move || {
+            let closed = catalog.close();
+            drop(lock);
+            closed
+        });
+        let Ok(closed) = timeout(CLOSE_WITHIN, close).await else {
+            tracing::warn!("the catalog is still being closed");
+            return Ok(());
+        };
+        closed.unwrap_or(Err(CatalogError::Closed))
+    }
+}
+
+async fn take_lock(storage: &Storage) -> Result<WriterLock, OpenError> {
+    let deadline = Instant::now() + LOCK_WITHIN;
+    loop {
+        match WriterLock::try_take(storage).map_err(OpenError::system("take the writer lock"))? {
+            Some(lock) => return Ok(lock),
+            None if Instant::now() < deadline => sleep(Duration::from_millis(25)).await,
+            None => {
+                return Err(OpenError::Locked {
+                    path: storage.root().to_owned(),
+                    holder: WriterLock::holder(storage),
+                });
+            }
+        }
+    }
+}
+
+/// Makes the record, commits its row, and admits it.
+async fn make(core: &Arc<Core>, prepared: Prepared) -> Result<Arc<Handle>, CreateError> {
+    let Prepared { spec, secrets } = prepared;
+    let storage = core.storage.clone();
+    let env = environment::whole(spec.id, &spec.env, &secrets);
+    let made = blocking(move || {
+        let made = storage.create(&spec).and_then(|created| {
+            let view = RecordView::open(&storage, created.id)?;
+            Ok((created, view))
+        });
+        if made.is_err() {
+            // Not accepted, so nothing may be left that somebody could start. The id is new: no
+            // other record has this directory.
+            let _ = storage.close_execution(spec.id);
+            let _ = std::fs::remove_dir_all(storage.record_dir(spec.id));
+        }
+        made
+    });
+    let (created, view) = made.await.ok_or(CreateError::Closing)??;
+    let handle = Arc::new(Handle::new(&core.storage, view));
+    handle.publish();
+    core.registry().insert(Arc::clone(&handle));
+    if let Err(error) = core.write(handle.read(project::rows)).await {
+        // The record exists: it gets its end, and the catalog learns of it when it can.
+        drop(created);
+        admit::settle(core, &handle, project::not_started()).await;
+        core.tasks.spawn(follow::follow(Arc::clone(core), handle));
+        return Err(error.into());
+    }
+    core.feed.changed(handle.id(), None);
+    core.admission().push(Waiting { handle: Arc::clone(&handle), created, env });
+    core.pump();
+    Ok(handle)
+}

@@ -1,0 +1,201 @@
+//! One task per open record: fold, wake, project, and write the verdict when nobody is left.
+
+use std::{sync::Arc, time::Duration};
+
+use stepflow_model::{NoteKind, Reason, Source};
+use stepflow_record::Liveness;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::{
+    admit,
+    bell::Bell,
+    core::{Core, blocking},
+    handle::{Handle, Mark},
+    project,
+};
+
+/// How soon a socket that is not there is tried again; doubled up to [`RETRY_LAST`].
+const RETRY_FIRST: Duration = Duration::from_millis(20);
+const RETRY_LAST: Duration = Duration::from_secs(1);
+/// A look without a wake-up, should one have been lost.
+const LOOK: Duration = Duration::from_secs(5);
+/// The catalog learns of changes at most this often, of start and end at once.
+const PROJECT_EVERY: Duration = Duration::from_millis(250);
+/// Viewers hear of the end once the catalog knows, or after this time.
+const END_WITHIN: Duration = Duration::from_secs(2);
+/// A catalog that refused is asked again after this time.
+const CATALOG_RETRY: Duration = Duration::from_secs(1);
+
+struct Follower {
+    core: Arc<Core>,
+    handle: Arc<Handle>,
+    /// What the catalog knows.
+    mark: Mark,
+    projected_seq: Option<u64>,
+    project_at: Option<Instant>,
+}
+
+/// Follows one record until the catalog has committed its end, or until shutdown: the next engine
+/// goes on from the record.
+pub(crate) async fn follow(core: Arc<Core>, handle: Arc<Handle>) {
+    let shutdown = core.shutdown.clone();
+    let follower =
+        Follower { core, handle, mark: Mark::default(), projected_seq: None, project_at: None };
+    tokio::select! {
+        () = follower.run() => {}
+        () = shutdown.cancelled() => {}
+    }
+}
+
+impl Follower {
+    async fn run(mut self) {
+        let id = self.handle.id();
+        let mut bell: Option<Bell> = None;
+        let mut retry = RETRY_FIRST;
+        loop {
+            if self.look() {
+                self.finish().await;
+                return;
+            }
+            if bell.is_none() {
+                match Bell::connect(&self.core.socket(id)).await {
+                    Ok(connected) => {
+                        retry = RETRY_FIRST;
+                        bell = Some(connected);
+                        continue; // It may have gone on between the look and the connection.
+                    }
+                    Err(_) if self.nobody_is_left().await => {
+                        if self.ended() {
+                            self.finish().await;
+                            return;
+                        }
+                    }
+                    Err(_) => {}
+                }
+            }
+            self.project_if_due().await;
+            let look_at = Instant::now() + if bell.is_some() { LOOK } else { retry };
+            let wake_at = self.project_at.map_or(look_at, |at| at.min(look_at));
+            let connected = bell.is_some();
+            let rung = async {
+                match &mut bell {
+                    Some(bell) => bell.ring().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                heard = rung => if !heard {
+                    bell = None;
+                    retry = RETRY_FIRST;
+                },
+                () = self.handle.poke.notified() => retry = RETRY_FIRST,
+                () = sleep_until(wake_at) => if !connected && wake_at == look_at {
+                    retry = (retry * 2).min(RETRY_LAST);
+                },
+            }
+        }
+    }
+
+    fn ended(&self) -> bool {
+        self.handle.read(|state| state.summary.status.is_end())
+    }
+
+    /// Folds what is new and wakes who watches. Returns whether the end has been read.
+    fn look(&mut self) -> bool {
+        if let Err(error) = self.handle.refresh() {
+            tracing::warn!(execution = %self.handle.id(), %error, "cannot read a record");
+        }
+        let (ended, seq) =
+            self.handle.read(|state| (state.summary.status.is_end(), state.summary.position.seq));
+        if self.projected_seq != Some(seq) && self.project_at.is_none() {
+            let wait =
+                if self.projected_seq.unwrap_or(0) == 0 { Duration::ZERO } else { PROJECT_EVERY };
+            self.project_at = Some(Instant::now() + wait);
+        }
+        if !ended {
+            self.announce();
+        }
+        ended
+    }
+
+    fn announce(&self) {
+        let before = self.handle.tick();
+        self.handle.publish();
+        if self.handle.tick() != before {
+            self.core.feed.changed(self.handle.id(), None);
+        }
+    }
+
+    /// Nobody is at the socket. If nobody holds the claim either, writes the verdict, or starts
+    /// what was never started. Returns whether nobody was left.
+    async fn nobody_is_left(&mut self) -> bool {
+        let handle = Arc::clone(&self.handle);
+        let unstarted = match blocking(move || handle.liveness()).await {
+            Some(Ok(Liveness::Lost)) => project::not_started(), // Not used: it has started.
+            Some(Ok(Liveness::Unstarted)) => self.why_unstarted(),
+            Some(Ok(Liveness::Ended)) => return true,
+            Some(Ok(Liveness::Alive)) | None => return false,
+            Some(Err(error)) => {
+                tracing::warn!(execution = %self.handle.id(), %error, "cannot look at a claim");
+                return false;
+            }
+        };
+        admit::settle(&self.core, &self.handle, unstarted).await
+    }
+
+    fn why_unstarted(&self) -> NoteKind {
+        match self.handle.start_problem() {
+            Some(message) => NoteKind::NotStarted { reason: Reason::StartFailed, message },
+            None => project::not_started(),
+        }
+    }
+
+    async fn project_if_due(&mut self) {
+        if self.project_at.is_some_and(|at| at <= Instant::now()) {
+            self.project().await;
+        }
+    }
+
+    /// Writes what the catalog does not know yet. Returns whether it knows everything now.
+    async fn project(&mut self) -> bool {
+        let mut mark = self.mark;
+        let changed = self.handle.changes(&mut mark);
+        let seq = changed.summary.position.seq;
+        match self.core.write(project::changed_rows(changed)).await {
+            Ok(()) => {
+                self.mark = mark;
+                self.projected_seq = Some(seq);
+                self.project_at = None;
+                true
+            }
+            Err(error) => {
+                tracing::error!(execution = %self.handle.id(), %error, "cannot write the catalog");
+                self.project_at = Some(Instant::now() + CATALOG_RETRY);
+                false
+            }
+        }
+    }
+
+    /// Commits the end, tells everybody, and removes the marker.
+    async fn finish(&mut self) {
+        let id = self.handle.id();
+        let mut committed = timeout(END_WITHIN, self.project()).await.unwrap_or(false);
+        self.handle.publish();
+        let summary = Arc::new(self.handle.summary());
+        if !committed {
+            self.core.feed.changed(id, None);
+        }
+        if summary.source == Source::Server {
+            self.core.leave(id);
+        }
+        while !committed {
+            tokio::time::sleep(CATALOG_RETRY).await;
+            committed = self.project().await;
+        }
+        if let Err(error) = self.core.storage.close_execution(id) {
+            tracing::warn!(execution = %id, %error, "cannot remove an open marker");
+        }
+        self.core.registry().ended(&self.handle);
+        self.core.feed.changed(id, Some(summary));
+    }
+}

@@ -1,0 +1,226 @@
+//! One execution, as viewers see it: the folded record, and a way to be woken.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use stepflow_model::{Annotation, Artifact, ExecutionId, ExecutionState, Position, Step, Summary};
+use stepflow_record::{JournalReader, Liveness, LogReader, RecordError, RecordView, Storage};
+use tokio::sync::{Notify, watch};
+
+/// How far a record has come; a wake-up says no more than this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tick {
+    /// Grows with every change of what people see, but for the position alone.
+    pub version: u64,
+    /// How far output and journal are.
+    pub position: Position,
+    /// Nothing will change any more, and the catalog knows.
+    pub ended: bool,
+}
+
+/// What a viewer has seen. The default: nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mark {
+    version: u64,
+    annotations: usize,
+}
+
+/// What changed since a [`Mark`].
+#[derive(Debug, Clone)]
+pub struct Changed {
+    /// The whole summary.
+    pub summary: Summary,
+    /// Steps that changed.
+    pub steps: Vec<Step>,
+    /// Artifacts that changed.
+    pub artifacts: Vec<Artifact>,
+    /// Annotations that came.
+    pub annotations: Vec<Annotation>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    view: RecordView,
+    version: u64,
+    /// The version at which each step changed last.
+    steps: Vec<u64>,
+    artifacts: Vec<u64>,
+    /// Why its recorder could not start the script, in its own words.
+    start_problem: Option<String>,
+}
+
+/// One execution: live ones are kept fresh by their follower, ended ones never change.
+#[derive(Debug)]
+pub struct Handle {
+    id: ExecutionId,
+    storage: Storage,
+    seen: Mutex<Seen>,
+    tick: watch::Sender<Tick>,
+    /// Tells the follower to look at once.
+    pub(crate) poke: Notify,
+}
+
+impl Handle {
+    pub(crate) fn new(storage: &Storage, view: RecordView) -> Self {
+        let id = view.spec.id;
+        let mut seen = Seen {
+            view,
+            version: 1,
+            steps: Vec::new(),
+            artifacts: Vec::new(),
+            start_problem: None,
+        };
+        seen.note_all();
+        Self {
+            id,
+            storage: storage.clone(),
+            seen: Mutex::new(seen),
+            tick: watch::Sender::new(Tick::default()),
+            poke: Notify::new(),
+        }
+    }
+
+    /// The execution.
+    pub fn id(&self) -> ExecutionId {
+        self.id
+    }
+
+    /// How far it is.
+    pub fn tick(&self) -> Tick {
+        *self.tick.borrow()
+    }
+
+    /// To be woken: the channel holds the latest only.
+    pub fn subscribe(&self) -> watch::Receiver<Tick> {
+        self.tick.subscribe()
+    }
+
+    /// Looks at the state.
+    pub fn read<T>(&self, look: impl FnOnce(&ExecutionState) -> T) -> T {
+        look(&self.lock().view.state)
+    }
+
+    /// What lists show.
+    pub fn summary(&self) -> Summary {
+        self.read(|state| state.summary.clone())
+    }
+
+    /// What changed since `mark`, which is moved on.
+    pub fn changes(&self, mark: &mut Mark) -> Changed {
+        let seen = self.lock();
+        let state = &seen.view.state;
+        let steps = state.steps.iter().zip(&seen.steps);
+        let artifacts = state.artifacts.iter().zip(&seen.artifacts);
+        let changed = Changed {
+            summary: state.summary.clone(),
+            steps: steps.filter(|(_, at)| **at > mark.version).map(|(s, _)| s.clone()).collect(),
+            artifacts: artifacts
+                .filter(|(_, at)| **at > mark.version)
+                .map(|(a, _)| a.clone())
+                .collect(),
+            annotations: state.annotations.get(mark.annotations..).unwrap_or_default().to_vec(),
+        };
+        *mark = Mark { version: seen.version, annotations: state.annotations.len() };
+        changed
+    }
+
+    /// Opens the log; `None` before the recorder has made it. Blocks.
+    pub fn log(&self) -> Result<Option<LogReader>, RecordError> {
+        LogReader::open(&self.storage.record_dir(self.id))
+    }
+
+    /// Opens the journal; `None` before the recorder has made it. Blocks.
+    pub fn journal(&self) -> Result<Option<JournalReader>, RecordError> {
+        JournalReader::open(&self.storage.record_dir(self.id))
+    }
+
+    /// Folds what is new. Viewers are told by [`Handle::publish`].
+    pub(crate) fn refresh(&self) -> Result<(), RecordError> {
+        self.lock().folding(RecordView::refresh).map(drop)
+    }
+
+    /// Whether somebody will still write. Blocks.
+    pub(crate) fn liveness(&self) -> Result<Liveness, RecordError> {
+        let mut seen = self.lock();
+        seen.folding(RecordView::liveness)
+    }
+
+    /// Takes the place of what was folded so far: a verdict has been written, or a tail set aside.
+    pub(crate) fn replace(&self, view: RecordView) {
+        let mut seen = self.lock();
+        seen.view = view;
+        seen.version += 1;
+        seen.note_all();
+    }
+
+    pub(crate) fn publish(&self) {
+        let ended = self.read(|state| state.summary.status.is_end());
+        self.publish_as(ended);
+    }
+
+    fn publish_as(&self, ended: bool) {
+        let (version, position) = {
+            let seen = self.lock();
+            (seen.version, seen.view.state.summary.position)
+        };
+        let now = Tick { version, position, ended };
+        self.tick.send_if_modified(|tick| {
+            let modified = *tick != now;
+            *tick = now;
+            modified
+        });
+    }
+
+    pub(crate) fn set_start_problem(&self, problem: String) {
+        self.lock().start_problem = Some(problem);
+    }
+
+    pub(crate) fn start_problem(&self) -> Option<String> {
+        self.lock().start_problem.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        // A fold that panicked leaves a state that is behind, not one that is wrong.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    /// Does what may fold events, and counts what it changed.
+    fn folding<T>(&mut self, fold: impl FnOnce(&mut RecordView) -> T) -> T {
+        let before = self.fingerprint();
+        let folded = fold(&mut self.view);
+        self.note_changes();
+        if before != self.fingerprint() {
+            self.version += 1;
+        }
+        folded
+    }
+
+    /// All that can change without a step or an artifact changing, but for the position.
+    fn fingerprint(&self) -> (u64, stepflow_model::Status, usize) {
+        let state = &self.view.state;
+        (state.summary.position.seq, state.summary.status, state.annotations.len())
+    }
+
+    fn note_changes(&mut self) {
+        let changes = self.view.state.take_changes();
+        if changes.steps.is_empty() && changes.artifacts.is_empty() {
+            return;
+        }
+        self.version += 1;
+        self.steps.resize(self.view.state.steps.len(), self.version);
+        self.artifacts.resize(self.view.state.artifacts.len(), self.version);
+        for at in changes.steps {
+            self.steps[at as usize] = self.version;
+        }
+        for at in changes.artifacts {
+            self.artifacts[at as usize] = self.version;
+        }
+    }
+
+    fn note_all(&mut self) {
+        let _ = self.view.state.take_changes();
+        self.steps = vec![self.version; self.view.state.steps.len()];
+        self.artifacts = vec![self.version; self.view.state.artifacts.len()];
+    }
+}

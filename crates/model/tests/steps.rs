@@ -1,0 +1,291 @@
+//! What markers mean for steps: scripts in, the tree that people see out.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "only for tests")]
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use stepflow_markers::parse;
+use stepflow_model::{
+    Event, EventKind, ExecutionId, ExecutionState, Note, NoteKind, Reason, Source, Spec, Status,
+    StepStatus,
+    steps::{self, At, Outcome},
+};
+
+fn spec() -> Spec {
+    Spec {
+        id: ExecutionId::new(uuid::Uuid::nil()),
+        name: "test".into(),
+        command: vec!["true".into()],
+        cwd: "/".into(),
+        env: BTreeMap::new(),
+        env_inherited: vec![],
+        mask_env: vec![],
+        tags: vec![],
+        metadata: serde_json::Map::new(),
+        user: String::new(),
+        created_us: 0,
+        source: Source::Cli,
+        bound: false,
+        timeout_ms: None,
+        grace_ms: 0,
+        drain_ms: 0,
+        stop_on_error: false,
+        split_stderr: false,
+        shell: false,
+    }
+}
+
+/// A script's output, folded as the recorder folds it; each line takes a second.
+struct Run {
+    state: ExecutionState,
+    events: Vec<Event>,
+    stop: Option<String>,
+}
+
+fn run(output: &str, stop_on_error: bool, outcome: &Outcome) -> Run {
+    let mut run = Run { state: ExecutionState::new(&spec()), events: vec![], stop: None };
+    let started = EventKind::Started {
+        pid: 1,
+        start_ticks: 1,
+        boot_id: "boot".into(),
+        recorder_pid: 2,
+        keeper_pid: 3,
+        containment: "keeper".into(),
+        host: "host".into(),
+    };
+    run.emit(started, 0, 0, 0);
+    let mut offset = 0;
+    let mut count = 0;
+    for (number, line) in output.lines().enumerate() {
+        let end = offset + line.len() as u64 + 1;
+        if let Ok(Some(marker)) = parse(line.as_bytes()) {
+            let decision = steps::decide(&run.state, &marker, stop_on_error);
+            for (at, kind) in decision.events {
+                match at {
+                    At::LineStart => run.emit(kind, number as u64, offset, number as u64),
+                    At::LineEnd => run.emit(kind, number as u64, end, number as u64 + 1),
+                }
+            }
+            run.stop = run.stop.or(decision.stop);
+        }
+        offset = end;
+        count = number as u64 + 1;
+    }
+    let verdict = steps::verdict(outcome);
+    for kind in steps::finish(&run.state, &verdict, outcome.exit_code) {
+        run.emit(kind, count, offset, count);
+    }
+    let exited = EventKind::Exited {
+        status: verdict.status,
+        reason: verdict.reason,
+        exit_code: outcome.exit_code,
+        signal: outcome.signal,
+        core: false,
+        message: verdict.message,
+        digest: String::new(),
+        leftover: vec![],
+    };
+    run.emit(exited, count, offset, count);
+    run
+}
+
+impl Run {
+    fn emit(&mut self, kind: EventKind, second: u64, offset: u64, lines: u64) {
+        let seq = self.events.len() as u64 + 1;
+        let time_us = second as i64 * 1_000_000;
+        let event = Event { seq, time_us, at_us: second * 1_000_000, offset, lines, kind };
+        self.state.apply(&event);
+        self.events.push(event);
+    }
+
+    /// The steps as people see them.
+    fn tree(&self) -> String {
+        let lines = self.state.steps.iter().map(|step| {
+            let indent = "  ".repeat(step.depth as usize);
+            let error = step.error.as_ref().map(|e| format!(" ({e})")).unwrap_or_default();
+            format!(
+                "{indent}{} {} lines {}-{}{error}\n",
+                step.name,
+                step.status,
+                step.first_line,
+                step.last_line.unwrap_or_default()
+            )
+        });
+        let warnings =
+            self.state.annotations.iter().map(|a| format!("! line {}: {}\n", a.line, a.code));
+        lines.chain(warnings).collect()
+    }
+}
+
+fn ok() -> Outcome {
+    Outcome { exit_code: Some(0), ..Outcome::default() }
+}
+
+fn exit(code: i32) -> Outcome {
+    Outcome { exit_code: Some(code), ..Outcome::default() }
+}
+
+#[test]
+fn a_start_ends_its_sibling_and_the_end_ends_the_rest() {
+    let script = "before\nSTEP_START:A\nx\nSTEP_START:B\ny\n";
+    insta::assert_snapshot!(run(script, false, &ok()).tree(), @r"
+    A completed lines 2-3
+    B completed lines 4-5
+    ");
+    insta::assert_snapshot!(run(script, false, &exit(3)).tree(), @r"
+    A completed lines 2-3
+    B failed lines 4-5 (the script ended with exit code 3)
+    ");
+    let cancelled = Outcome {
+        signal: Some(15),
+        stopped: Some((Reason::User, "cancelled".into())),
+        ..Outcome::default()
+    };
+    insta::assert_snapshot!(run(script, false, &cancelled).tree(), @r"
+    A completed lines 2-3
+    B cancelled lines 4-5
+    ");
+}
+
+#[test]
+fn steps_with_ids_nest_and_run_side_by_side() {
+    let script = "STEP_START:Build [id=b]\nSTEP_START:Docs [id=d]\nSTEP_START:cc [parent=b]\ncc 1\n\
+                  STEP_START:ld [parent=b]\nSTEP_COMPLETE:Docs [id=d]\nld 1\nSTEP_ERROR:no symbol [id=b]\nafter\n";
+    insta::assert_snapshot!(run(script, false, &ok()).tree(), @r"
+    Build failed lines 1-8 (no symbol [id=b])
+    Docs completed lines 2-6
+      cc completed lines 3-4
+      ld failed lines 5-8 (no symbol [id=b])
+    ");
+}
+
+#[test]
+fn a_parent_closes_what_is_inside_it_and_an_unknown_one_is_a_warning() {
+    let script = "STEP_START:P [id=p]\nSTEP_START:c1 [parent=p][id=c1]\nSTEP_START:g [parent=c1]\n\
+                  STEP_COMPLETE:P\nSTEP_START:x [parent=nobody]\nSTEP_COMPLETE:nothing\nSTEP_COMPLETE:x\nSTEP_ERROR:late\n";
+    insta::assert_snapshot!(run(script, false, &ok()).tree(), @r"
+    P completed lines 1-4
+      c1 completed lines 2-4
+        g completed lines 3-4
+    x completed lines 5-7
+    ! line 5: unknown_parent
+    ! line 6: unmatched_complete
+    ! line 8: error_outside_step
+    ");
+}
+
+#[test]
+fn a_failed_step_stops_the_script_only_when_it_or_the_run_says_so() {
+    for (script, whole, stops) in [
+        ("STEP_START:A\nSTEP_ERROR:x\n", false, false),
+        ("STEP_START:A\nSTEP_ERROR:x\n", true, true),
+        ("STEP_START:A [stop_on_error=true]\nSTEP_ERROR:x\n", false, true),
+        ("STEP_START:A [stop_on_error=yes]\nSTEP_ERROR:x\n", false, true),
+        ("STEP_START:A [stop_on_error=0]\nSTEP_ERROR:x\n", true, false),
+    ] {
+        let stop = run(script, whole, &ok()).stop;
+        assert_eq!(stop.is_some(), stops, "{script}");
+        if stops {
+            assert_eq!(stop.unwrap(), "Critical step failed: A - x");
+        }
+    }
+}
+
+#[test]
+fn metadata_artifacts_and_durations_land_where_they_belong() {
+    let run = run(
+        "META:a:1\nSTEP_START:S [duration=60]\nMETA:b:2\nARTIFACT:p:d\nx\nSTEP_COMPLETE:S\nARTIFACT:q\n",
+        false,
+        &ok(),
+    );
+    assert_eq!(run.state.summary.metadata["a"], "1");
+    let step = &run.state.steps[0];
+    assert_eq!((&step.metadata["b"], step.estimated_s), (&"2".into(), Some(60.0)));
+    assert_eq!(step.duration_us, Some(4_000_000));
+    let owners: Vec<_> = run.state.artifacts.iter().map(|a| (a.path.as_str(), a.step)).collect();
+    assert_eq!(owners, [("p", Some(0)), ("q", None)]);
+}
+
+#[test]
+fn limits_warn_once_and_lose_nothing() {
+    let mut script = String::new();
+    for number in 0..=stepflow_model::STEPS_MAX + 100 {
+        script.push_str(&format!("STEP_START:s{number}\n"));
+    }
+    let run = run(&script, false, &ok());
+    assert_eq!(run.state.steps.len(), stepflow_model::STEPS_MAX);
+    assert_eq!(run.state.annotations.iter().filter(|a| a.code == "step_limit").count(), 1);
+    assert_eq!(run.state.steps.last().unwrap().last_line, Some(script.lines().count() as u64));
+}
+
+#[test]
+fn a_recorded_end_wins_over_a_verdict_of_loss() {
+    let mut ended = run("STEP_START:A\n", false, &ok()).state;
+    let before = ended.clone();
+    ended.apply_note(&Note { time_us: 9, kind: NoteKind::Lost { reason: Reason::RecorderLost } });
+    assert_eq!(ended, before);
+
+    let whole = run("STEP_START:A\nSTEP_START:B\n", false, &ok());
+    let mut lost = ExecutionState::new(&spec());
+    whole.events[..3].iter().for_each(|event| lost.apply(event));
+    lost.apply_note(&Note {
+        time_us: 9_000_000,
+        kind: NoteKind::Lost { reason: Reason::RecorderLost },
+    });
+    assert_eq!(lost.summary.status, Status::Failed);
+    assert_eq!(lost.summary.exit_code, None);
+    assert!(lost.steps.iter().all(|step| step.status.is_end()));
+    let after = lost.clone();
+    whole.events[3..].iter().for_each(|event| lost.apply(event));
+    assert_eq!(lost.summary.status, after.summary.status, "the end is final");
+}
+
+proptest! {
+    /// Whatever a script prints: every step has ended, in the tree and in the counts, every byte
+    /// has one owner, and the fold does not depend on how the events are delivered.
+    #[test]
+    fn any_sequence_of_markers_folds_to_a_whole(
+        lines in proptest::collection::vec((0_u8..8, 0_u8..3, 0_u8..4), 0..40),
+        code in 0_i32..2,
+    ) {
+        let mut script = String::new();
+        for (kind, name, other) in lines {
+            script.push_str(&match kind {
+                0 => format!("STEP_START:n{name}\n"),
+                1 => format!("STEP_START:n{name} [id=k{other}]\n"),
+                2 => format!("STEP_START:n{name} [parent=k{other}]\n"),
+                3 => format!("STEP_START:n{name} [id=k{other}][parent=n{name}]\n"),
+                4 => format!("STEP_COMPLETE:n{name}\n"),
+                5 => format!("STEP_COMPLETE:n{name} [id=k{other}]\n"),
+                6 => "STEP_ERROR:e\n".to_owned(),
+                _ => "text\n".to_owned(),
+            });
+        }
+        let run = run(&script, false, &exit(code));
+        let state = &run.state;
+        prop_assert!(state.open.is_empty());
+        prop_assert!(state.steps.iter().all(|s| s.status.is_end() && s.end_offset.is_some()));
+        let count = |status| state.steps.iter().filter(|s| s.status == status).count() as u32;
+        prop_assert_eq!(state.summary.completed_steps, count(StepStatus::Completed));
+        prop_assert_eq!(state.summary.failed_steps, count(StepStatus::Failed));
+        prop_assert!(state.owners.is_sorted_by(|a, b| a.0 < b.0));
+        for step in &state.steps {
+            prop_assert!(step.parent.is_none_or(|parent| parent < step.index));
+            if let Some(parent) = step.parent {
+                let parent = &state.steps[parent as usize];
+                prop_assert!(parent.start_offset <= step.start_offset);
+                prop_assert!(step.end_offset <= parent.end_offset);
+            }
+            prop_assert!(step.start_offset <= step.end_offset.unwrap());
+        }
+        let mut twice = ExecutionState::new(&spec());
+        for event in run.events.iter().chain(&run.events) {
+            twice.apply(event);
+        }
+        let _ = twice.take_changes();
+        let mut once = run.state.clone();
+        let _ = once.take_changes();
+        prop_assert_eq!(twice, once);
+    }
+}

@@ -1,0 +1,325 @@
+//! Records written, read at every place, cut at every byte, damaged, recovered.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "only for tests")]
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use proptest::prelude::*;
+use stepflow_model::{
+    Event, EventKind, ExecutionId, ExecutionState, Reason, Source, Spec, Status, Stream,
+};
+use stepflow_record::{JournalReader, JournalWriter, Line, LogReader, Recovery, Writer, recover};
+
+fn spec() -> Spec {
+    Spec {
+        id: "0198c2aa-0000-7000-8000-000000000001".parse::<ExecutionId>().unwrap(),
+        name: "test".into(),
+        command: vec!["true".into()],
+        cwd: "/".into(),
+        env: BTreeMap::new(),
+        env_inherited: vec![],
+        mask_env: vec![],
+        tags: vec![],
+        metadata: serde_json::Map::new(),
+        user: String::new(),
+        created_us: 1,
+        source: Source::Cli,
+        bound: false,
+        timeout_ms: None,
+        grace_ms: 1,
+        drain_ms: 1,
+        stop_on_error: false,
+        split_stderr: false,
+        shell: false,
+    }
+}
+
+/// Writes output in these reads; an entry is closed after each that says so.
+fn write(dir: &Path, reads: &[(Stream, Vec<u8>, bool)]) -> Vec<u8> {
+    let mut writer = Writer::create(dir).unwrap();
+    let mut all = Vec::new();
+    for (at, (stream, bytes, close)) in reads.iter().enumerate() {
+        let (count, result) = writer.append(*stream, bytes, at as i64 * 1_000, at as u64);
+        assert_eq!(count, bytes.len());
+        result.unwrap();
+        if *close {
+            writer.close_entry().unwrap();
+        }
+        all.extend_from_slice(bytes);
+    }
+    writer.close_entry().unwrap();
+    let (_, lines) = writer.appended();
+    assert_eq!(writer.recorded(), (all.len() as u64, lines));
+    all
+}
+
+/// What lines there are, by the rules, without an index: a line ends at LF, and where the stream
+/// changes.
+fn model(reads: &[(Stream, Vec<u8>, bool)]) -> Vec<(Stream, Vec<u8>, bool)> {
+    let mut lines: Vec<(Stream, Vec<u8>, bool)> = Vec::new();
+    let mut open = false;
+    for (stream, bytes, _) in reads {
+        for byte in bytes {
+            if open && lines.last().unwrap().0 != *stream {
+                open = false; // Cut.
+                lines.last_mut().unwrap().2 = true;
+            }
+            if !open {
+                lines.push((*stream, Vec::new(), false));
+                open = true;
+            }
+            let line = lines.last_mut().unwrap();
+            if *byte == b'\n' {
+                line.2 = true;
+                open = false;
+            } else {
+                line.1.push(*byte);
+            }
+        }
+    }
+    lines
+}
+
+fn shape(lines: &[Line]) -> Vec<(Stream, Vec<u8>, bool)> {
+    lines.iter().map(|line| (line.stream, line.text.clone(), !line.partial)).collect()
+}
+
+fn reads() -> impl Strategy<Value = Vec<(Stream, Vec<u8>, bool)>> {
+    let stream = prop_oneof![3 => Just(Stream::Stdout), 1 => Just(Stream::Stderr)];
+    let byte = prop_oneof![1 => Just(b'\n'), 3 => any::<u8>()];
+    let bytes = proptest::collection::vec(byte, 1..30);
+    proptest::collection::vec((stream, bytes, any::<bool>()), 0..20)
+}
+
+proptest! {
+    #[test]
+    fn lines_are_the_same_from_every_place(reads in reads(), from in 1_u64..40, limit in 1_usize..9) {
+        let dir = tempfile::tempdir().unwrap();
+        let all = write(dir.path(), &reads);
+        let log = LogReader::open(dir.path()).unwrap().unwrap();
+        let expected = model(&reads);
+        prop_assert_eq!(shape(&log.lines(1, 10_000).unwrap()), expected.clone());
+        let some = log.lines(from, limit).unwrap();
+        let first = (from - 1) as usize;
+        let slice = expected.get(first..).unwrap_or_default();
+        prop_assert_eq!(shape(&some), slice[..slice.len().min(limit)].to_vec());
+        for (at, line) in some.iter().enumerate() {
+            prop_assert_eq!(line.number, from + at as u64);
+            prop_assert!(all[line.offset as usize..].starts_with(&line.text));
+        }
+    }
+
+    #[test]
+    fn reading_on_from_any_offset_brings_the_same_bytes_and_numbers(
+        reads in reads(),
+        cut in any::<prop::sample::Index>(),
+        step in 1_u64..50,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let all = write(dir.path(), &reads);
+        let log = LogReader::open(dir.path()).unwrap().unwrap();
+        let numbers: Vec<u64> = {
+            // The line number of each byte, from the whole.
+            let lines = log.lines(1, 10_000).unwrap();
+            lines.iter().flat_map(|l| (l.offset..l.end).map(|_| l.number)).collect()
+        };
+        prop_assert_eq!(numbers.len(), all.len());
+        let mut at = if all.is_empty() { 0 } else { cut.index(all.len()) as u64 };
+        let mut joined = all[..at as usize].to_vec();
+        loop {
+            let pieces = log.lines_from_offset(at, step).unwrap();
+            if pieces.is_empty() {
+                break;
+            }
+            for piece in pieces {
+                prop_assert_eq!(piece.offset, at, "no gap, no repeat");
+                if piece.offset < piece.end {
+                    prop_assert_eq!(piece.number, numbers[at as usize]);
+                }
+                joined.extend_from_slice(&all[piece.offset as usize..piece.end as usize]);
+                at = piece.end;
+            }
+        }
+        prop_assert_eq!(joined, all);
+    }
+
+    #[test]
+    fn damage_is_never_taken_for_proven(
+        reads in reads(),
+        file in 0_usize..3,
+        place in any::<prop::sample::Index>(),
+        flip in 1_u8..=255,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &reads);
+        journal(dir.path());
+        let path = dir.path().join(["output.log", "output.idx", "journal.ndjson"][file]);
+        let mut bytes = fs::read(&path).unwrap();
+        if !bytes.is_empty() {
+            let at = place.index(bytes.len());
+            bytes[at] ^= flip;
+            fs::write(&path, &bytes).unwrap();
+            let output = fs::read(dir.path().join("output.log")).unwrap();
+            let recovery = recover(dir.path()).unwrap();
+            let kept = fs::read(dir.path().join("output.log")).unwrap();
+            prop_assert_eq!(&kept, &output, "recovery changes no output byte");
+            prop_assert_ne!(recovery, Recovery::default(), "and says what it found");
+            let log = LogReader::open(dir.path()).unwrap().unwrap();
+            prop_assert_eq!(log.position().unwrap().0, output.len() as u64);
+            let damaged = |line: &Line| {
+                file == 0 && (line.offset..line.end).contains(&(at as u64))
+            };
+            for line in log.lines(1, 10_000).unwrap() {
+                prop_assert!(!damaged(&line) || line.unverified || line.text.is_empty()
+                    || log.lines(line.number, 1).unwrap()[0].unverified
+                    || line_spans_entries(&log, &line));
+            }
+        }
+    }
+}
+
+/// A line that began in a proven entry and went on in a damaged one.
+fn line_spans_entries(log: &LogReader, line: &Line) -> bool {
+    log.lines_from_offset(line.offset, 1).unwrap()[0].end < line.end
+}
+
+fn journal(dir: &Path) -> Vec<Event> {
+    let mut journal = JournalWriter::create(dir).unwrap();
+    let started = EventKind::Started {
+        pid: 1,
+        start_ticks: 1,
+        boot_id: "b".into(),
+        recorder_pid: 2,
+        keeper_pid: 3,
+        containment: "keeper".into(),
+        host: "h".into(),
+    };
+    let step = EventKind::StepStarted {
+        step: 0,
+        name: "Größe 文".into(),
+        parent: None,
+        key: None,
+        params: serde_json::Map::new(),
+    };
+    let exited = EventKind::Exited {
+        status: Status::Failed,
+        reason: Some(Reason::ExitCode),
+        exit_code: Some(3),
+        signal: None,
+        core: false,
+        message: None,
+        digest: String::new(),
+        leftover: vec![],
+    };
+    let kinds = [started, step, EventKind::Resumed {}, exited];
+    let events: Vec<Event> = kinds
+        .into_iter()
+        .enumerate()
+        .map(|(at, kind)| Event {
+            seq: at as u64 + 1,
+            time_us: 5,
+            at_us: 6,
+            offset: 0,
+            lines: 0,
+            kind,
+        })
+        .collect();
+    for event in &events {
+        journal.append(event).unwrap();
+    }
+    events
+}
+
+/// Thousands of recoveries sync tens of thousands of files: in memory, where there is one.
+fn quick_dir() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+#[test]
+fn a_record_cut_at_every_byte_recovers_what_is_proven() {
+    let whole = tempfile::tempdir().unwrap();
+    let reads: Vec<(Stream, Vec<u8>, bool)> = vec![
+        (Stream::Stdout, b"first line\nsecond ".to_vec(), true),
+        (Stream::Stderr, b"warning\n".to_vec(), false),
+        (Stream::Stdout, b"goes on\n\n\xff\xfe\n".to_vec(), true),
+        (Stream::Stdout, b"no end".to_vec(), true),
+    ];
+    let all = write(whole.path(), &reads);
+    let events = journal(whole.path());
+    let mut cuts = 0;
+    for name in ["output.log", "output.idx", "journal.ndjson"] {
+        let bytes = fs::read(whole.path().join(name)).unwrap();
+        // A tail that is cut, zero-filled, or garbage of the same length.
+        for (cut, fill) in
+            (0..=bytes.len()).flat_map(|c| [(c, None), (c, Some(0)), (c, Some(0xa5))])
+        {
+            let dir = quick_dir();
+            for other in ["output.log", "output.idx", "journal.ndjson"] {
+                fs::copy(whole.path().join(other), dir.path().join(other)).unwrap();
+            }
+            let mut damaged = bytes[..cut].to_vec();
+            if let Some(fill) = fill {
+                damaged.resize(bytes.len(), fill);
+            }
+            fs::write(dir.path().join(name), &damaged).unwrap();
+            // A reader that comes before the recovery neither panics nor shows what is not there.
+            if let Some(log) = LogReader::open(dir.path()).unwrap() {
+                let _ = log.lines(1, 100);
+                let _ = log.lines_from_offset(0, 100);
+            }
+            recover(dir.path()).unwrap();
+            let again = recover(dir.path()).unwrap();
+            assert_eq!(again.set_aside_bytes, 0, "{name} at {cut}: recovery is final");
+
+            let output = fs::read(dir.path().join("output.log")).unwrap();
+            let log = LogReader::open(dir.path()).unwrap().unwrap();
+            assert_eq!(log.position().unwrap().0, output.len() as u64, "{name} at {cut}");
+            if name == "output.log" {
+                assert_eq!(output, damaged);
+            } else {
+                assert_eq!(output, all);
+            }
+            let joined: Vec<u8> = log
+                .lines_from_offset(0, u64::MAX)
+                .unwrap()
+                .iter()
+                .flat_map(|l| output[l.offset as usize..l.end as usize].to_vec())
+                .collect();
+            assert_eq!(joined, output);
+            let mut reader = JournalReader::open(dir.path()).unwrap().unwrap();
+            let read = reader.read_new().unwrap();
+            assert!(events.starts_with(&read), "{name} at {cut}: a prefix, unchanged");
+            if name != "journal.ndjson" {
+                assert_eq!(read, events);
+            }
+            let mut state = ExecutionState::new(&spec());
+            for event in &read {
+                state.apply(event);
+            }
+            cuts += 1;
+        }
+    }
+    assert!(cuts > 1_500, "{cuts}");
+}
+
+#[test]
+fn a_journal_is_followed_while_it_grows_and_unknown_kinds_keep_their_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let events = journal(dir.path());
+    let path = dir.path().join("journal.ndjson");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, b"").unwrap();
+    let mut reader = JournalReader::open(dir.path()).unwrap().unwrap();
+    let mut read = Vec::new();
+    for end in 1..=bytes.len() {
+        fs::write(&path, &bytes[..end]).unwrap();
+        read.extend(reader.read_new().unwrap());
+    }
+    assert_eq!(read, events);
+
+    let body = r#"{"seq":5,"time_us":9,"at_us":9,"offset":0,"lines":0,"kind":"from_the_future","data":{"x":1}"#;
+    let line = format!("{body},\"crc\":\"{:08x}\"}}\n", crc32c::crc32c(body.as_bytes()));
+    fs::write(&path, [bytes, line.into_bytes()].concat()).unwrap();
+    let future = reader.read_new().unwrap();
+    assert_eq!((future.len(), &future[0].kind), (1, &EventKind::Unknown));
+}
