@@ -1,2 +1,87 @@
-//! Checks and code generation: `cargo xtask check`.
-fn main() {}
+//! Checks and tests of the whole workspace.
+//!
+//! `cargo xtask test`: installs what the tests need and runs them all.
+//! `cargo xtask check`: formatting, lints, the tidy rules, dependencies, documentation, the page's checks.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that talks to a person")]
+
+mod need; // what the tests need, installed if it is missing
+mod tidy; // which crate may use which
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    time::Instant,
+};
+
+fn main() -> ExitCode {
+    let task = env::args().nth(1).unwrap_or_default();
+    let done = match task.as_str() {
+        "test" => test(),
+        "check" => check(),
+        "tidy" => tidy::tidy(&root()),
+        "bench" => bench(),
+        _ => Err("usage: cargo xtask test | check | tidy | bench".to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's directory.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_owned)
+}
+
+/// Runs one command in `dir`, shown, timed; anything but success is an error.
+fn run(dir: &Path, program: &str, args: &[&str]) -> Result<(), String> {
+    let shown = format!("{program} {}", args.join(" "));
+    println!("--- {shown}");
+    let begun = Instant::now();
+    let status = Command::new(program)
+        .args(args)
+        .current_dir(dir)
+        .env("STEPFLOW_REQUIRE_UI", "1")
+        .status()
+        .map_err(|error| format!("cannot run {program}: {error}"))?;
+    println!("--- {:.0} s: {shown}", begun.elapsed().as_secs_f64());
+    if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
+}
+
+fn test() -> Result<(), String> {
+    let root = root();
+    let web = root.join("web");
+    need::tools()?;
+    need::page(&web)?;
+    run(&web, "npm", &["run", "--silent", "build"])?;
+    run(&web, "npm", &["test", "--silent"])?;
+    // One build for tests and page: the profile `ci` is release without link-time optimization.
+    run(&root, "cargo", &["nextest", "run", "--workspace", "--cargo-profile", "ci", "--no-fail-fast"])?;
+    run(&root, "cargo", &["test", "--workspace", "--profile", "ci", "--doc", "--quiet"])?;
+    run(&root, "cargo", &["build", "--profile", "ci", "--package", "stepflow-monitor"])?;
+    run(&web, "npm", &["run", "--silent", "e2e"])
+}
+
+fn check() -> Result<(), String> {
+    let root = root();
+    let web = root.join("web");
+    run(&root, "cargo", &["fmt", "--all", "--check"])?;
+    tidy::tidy(&root)?;
+    need::page(&web)?;
+    run(&web, "npm", &["run", "--silent", "check"])?;
+    let lints = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    run(&root, "cargo", &lints)?;
+    run(&root, "cargo", &["doc", "--workspace", "--no-deps", "--quiet"])?;
+    need::deny()?;
+    run(&root, "cargo", &["deny", "check", "bans", "licenses", "sources"])
+}
+
+fn bench() -> Result<(), String> {
+    let root = root();
+    run(&root, "cargo", &["build", "--release", "--package", "stepflow-monitor", "--bins", "--examples"])?;
+    run(&root, "python3", &["benches/figures.py"])
+}

@@ -25,10 +25,14 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a command, show its steps, record everything
-    #[command(after_help = "Examples:\n  stepflow run -- bash examples/pipeline.sh\n  stepflow run --name nightly --tag prod --timeout 10m -- make all\n  stepflow run --shell -- 'make && make test'\n  stepflow run --output raw -- ./report.sh | jq .\n\nExit code: the script's own; 128+n for signal n; 124 timed out; 125 StepFlow's own failure;\n126/127 not executable / not found.")]
+    #[command(
+        after_help = "Examples:\n  stepflow run -- bash examples/pipeline.sh\n  stepflow run --name nightly --tag prod --timeout 10m -- make all\n  stepflow run --shell -- 'make && make test'\n  stepflow run --output raw -- ./report.sh | jq .\n\nExit code: the script's own; 128+n for signal n; 124 timed out; 125 StepFlow's own failure;\n126/127 not executable / not found."
+    )]
     Run(Run),
     /// Start the server: page, API, live updates
-    #[command(after_help = "Examples:\n  stepflow serve\n  stepflow serve --listen 127.0.0.1:9000\n  stepflow --storage ./storage serve --auth off")]
+    #[command(
+        after_help = "Examples:\n  stepflow serve\n  stepflow serve --listen 127.0.0.1:9000\n  stepflow --storage ./storage serve --auth off"
+    )]
     Serve(Serve),
     /// Print a link that logs a browser in to the running server
     Open {
@@ -38,7 +42,9 @@ pub enum Command {
         json: Json,
     },
     /// List executions, newest first
-    #[command(after_help = "Examples:\n  stepflow ls\n  stepflow ls --status failed -n 5\n  stepflow ls --json | jq '.executions[].id'")]
+    #[command(
+        after_help = "Examples:\n  stepflow ls\n  stepflow ls --status failed -n 5\n  stepflow ls --json | jq '.executions[].id'"
+    )]
     Ls {
         /// Only those with this status
         #[arg(long, value_name = "STATUS")]
@@ -63,7 +69,9 @@ pub enum Command {
         json: Json,
     },
     /// Print the log of an execution
-    #[command(after_help = "Examples:\n  stepflow logs last\n  stepflow logs 0198c2 -f\n  stepflow logs last --step Build --time")]
+    #[command(
+        after_help = "Examples:\n  stepflow logs last\n  stepflow logs 0198c2 -f\n  stepflow logs last --step Build --time"
+    )]
     Logs {
         /// Its id, or an unambiguous beginning or end of it; `last` for the newest
         id: String,
@@ -97,7 +105,9 @@ pub enum Command {
         json: Json,
     },
     /// Print the marker events of any log, as JSON lines
-    #[command(after_help = "Examples:\n  stepflow parse build.log\n  make 2>&1 | stepflow parse --tree -")]
+    #[command(
+        after_help = "Examples:\n  stepflow parse build.log\n  make 2>&1 | stepflow parse --tree -"
+    )]
     Parse {
         /// A file, or - for standard input
         #[arg(default_value = "-")]

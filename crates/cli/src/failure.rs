@@ -72,7 +72,8 @@ impl From<stepflow_record::RecordError> for Failure {
         let failure = Self::from_error(&error);
         match &error {
             E::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-                failure.hint("another user owns the storage; run as that user or pass --storage DIR")
+                failure
+                    .hint("another user owns the storage; run as that user or pass --storage DIR")
             }
             E::TooNew { .. } => failure.hint("a newer StepFlow wrote this; use that version"),
             _ => failure,

@@ -121,7 +121,11 @@ fn standard_input_arguments_environment_and_descriptors_reach_the_script_unchang
     let direct = Command::new(list[0]).args(&list[1..]).output().unwrap();
     let mut args = vec!["run", "--output", "raw", "--"];
     args.extend(list);
-    assert_eq!(scratch.text(&args), String::from_utf8_lossy(&direct.stdout), "what was open, no more");
+    assert_eq!(
+        scratch.text(&args),
+        String::from_utf8_lossy(&direct.stdout),
+        "what was open, no more"
+    );
 }
 
 #[test]
@@ -189,7 +193,8 @@ fn a_masked_value_is_nowhere_on_disk_whatever_the_split() {
     let secret = "correct-horse-battery";
     let script = "for c in $(printf %s \"$TOKEN\" | sed 's/./& /g'); do printf %s \"$c\"; done; \
                   echo; echo \"STEP_START:use $TOKEN\"; echo \"META:key:$TOKEN\"; echo $TOKEN >&2";
-    let args = ["run", "--output", "raw", "--env", "TOKEN=correct-horse-battery", "--mask-env", "TOKEN"];
+    let args =
+        ["run", "--output", "raw", "--env", "TOKEN=correct-horse-battery", "--mask-env", "TOKEN"];
     let mut all = args.to_vec();
     all.extend(["--split-stderr", "--", "sh", "-c", script]);
     let output = scratch.output(&all);
@@ -322,16 +327,14 @@ fn background_children_are_recorded_drained_and_ended() {
     assert_eq!(scratch.output_of(scratch.newest()), b"first\nlate\n");
     // A daemon that holds none of our pipes is left alone, and listed.
     let word = format!("daemon{}", std::process::id());
-    let script = format!("setsid sh -c 'exec sleep 77' {word} >/dev/null 2>&1 </dev/null & echo ok");
+    let script =
+        format!("setsid sh -c 'exec sleep 77' {word} >/dev/null 2>&1 </dev/null & echo ok");
     assert_eq!(code_of(&scratch, &script), 0);
     let view = scratch.view(scratch.newest());
     assert_eq!(view.state.leftover.len(), 1, "{:?}", view.state.leftover);
     assert!(view.state.leftover[0].contains("still running"));
-    let pid: i32 = view.state.leftover[0]
-        .split(['(', ')'])
-        .nth(1)
-        .and_then(|pid| pid.parse().ok())
-        .unwrap();
+    let pid: i32 =
+        view.state.leftover[0].split(['(', ')']).nth(1).and_then(|pid| pid.parse().ok()).unwrap();
     assert!(stepflow_testkit::is_alive(pid), "left alone");
     stepflow_testkit::kill(pid);
 }

@@ -7,16 +7,14 @@ use std::{
 };
 
 use serde_json::json;
+use stepflow_engine::WriterLock;
 use stepflow_model::{ExecutionId, NoteKind, Reason};
 use stepflow_record::{Liveness, RecordView, Storage};
 use stepflow_recorder::control::Request;
 use stepflow_sys::host::SocketDir;
 
 use super::find;
-use crate::{
-    failure::Failure,
-    run::{follow::send, writer_lock},
-};
+use crate::{failure::Failure, run::follow::send};
 
 /// A recorder answers within this time, or something is wrong with it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -63,7 +61,7 @@ fn one(storage: &Storage, id: ExecutionId) -> Result<bool, Failure> {
     match view.liveness()? {
         Liveness::Ended => return Ok(false),
         Liveness::Lost | Liveness::Unstarted => {
-            if let Some(_lock) = writer_lock(storage)? {
+            if let Some(_lock) = WriterLock::try_take(storage)? {
                 view.settle(|| NoteKind::NotStarted {
                     reason: Reason::User,
                     message: "cancelled before its start".to_owned(),

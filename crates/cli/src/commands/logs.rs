@@ -123,7 +123,8 @@ impl<'a> Printer<'a> {
     }
 
     fn line(&mut self, line: &Line, owner: Option<u32>) -> io::Result<()> {
-        let time = Timestamp::from_nanosecond(i128::from(line.time_ns)).unwrap_or(Timestamp::UNIX_EPOCH);
+        let time =
+            Timestamp::from_nanosecond(i128::from(line.time_ns)).unwrap_or(Timestamp::UNIX_EPOCH);
         if self.options.json {
             let object = json!({
                 "number": line.number, "offset": line.offset, "time": format!("{time:.6}"),

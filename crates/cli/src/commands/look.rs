@@ -7,24 +7,38 @@ use std::{
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::json;
-use stepflow_catalog::{ListQuery, Reader};
+use stepflow_catalog::{Catalog, CatalogError, ListQuery, Reader, Role};
+use stepflow_engine::WriterLock;
 use stepflow_model::{Status, Summary};
 use stepflow_record::{RecordView, Storage};
+use stepflow_sys::clock;
 
 use super::find;
 use crate::{
-    failure::Failure,
+    failure::{Failure, chain},
     format::{clean, cut, duration},
-    run::{
-        summary::{colour, paint, step_line, summary_line},
-        writer_lock,
-    },
+    run::summary::{colour, paint, step_line, summary_line},
 };
 
 /// Projects what the records know and the catalog does not, if nobody else is at it.
 pub fn catch_up(storage: &Storage) -> Result<(), Failure> {
-    let Some(lock) = writer_lock(storage)? else { return Ok(()) };
-    stepflow_engine::project_open(storage, &lock).map_err(|error| Failure::from_error(&error))
+    let Some(_lock) = WriterLock::try_take(storage)? else { return Ok(()) };
+    let catalog = Catalog::open(&storage.database(), Role::Command).map_err(catalog_failure)?;
+    let projected = stepflow_engine::project_open(storage, &catalog)
+        .map_err(|error| Failure::from_error(&error))?;
+    catalog.close().map_err(catalog_failure)?;
+    for (id, error) in &projected.unreadable {
+        let _ = Failure::new(format!("execution {id}: {}", chain(error))).print();
+    }
+    Ok(())
+}
+
+fn catalog_failure(error: CatalogError) -> Failure {
+    let failure = Failure::from_error(&error);
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }
 
 /// Lists executions, newest first.
@@ -56,7 +70,9 @@ pub fn ls(
     let found = reader.list(&query).map_err(|error| Failure::from_error(&error))?;
     let mut out = std::io::stdout().lock();
     if as_json {
-        let executions: Vec<_> = found.iter().map(stepflow_api::Execution::from).collect();
+        let now = clock::wall_us();
+        let executions: Vec<_> =
+            found.iter().map(|summary| stepflow_api::Execution::new(summary, now)).collect();
         writeln!(out, "{}", json!({"executions": executions, "count": executions.len()}))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -95,7 +111,10 @@ fn row(summary: &Summary, on: bool) -> String {
         total => format!("{}/{total}", summary.completed_steps),
     };
     let name = clean(summary.name.as_bytes(), false);
-    format!("{status}  {}  {started}  {took:>8}  {steps:>7}  {name}", paint(on, "2", &summary.id.to_string()))
+    format!(
+        "{status}  {}  {started}  {took:>8}  {steps:>7}  {name}",
+        paint(on, "2", &summary.id.to_string())
+    )
 }
 
 /// Shows one execution. The record answers, so it works with and without a server.
@@ -107,9 +126,10 @@ pub fn show(storage: &Storage, id: &str, as_json: bool) -> Result<ExitCode, Fail
     let state = &view.state;
     let mut out = std::io::stdout().lock();
     if as_json {
+        let now = clock::wall_us();
         let object = json!({
-            "execution": stepflow_api::Execution::from(&state.summary),
-            "steps": state.steps.iter().map(|step| stepflow_api::Step::new(id, step)).collect::<Vec<_>>(),
+            "execution": stepflow_api::Execution::new(&state.summary, now),
+            "steps": state.steps.iter().map(|step| stepflow_api::Step::new(id, step, now)).collect::<Vec<_>>(),
             "artifacts": state.artifacts.iter().map(|a| stepflow_api::Artifact::new(id, a)).collect::<Vec<_>>(),
             "annotations": state.annotations.iter().map(stepflow_api::Annotation::from).collect::<Vec<_>>(),
         });
@@ -126,7 +146,12 @@ pub fn show(storage: &Storage, id: &str, as_json: bool) -> Result<ExitCode, Fail
     }
     for (key, value) in &summary.metadata {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        writeln!(out, "meta       {} = {}", clean(key.as_bytes(), false), clean(text.as_bytes(), false))?;
+        writeln!(
+            out,
+            "meta       {} = {}",
+            clean(key.as_bytes(), false),
+            clean(text.as_bytes(), false)
+        )?;
     }
     writeln!(out, "record     {}", storage.record_dir(id).display())?;
     for step in &state.steps {
@@ -135,13 +160,20 @@ pub fn show(storage: &Storage, id: &str, as_json: bool) -> Result<ExitCode, Fail
     for artifact in &state.artifacts {
         let path = clean(artifact.path.as_bytes(), false);
         match (&artifact.problem, artifact.settled) {
-            (Some(problem), _) => writeln!(out, "artifact   {path}: {}", clean(problem.as_bytes(), false))?,
+            (Some(problem), _) => {
+                writeln!(out, "artifact   {path}: {}", clean(problem.as_bytes(), false))?
+            }
             (None, true) => writeln!(out, "artifact   {path}  {} bytes", artifact.size)?,
             (None, false) => writeln!(out, "artifact   {path}  being copied")?,
         }
     }
     for annotation in &state.annotations {
-        writeln!(out, "warning    line {}: {}", annotation.line, clean(annotation.message.as_bytes(), false))?;
+        writeln!(
+            out,
+            "warning    line {}: {}",
+            annotation.line,
+            clean(annotation.message.as_bytes(), false)
+        )?;
     }
     for left in &state.leftover {
         writeln!(out, "left over  {}", clean(left.as_bytes(), false))?;
@@ -152,18 +184,22 @@ pub fn show(storage: &Storage, id: &str, as_json: bool) -> Result<ExitCode, Fail
 
 /// Rebuilds the catalog from the records.
 pub fn reindex(storage: &Storage, as_json: bool) -> Result<ExitCode, Failure> {
-    let Some(lock) = writer_lock(storage)? else {
+    let Some(_lock) = WriterLock::try_take(storage)? else {
         return Err(Failure::new("a server, or another command, writes the catalog now")
             .hint("stop the server first; executions that run go on"));
     };
+    let catalog = Catalog::open(&storage.database(), Role::Command).map_err(catalog_failure)?;
     let report =
-        stepflow_engine::reindex(storage, &lock).map_err(|error| Failure::from_error(&error))?;
+        stepflow_engine::reindex(storage, &catalog).map_err(|error| Failure::from_error(&error))?;
+    catalog.close().map_err(catalog_failure)?;
+    let unreadable: Vec<_> =
+        report.unreadable.iter().map(|(id, why)| (id.to_string(), chain(why))).collect();
     let mut out = std::io::stdout().lock();
     if as_json {
-        writeln!(out, "{}", json!({"executions": report.executions, "unreadable": report.unreadable}))?;
+        writeln!(out, "{}", json!({"executions": report.executions, "unreadable": unreadable}))?;
     } else {
         writeln!(out, "{} executions indexed", report.executions)?;
-        for (id, why) in &report.unreadable {
+        for (id, why) in &unreadable {
             writeln!(out, "left out: {id}: {why}")?;
         }
     }
@@ -171,11 +207,5 @@ pub fn reindex(storage: &Storage, as_json: bool) -> Result<ExitCode, Failure> {
 }
 
 fn open(storage: &Storage) -> Result<Reader, Failure> {
-    Reader::open_existing(&storage.database()).map_err(|error| {
-        let failure = Failure::from_error(&error);
-        match error.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
-    })
+    Reader::open_existing(&storage.database()).map_err(catalog_failure)
 }

@@ -1,7 +1,10 @@
 //! Everything but `run`: look at what is recorded, stop it, serve it.
 
+mod cancel; // stop executions
 mod logs; // print and follow a log
+mod look; // ls, show: ask the catalog
 mod parse; // markers of any log
+mod serve; // serve, open
 
 use std::process::ExitCode;
 
@@ -20,13 +23,22 @@ pub fn execute(args: Args) -> Result<ExitCode, Failure> {
     let storage = || config::storage(args.storage.as_deref());
     match args.command {
         Command::Run(run) => run::run(&storage().map_err(own)?, run),
-                                        Command::Logs { id, follow, step, tail, time, raw, json } => {
+        Command::Serve(serve) => serve::serve(storage()?, &serve),
+        Command::Open { id, json } => serve::open(&storage()?, id.as_deref(), json.json),
+        Command::Ls { status, tag, name, limit, json } => {
+            look::ls(&storage()?, status.as_deref(), tag, name, limit, json.json)
+        }
+        Command::Show { id, json } => look::show(&storage()?, &id, json.json),
+        Command::Logs { id, follow, step, tail, time, raw, json } => {
             let options = logs::Options { follow, step, tail, time, raw, json: json.json };
             logs::logs(&storage()?, &id, &options)
         }
-        _ => todo!(),
+        Command::Cancel { id, all, json } => {
+            cancel::cancel(&storage()?, id.as_deref(), all, json.json)
+        }
         Command::Parse { file, tree, json } => parse::parse(&file, tree, json.json),
-            }
+        Command::Reindex { json } => look::reindex(&storage()?, json.json),
+    }
 }
 
 /// `run` fails with our own code: the script's codes stay the script's.
@@ -37,7 +49,7 @@ fn own(failure: Failure) -> Failure {
 /// Brings the catalog up to date if nobody else does. A failure costs nothing: the records hold
 /// everything, and the next command tries again.
 pub fn project(storage: &Storage) {
-    if let Err(failure) = Ok::<(),Failure>(()) {
+    if let Err(failure) = look::catch_up(storage) {
         let _ = failure.print();
     }
 }
@@ -53,10 +65,9 @@ pub fn find(storage: &Storage, text: &str) -> Result<ExecutionId, Failure> {
     }
     let all = storage.executions()?;
     if text == "last" {
-        return all
-            .last()
-            .copied()
-            .ok_or_else(|| Failure::new("nothing has run here yet").hint("try `stepflow run -- CMD`"));
+        return all.last().copied().ok_or_else(|| {
+            Failure::new("nothing has run here yet").hint("try `stepflow run -- CMD`")
+        });
     }
     if text.len() < 4 {
         return Err(Failure::new(format!("`{text}` is too short for an id")).hint(hint));

@@ -13,6 +13,7 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::signalfd::SignalFd,
 };
+use stepflow_engine::WriterLock;
 use stepflow_model::{Event, ExecutionId, NoteKind, Reason};
 use stepflow_record::{Liveness, RecordView, Storage};
 use stepflow_recorder::control::Request;
@@ -101,7 +102,7 @@ impl Follower {
 
     /// Nobody writes any more and there is no end: the verdict is the writer's to give.
     fn lost(&mut self) -> Result<bool, Failure> {
-        if let Some(_lock) = super::writer_lock(&self.storage)? {
+        if let Some(_lock) = WriterLock::try_take(&self.storage)? {
             return Ok(self.view.settle(|| NoteKind::NotStarted {
                 reason: Reason::NotStarted,
                 message: "everything went away before the start".to_owned(),

@@ -22,7 +22,7 @@ use nix::sys::{
 use stepflow_model::{ExecutionId, Reason, Source, Spec, Status, Summary};
 use stepflow_record::Storage;
 use stepflow_recorder::Launch;
-use stepflow_sys::{clock, lock::Lock};
+use stepflow_sys::clock;
 use uuid::Uuid;
 
 use crate::{
@@ -227,9 +227,4 @@ fn environment(args: &Run, id: ExecutionId) -> Vec<(OsString, OsString)> {
     all.insert("STEPFLOW_EXECUTION_ID".into(), id.to_string().into());
     all.extend(args.env.iter().map(|(name, value)| (name.into(), value.into())));
     all.into_iter().collect()
-}
-
-/// Takes the writer lock if it is free.
-pub fn writer_lock(storage: &Storage) -> Result<Option<Lock>, Failure> {
-    Ok(Lock::try_take(&storage.writer_lock())?)
 }

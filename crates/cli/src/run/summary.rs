@@ -60,10 +60,7 @@ pub fn summary_line(summary: &Summary, on: bool) -> String {
         parts.push(clean(message.as_bytes(), false));
     }
     if summary.total_steps > 0 {
-        let mut steps = format!(
-            "{}/{} steps",
-            summary.completed_steps, summary.total_steps
-        );
+        let mut steps = format!("{}/{} steps", summary.completed_steps, summary.total_steps);
         if summary.failed_steps > 0 {
             steps.push_str(&format!(", {} failed", summary.failed_steps));
         }

@@ -82,7 +82,8 @@ impl Tree {
                 while let Some((_, index)) = finished.next_if(|(end, _)| *end <= line.offset) {
                     lines.push(step_line(&steps[index], self.colour));
                 }
-                if at.checked_sub(1).is_none_or(|at| owners[at].2.is_none()) {
+                let outside = at.checked_sub(1).is_none_or(|at| owners[at].2.is_none());
+                if outside && !is_marker(&line.text) {
                     lines.push(clean(&line.text, self.colour));
                 }
                 self.offset = line.end;
@@ -108,7 +109,8 @@ impl Tree {
     fn live(&self, follower: &mut Follower, rows: usize) -> Result<Vec<String>, Failure> {
         let state = &follower.view.state;
         let now_us = self.begun.elapsed().as_micros() as u64;
-        let open: Vec<Step> = state.open.iter().map(|at| state.steps[*at as usize].clone()).collect();
+        let open: Vec<Step> =
+            state.open.iter().map(|at| state.steps[*at as usize].clone()).collect();
         let summary = state.summary.clone();
         let mut lines = Vec::new();
         let hidden = open.len().saturating_sub(RUNNING_MAX);
@@ -116,7 +118,10 @@ impl Tree {
             let indent = "  ".repeat(step.depth as usize);
             let name = clean(step.name.as_bytes(), false);
             let took = duration(now_us.saturating_sub(step.started_at_us));
-            lines.push(format!("{}  {indent}{name:<28} {took:>9}", step_mark(StepStatus::Running, self.colour)));
+            lines.push(format!(
+                "{}  {indent}{name:<28} {took:>9}",
+                step_mark(StepStatus::Running, self.colour)
+            ));
         }
         if hidden > 0 {
             lines.push(format!("    and {hidden} more running"));
@@ -124,8 +129,10 @@ impl Tree {
         let first = open.last().map_or(1, |step| step.first_line);
         if let Some(log) = follower.view.log()? {
             let (_, ended) = log.position()?;
-            let from = first.max((ended + 2).saturating_sub(self.tail as u64));
-            let newest = log.lines(from, self.tail + 1)?;
+            // Twice as many, since marker lines are left out: the tree says what they say.
+            let from = first.max((ended + 2).saturating_sub(2 * self.tail as u64));
+            let mut newest = log.lines(from, 2 * self.tail + 1)?;
+            newest.retain(|line| !is_marker(&line.text));
             let skip = newest.len().saturating_sub(self.tail);
             for line in newest.into_iter().skip(skip) {
                 let bar = paint(self.colour, "2", "|");
@@ -212,7 +219,11 @@ impl Display for Tree {
         let summary = &follower.view.state.summary;
         settled.push(summary_line(summary, self.colour));
         if failed.is_some() {
-            settled.push(paint(self.colour, "2", &format!("stepflow logs {} shows everything", summary.id)));
+            settled.push(paint(
+                self.colour,
+                "2",
+                &format!("stepflow logs {} shows everything", summary.id),
+            ));
         }
         Ok(self.draw(&settled, &[], width)?)
     }
@@ -223,12 +234,17 @@ impl Display for Tree {
     }
 }
 
+fn is_marker(line: &[u8]) -> bool {
+    matches!(stepflow_markers::parse(line), Ok(Some(_)))
+}
+
 /// A half line at the end of the output.
-fn half_line(
-    log: &stepflow_record::LogReader,
-    offset: u64,
-) -> Result<Option<Vec<u8>>, Failure> {
-    Ok(log.lines_from_offset(offset, 1)?.into_iter().find(|line| line.partial).map(|line| line.text))
+fn half_line(log: &stepflow_record::LogReader, offset: u64) -> Result<Option<Vec<u8>>, Failure> {
+    Ok(log
+        .lines_from_offset(offset, 1)?
+        .into_iter()
+        .find(|line| line.partial)
+        .map(|line| line.text))
 }
 
 /// Rows and columns of the terminal.

@@ -1,0 +1,145 @@
+//! Our extractors: what they refuse is a problem too.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::{StatusCode, request::Parts},
+    response::IntoResponse,
+};
+use serde::de::DeserializeOwned;
+use stepflow_model::{ArtifactId, ExecutionId};
+
+use crate::{auth::Caller, problem::Problem, security};
+
+/// Deepest nesting of a body.
+const JSON_DEPTH_MAX: usize = 32;
+
+/// The execution in the path.
+pub(crate) struct Id(pub(crate) ExecutionId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let text = path_text(parts, state).await;
+        text.parse().map(Self).map_err(|_| Problem::execution_unknown(&text))
+    }
+}
+
+/// The artifact in the path.
+pub(crate) struct Aid(pub(crate) ArtifactId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Aid {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let text = path_text(parts, state).await;
+        text.parse().map(Self).map_err(|_| Problem::artifact_unknown())
+    }
+}
+
+/// The one parameter of the path; empty if it is not UTF-8, which no id is.
+async fn path_text<S: Send + Sync>(parts: &mut Parts, state: &S) -> String {
+    let path = Path::<String>::from_request_parts(parts, state).await;
+    path.map(|Path(text)| text).unwrap_or_default()
+}
+
+/// The query, typed.
+pub(crate) struct Params<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => Err(Problem::bad_request(rejection.body_text())),
+        }
+    }
+}
+
+/// A JSON object as body.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let bytes = match Bytes::from_request(request, state).await {
+            Ok(bytes) => bytes,
+            Err(rejection) => {
+                let status = rejection.into_response().status();
+                return Err(match status {
+                    StatusCode::PAYLOAD_TOO_LARGE => security::too_large(),
+                    _ => Problem::bad_request("the body could not be read"),
+                });
+            }
+        };
+        parse(&bytes).map(Self)
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::bad_request("the body must be a JSON object"));
+    }
+    if depth(bytes) > JSON_DEPTH_MAX {
+        return Err(Problem::bad_request(format!(
+            "the body is nested deeper than {JSON_DEPTH_MAX} levels"
+        )));
+    }
+    serde_json::from_slice(bytes).map_err(Problem::bad_request)
+}
+
+/// How deep arrays and objects are nested, before anything is built from them.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // The guard has put it there for every route but open ones.
+        parts.extensions.get().cloned().ok_or_else(|| {
+            Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "this needs a login or a token")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_counts_brackets_outside_strings() {
+        for (json, expected) in
+            [("1", 0), ("{}", 1), (r#"{"a":[[1]]}"#, 3), (r#"{"[[[":"\"[{"}"#, 1)]
+        {
+            assert_eq!(depth(json.as_bytes()), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_an_object() {
+        assert!(parse::<stepflow_api::CreateRequest>(br#" {"command":"a"}"#).is_ok());
+        let deep = format!(r#"{{"metadata":{}{}}}"#, "{\"a\":".repeat(40), "1".to_owned() + &"}".repeat(40));
+        for bad in ["[]", "1", "", "{", "null", deep.as_str()] {
+            assert!(parse::<stepflow_api::CreateRequest>(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! RFC 9457: every failure of a route.
+
+use std::error::Error;
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use stepflow_catalog::CatalogError;
+use stepflow_engine::{CancelError, CreateError, QueryError, RequestError};
+use stepflow_record::RecordError;
+
+/// Why a request failed. The request's id is added on the way out.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    pub(crate) status: StatusCode,
+    kind: &'static str,
+    detail: String,
+    hint: Option<String>,
+    /// For the log only: the chain of causes.
+    pub(crate) cause: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, kind: &'static str, detail: impl ToString) -> Self {
+        Self { status, kind, detail: detail.to_string(), hint: None, cause: None }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    fn hinted(mut self, hint: Option<&str>) -> Self {
+        self.hint = hint.map(str::to_owned);
+        self
+    }
+
+    /// Something that the caller cannot help: the chain goes to the log.
+    pub(crate) fn internal(error: &(dyn Error + 'static)) -> Self {
+        let mut problem = Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "something went wrong in the server; its log has the details under this request_id",
+        );
+        problem.cause = Some(chain(error));
+        problem
+    }
+
+    pub(crate) fn closing() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "closing", "the server is stopping")
+            .hint("try again in a moment")
+    }
+
+    pub(crate) fn execution_unknown(id: &str) -> Self {
+        // The text is the original's, for clients that compare it.
+        Self::new(StatusCode::NOT_FOUND, "execution-unknown", "Execution not found")
+            .hint(format!("no execution has the id `{}`", id.chars().take(80).collect::<String>()))
+    }
+
+    pub(crate) fn artifact_unknown() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "artifact-unknown", "there is no such artifact")
+    }
+
+    pub(crate) fn route_unknown() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "route-unknown", "there is no such page or route")
+    }
+
+    pub(crate) fn bad_request(detail: impl ToString) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
+    }
+
+    /// As it is sent.
+    pub(crate) fn body(&self, request_id: &str) -> stepflow_api::Problem {
+        stepflow_api::Problem {
+            kind: format!("about:blank#{}", self.kind),
+            title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail.clone(),
+            error: self.detail.clone(),
+            hint: self.hint.clone(),
+            request_id: request_id.to_owned(),
+        }
+    }
+
+    /// The whole answer, once the request's id is known.
+    pub(crate) fn render(&self, request_id: &str, response: &mut Response) {
+        let (parts, body) = Json(self.body(request_id)).into_response().into_parts();
+        *response.body_mut() = body;
+        let headers = response.headers_mut();
+        headers.remove(header::CONTENT_LENGTH);
+        headers.extend(parts.headers);
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut at = error.source();
+    while let Some(cause) = at {
+        text = format!("{text}: {cause}");
+        at = cause.source();
+    }
+    text
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer realm=\"StepFlow Monitor\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<CatalogError> for Problem {
+    fn from(error: CatalogError) -> Self {
+        let status = match &error {
+            CatalogError::Busy { .. } | CatalogError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+            CatalogError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
+            _ => return Self::internal(&error),
+        };
+        Self::new(status, "catalog", &error).hinted(error.hint())
+    }
+}
+
+impl From<RecordError> for Problem {
+    fn from(error: RecordError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Unknown(id) => Self::execution_unknown(&id.to_string()),
+            QueryError::Record(error) => error.into(),
+            QueryError::Catalog(error) => error.into(),
+            QueryError::Closing => Self::closing(),
+        }
+    }
+}
+
+impl From<RequestError> for Problem {
+    fn from(error: RequestError) -> Self {
+        let kind = match &error {
+            RequestError::NoCommand => "command-required",
+            RequestError::Command(_) | RequestError::ShellList => "command-invalid",
+            RequestError::Nul { .. }
+            | RequestError::EnvName { .. }
+            | RequestError::TooLong { .. }
+            | RequestError::Timeout
+            | RequestError::NoWorkingDirectory => "bad-request",
+        };
+        Self::new(StatusCode::BAD_REQUEST, kind, &error).hinted(error.hint())
+    }
+}
+
+impl From<CreateError> for Problem {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::Request(error) => error.into(),
+            CreateError::QueueFull { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "queue-full", &error)
+                    .hint("try again when some have ended")
+            }
+            CreateError::Record(error) => error.into(),
+            CreateError::Catalog(error) => error.into(),
+            CreateError::Closing => Self::closing(),
+        }
+    }
+}
+
+impl From<CancelError> for Problem {
+    fn from(error: CancelError) -> Self {
+        match error {
+            CancelError::Unknown(id) => Self::execution_unknown(&id.to_string()),
+            CancelError::Finished(_) => {
+                Self::new(StatusCode::CONFLICT, "execution-finished", &error)
+            }
+            CancelError::Unresponsive(_) | CancelError::Refused(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "recorder-unresponsive", &error)
+            }
+            CancelError::Record(error) => error.into(),
+            CancelError::Catalog(error) => error.into(),
+            CancelError::Closing => Self::closing(),
+        }
+    }
+}

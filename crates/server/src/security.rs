@@ -1,0 +1,252 @@
+//! Host, Origin, headers and limits: what holds for every request.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use crate::{
+    app::App,
+    auth::{Caller, Kind, Transport},
+    problem::Problem,
+};
+
+/// Longest request target.
+const URL_BYTES_MAX: usize = 8 * 1024;
+/// Largest request body.
+pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
+
+const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+    font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
+    frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'; \
+    trusted-types svelte-trusted-html";
+/// For bytes that a script made.
+pub(crate) const CSP_SANDBOX: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
+
+const HEADERS: &[(HeaderName, &str)] = &[
+    (header::CONTENT_SECURITY_POLICY, CSP),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// Every request passes here first, and every answer last.
+pub(crate) async fn front(State(app): State<App>, request: Request, next: Next) -> Response {
+    static REQUESTS: AtomicU64 = AtomicU64::new(1);
+    let request_id = format!(
+        "{:x}-{:x}",
+        std::process::id(),
+        REQUESTS.fetch_add(1, Ordering::Relaxed)
+    );
+    let (parts, body) = request.into_parts();
+    let api = is_api(parts.uri.path());
+    let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+    let mut response = match check(&app, &parts) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(problem) => problem.into_response(),
+    };
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED
+        && response.extensions().get::<Problem>().is_none()
+    {
+        let problem = Problem::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method-not-allowed",
+            format!("{method} is not possible here"),
+        );
+        response.extensions_mut().insert(problem);
+    }
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        if problem.status.is_server_error() {
+            let cause = problem.cause.as_deref().unwrap_or_default();
+            tracing::error!(request_id, %method, path, cause, "{:?}", problem.body("").detail);
+        }
+        problem.render(&request_id, &mut response);
+    }
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if api {
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+pub(crate) fn is_api(path: &str) -> bool {
+    path == "/api" || path.starts_with("/api/") || path == "/ws"
+}
+
+fn check(app: &App, parts: &Parts) -> Result<(), Problem> {
+    if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > URL_BYTES_MAX) {
+        return Err(Problem::new(StatusCode::URI_TOO_LONG, "url-too-long", "the URL is too long"));
+    }
+    if parts.extensions.get::<Transport>() != Some(&Transport::Socket) {
+        check_host(parts, &app.hosts)?;
+    }
+    if is_api(parts.uri.path()) {
+        if let Some(origin) = parts.headers.get(header::ORIGIN)
+            && !is_same_origin(origin, &parts.headers)
+        {
+            return Err(foreign());
+        }
+        check_body(parts)?;
+    }
+    Ok(())
+}
+
+/// The name in `Host`, without its port.
+fn host_name(host: &str) -> &str {
+    match host.strip_prefix('[') {
+        Some(v6) => v6.find(']').map_or(host, |end| &host[..end + 2]),
+        None => host.split(':').next().unwrap_or_default(),
+    }
+}
+
+fn check_host(parts: &Parts, allowed: &[String]) -> Result<(), Problem> {
+    let mut values = parts.headers.get_all(header::HOST).iter();
+    let host = match (values.next(), values.next()) {
+        (Some(host), None) => host.to_str().unwrap_or_default(),
+        _ => "",
+    };
+    let name = host_name(host).to_ascii_lowercase();
+    let loopback = name == "localhost"
+        || name == "[::1]"
+        || name.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback());
+    if loopback || allowed.contains(&name) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::MISDIRECTED_REQUEST,
+        "host-unknown",
+        "this server does not answer under this name",
+    )
+    .hint("start it with --host NAME to allow a name"))
+}
+
+fn foreign() -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "origin-foreign", "pages of other origins may not call this")
+}
+
+/// Whether `Origin` names what `Host` names.
+fn is_same_origin(origin: &HeaderValue, headers: &HeaderMap) -> bool {
+    let (Ok(origin), Some(Ok(host))) =
+        (origin.to_str(), headers.get(header::HOST).map(HeaderValue::to_str))
+    else {
+        return false;
+    };
+    let authority =
+        origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+}
+
+pub(crate) fn changes_state(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
+}
+
+/// A page of another origin can neither change anything nor open a stream: state changes and
+/// WebSockets need a same origin; or none and a token; or, where nobody has to log in, the
+/// absence of everything that a browser would add.
+pub(crate) fn check_cross_site(parts: &Parts, caller: &Caller) -> Result<(), Problem> {
+    let stream = parts.uri.path() == "/ws";
+    if !changes_state(&parts.method) && !stream {
+        return Ok(());
+    }
+    let headers = &parts.headers;
+    // A foreign origin has been refused before: one that is there is our own.
+    let origin = headers.contains_key(header::ORIGIN);
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    let same_site = site == Some(b"same-origin");
+    if site.is_some() && !same_site {
+        return Err(foreign());
+    }
+    match caller.kind {
+        Kind::Token(_) => Ok(()),
+        Kind::Socket | Kind::Off => Ok(()),
+        Kind::Cookie(_) if !origin && !same_site => Err(foreign()),
+        Kind::Cookie(_) => {
+            if stream || headers.get("x-stepflow").is_some_and(|value| value == "1") {
+                return Ok(());
+            }
+            Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "header-missing",
+                "with a login cookie, changes need the header `X-StepFlow: 1`",
+            ))
+        }
+    }
+}
+
+/// Bodies are JSON, and no larger than allowed as far as they say.
+fn check_body(parts: &Parts) -> Result<(), Problem> {
+    if !changes_state(&parts.method) {
+        return Ok(());
+    }
+    let length = parts.headers.get(header::CONTENT_LENGTH);
+    let bytes: u64 = length.and_then(|l| l.to_str().ok()?.parse().ok()).unwrap_or(0);
+    if bytes == 0 && !parts.headers.contains_key(header::TRANSFER_ENCODING) {
+        return Ok(());
+    }
+    if bytes > BODY_BYTES_MAX as u64 {
+        return Err(too_large());
+    }
+    let json = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let json = json.and_then(|value| value.split(';').next());
+    if json.is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json")) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "json-required",
+        "the body must be JSON",
+    )
+    .hint("send Content-Type: application/json"))
+}
+
+pub(crate) fn too_large() -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "the body is larger than 1 MiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_judged_without_its_port() {
+        let cases = [
+            ("localhost:8080", "localhost"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("[::1]:80", "[::1]"),
+            ("[::1", "[::1"),
+            ("evil.example:80", "evil.example"),
+            ("", ""),
+        ];
+        for (host, name) in cases {
+            assert_eq!(host_name(host), name);
+        }
+    }
+
+    #[test]
+    fn an_origin_is_the_same_only_with_host_and_port() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("localhost:8080"));
+        let same = |origin| is_same_origin(&HeaderValue::from_static(origin), &headers);
+        assert!(same("http://localhost:8080"));
+        for foreign in [
+            "null",
+            "",
+            "http://localhost",
+            "http://localhost:80",
+            "http://evil.example",
+            "http://localhost:8080.evil.example",
+            "http://evil.localhost:8080",
+            "file://localhost:8080",
+        ] {
+            assert!(!same(foreign), "{foreign}");
+        }
+    }
+}
