@@ -51,7 +51,7 @@ function make(values) {
     tags: [],
     total_steps: 0,
     completed_steps: 0,
-    current_step_index: null,
+    current_step_index: -1,
     duration_seconds: null,
     progress_percentage: 0,
     metadata: {},
@@ -82,7 +82,7 @@ function step(record, name, parent = null) {
     id: `${record.execution.id}-${index}`,
     execution_id: record.execution.id,
     name,
-    description: null,
+    description: '',
     index,
     status: 'running',
     exit_code: null,
@@ -268,7 +268,7 @@ function statistics() {
     active_now: all.length - ended.length,
     success_rate: '',
     avg_duration: '',
-    success_ratio: ended.length === 0 ? null : ok / ended.length,
+    success_ratio: ended.length === 0 ? 0 : ok / ended.length,
     avg_duration_seconds: ended.length === 0 ? null : ended.reduce((sum, e) => sum + e.duration_seconds, 0) / ended.length,
     by_status: {},
     queued: 0,
@@ -437,7 +437,7 @@ function receive(client, message) {
   }
   client.subs.set(sub, message.id);
   const { execution, steps, artifacts, annotations } = record;
-  client.say({ op: 'state', sub, execution, steps, artifacts, annotations });
+  client.say({ op: 'state', sub, execution, steps, artifacts, annotations, cursor: `${execution.bytes}.0` });
 }
 
 server.listen(option('--port', 8099), '127.0.0.1', () => {

@@ -39,9 +39,10 @@ export class Rig {
     server.stderr.on('data', (data) => (this.log += data));
     server.stdout.on('data', (data) => (this.log += data));
     const found = await until('the server listens', () => {
-      if (server.exitCode !== null) throw new Error(`it ended: ${this.log}`);
-      return /listening on (http:\/\/127\.0\.0\.1:\d+)/.exec(this.log);
+      const line = /listening on (http:\/\/127\.0\.0\.1:\d+)/.exec(this.log);
+      return line ?? (server.exitCode !== null && 'ended');
     });
+    if (found === 'ended') throw new Error(`the server ended: ${this.log}`);
     this.url = found[1];
     return this.url;
   }

@@ -29,9 +29,8 @@ fn main() -> io::Result<()> {
             out.write_all(line.as_bytes())?;
             out.flush()?;
         }
-        if rate > 0 {
-            let due = Duration::from_micros(number * 1_000_000 / rate);
-            thread::sleep(due.saturating_sub(begun.elapsed()));
+        if let Some(due) = (number * 1_000_000).checked_div(rate) {
+            thread::sleep(Duration::from_micros(due).saturating_sub(begun.elapsed()));
         }
     }
     fast.flush()

@@ -1,5 +1,6 @@
 //! Processes are killed at seeded moments, and nothing that was recorded changes.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "only for tests")]
 
 use std::{
     fs,

@@ -1,5 +1,6 @@
 //! `stepflow run` with real processes: bytes, exit codes, signals, limits, bad input.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "only for tests")]
 
 use std::{
     fs,
@@ -72,7 +73,7 @@ fn what_cannot_be_started_says_why_and_leaves_nothing_behind() {
 fn raw_output_is_the_scripts_bytes_and_streams_stay_apart() {
     let scratch = scratch();
     let mut rng = Rng::seeded();
-    let bytes: Vec<u8> = (0..300_000).map(|_| rng.next() as u8).collect();
+    let bytes: Vec<u8> = (0..300_000).map(|_| rng.number() as u8).collect();
     fs::write(scratch.work().join("blob"), &bytes).unwrap();
     let output = scratch.output(&["run", "--output", "raw", "--", "cat", "blob"]);
     assert_eq!(output.stdout, bytes);

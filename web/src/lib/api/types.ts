@@ -39,7 +39,8 @@ export interface Execution {
   tags: string[];
   total_steps: number;
   completed_steps: number;
-  current_step_index: number | null;
+  /** -1 without steps. */
+  current_step_index: number;
   duration_seconds: number | null;
   progress_percentage: number;
   metadata: Record<string, Json>;
@@ -62,7 +63,7 @@ export interface Step {
   id: string;
   execution_id: string;
   name: string;
-  description: string | null;
+  description: string;
   index: number;
   status: StepStatus;
   exit_code: number | null;
@@ -89,7 +90,7 @@ export interface Artifact {
   execution_id: string;
   step_id: string | null;
   name: string;
-  description: string | null;
+  description: string;
   file_path: string;
   file_name: string;
   file_size: number;
@@ -113,7 +114,8 @@ export interface Artifact {
 export interface Annotation {
   code: string;
   message: string;
-  line: number | null;
+  /** 0: none in particular. */
+  line: number;
   step: number | null;
   time: string;
 }
@@ -146,7 +148,7 @@ export interface Statistics {
   active_now: number;
   success_rate: string;
   avg_duration: string;
-  success_ratio: number | null;
+  success_ratio: number;
   avg_duration_seconds: number | null;
   by_status: Partial<Record<Status, number>>;
   queued: number;
@@ -226,13 +228,13 @@ export type ClientMessage =
 export interface StateMessage extends ExecutionDetail {
   op: 'state';
   sub: number;
-  cursor?: string;
+  cursor: string;
 }
 
 export interface UpdateMessage extends ExecutionDetail {
   op: 'update';
   sub: number;
-  cursor?: string;
+  cursor: string;
 }
 
 export interface PositionMessage {

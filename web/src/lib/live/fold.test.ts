@@ -6,7 +6,7 @@ function execution(id: string, more: Partial<Execution> = {}): Execution {
   return {
     id, name: id, command: 'x', working_directory: '/', status: 'running', exit_code: null,
     error_message: null, created_at: '', started_at: null, completed_at: null, environment: {},
-    user: '', tags: [], total_steps: 0, completed_steps: 0, current_step_index: null,
+    user: '', tags: [], total_steps: 0, completed_steps: 0, current_step_index: -1,
     duration_seconds: null, progress_percentage: 0, metadata: {}, reason: null, signal: null,
     cancelling: false, paused: false, failed_steps: 0, current_step_name: null, lines: 0, bytes: 0,
     warnings: 0, artifacts_count: 0, source: 'cli', containment: '', host: '', ...more,
@@ -15,7 +15,7 @@ function execution(id: string, more: Partial<Execution> = {}): Execution {
 
 function step(index: number, more: Partial<Step> = {}): Step {
   return {
-    id: `s${index}`, execution_id: 'e', name: `step ${index}`, description: null, index,
+    id: `s${index}`, execution_id: 'e', name: `step ${index}`, description: '', index,
     status: 'running', exit_code: null, error_message: null, created_at: '', started_at: null,
     completed_at: null, estimated_duration: null, duration_seconds: null, metadata: {},
     is_finished: false, stop_on_error: false, parent: null, key: null, depth: 0, first_line: 1,

@@ -97,9 +97,10 @@ export const emptyView: ExecutionView = {
 const stepKey = (step: Step) => step.index;
 const byIndex = (a: Step, b: Step) => a.index - b.index;
 const artifactKey = (artifact: Artifact) => artifact.id;
-const byArtifactId = (a: Artifact, b: Artifact) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
-const annotationKey = (a: Annotation) => `${a.line ?? ''} ${a.code} ${a.time} ${a.message}`;
-const byTime = (a: Annotation, b: Annotation) => (a.line ?? 0) - (b.line ?? 0);
+/** In order of arrival, which is the order of declaration. */
+const asTheyCame = () => 0;
+const annotationKey = (a: Annotation) => `${a.line} ${a.code} ${a.time} ${a.message}`;
+const byTime = (a: Annotation, b: Annotation) => a.line - b.line;
 
 /** Whether `execution` will change no more. */
 export function isEnd(execution: Pick<Execution, 'status'>): boolean {
@@ -133,16 +134,16 @@ export function foldDetail(view: ExecutionView, detail: ExecutionDetail): Execut
 export function foldExecution(view: ExecutionView, message: ServerMessage): ExecutionView {
   switch (message.op) {
     case 'state':
-      return { ...foldDetail(view, message), cursor: message.cursor ?? view.cursor };
+      return { ...foldDetail(view, message), cursor: message.cursor };
     case 'update': {
-      const execution = message.execution ?? view.execution;
+      const { execution } = message;
       return {
         execution: keep(view.execution ?? undefined, execution),
-        steps: merge(view.steps, message.steps ?? [], stepKey, byIndex),
-        artifacts: merge(view.artifacts, message.artifacts ?? [], artifactKey, byArtifactId),
-        annotations: merge(view.annotations, message.annotations ?? [], annotationKey, byTime),
+        steps: merge(view.steps, message.steps, stepKey, byIndex),
+        artifacts: merge(view.artifacts, message.artifacts, artifactKey, asTheyCame),
+        annotations: merge(view.annotations, message.annotations, annotationKey, byTime),
         extent: grow(view.extent, execution.lines, execution.bytes, false),
-        cursor: message.cursor ?? view.cursor,
+        cursor: message.cursor,
       };
     }
     case 'position':
@@ -151,7 +152,7 @@ export function foldExecution(view: ExecutionView, message: ServerMessage): Exec
       return {
         ...view,
         extent: grow(view.extent, 0, 0, true),
-        cursor: message.cursor ?? view.cursor,
+        cursor: message.cursor,
       };
     default:
       return view;
