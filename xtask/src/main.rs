@@ -60,7 +60,11 @@ fn test() -> Result<(), String> {
     run(&web, "npm", &["run", "--silent", "build"])?;
     run(&web, "npm", &["test", "--silent"])?;
     // One build for tests and page: the profile `ci` is release without link-time optimization.
-    run(&root, "cargo", &["nextest", "run", "--workspace", "--cargo-profile", "ci", "--no-fail-fast"])?;
+    run(
+        &root,
+        "cargo",
+        &["nextest", "run", "--workspace", "--cargo-profile", "ci", "--no-fail-fast"],
+    )?;
     run(&root, "cargo", &["test", "--workspace", "--profile", "ci", "--doc", "--quiet"])?;
     run(&root, "cargo", &["build", "--profile", "ci", "--package", "stepflow-monitor"])?;
     run(&web, "npm", &["run", "--silent", "e2e"])
@@ -82,6 +86,10 @@ fn check() -> Result<(), String> {
 
 fn bench() -> Result<(), String> {
     let root = root();
-    run(&root, "cargo", &["build", "--release", "--package", "stepflow-monitor", "--bins", "--examples"])?;
+    run(
+        &root,
+        "cargo",
+        &["build", "--release", "--package", "stepflow-monitor", "--bins", "--examples"],
+    )?;
     run(&root, "python3", &["benches/figures.py"])
 }

@@ -31,7 +31,8 @@ const NOT_IN_RECORDER: [&str; 5] = ["tokio", "axum", "hyper", "rusqlite", "futur
 pub fn tidy(root: &Path) -> Result<(), String> {
     let mut wrong = Vec::new();
     let crates = root.join("crates");
-    let entries = fs::read_dir(&crates).map_err(|error| format!("{}: {error}", crates.display()))?;
+    let entries =
+        fs::read_dir(&crates).map_err(|error| format!("{}: {error}", crates.display()))?;
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let Some((_, allowed)) = MAY_USE.iter().find(|(known, _)| *known == name) else {
@@ -51,7 +52,8 @@ pub fn tidy(root: &Path) -> Result<(), String> {
             if ["recorder", "record", "sys", "model", "markers"].contains(&name.as_str())
                 && NOT_IN_RECORDER.contains(&used)
             {
-                wrong.push(format!("crates/{name} is part of the recorder and must not use {used}"));
+                wrong
+                    .push(format!("crates/{name} is part of the recorder and must not use {used}"));
             }
         }
         if name != "sys" {

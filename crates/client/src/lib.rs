@@ -75,7 +75,12 @@ impl Server {
         self.call(&Method::POST, path, Some(body))
     }
 
-    fn call(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
+    fn call(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, ClientError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

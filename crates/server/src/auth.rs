@@ -94,7 +94,9 @@ async fn admit(app: &App, permission: Permission, parts: &Parts) -> Result<Calle
             "unauthorized",
             "this needs a login or a token",
         )
-        .hint("`stepflow open` opens the page logged in; programs send Authorization: Bearer sfm_…"));
+        .hint(
+            "`stepflow open` opens the page logged in; programs send Authorization: Bearer sfm_…",
+        ));
     };
     let allowed = match permission {
         Permission::Open | Permission::Viewer => true,

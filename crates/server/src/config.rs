@@ -68,9 +68,13 @@ impl ServeError {
     /// A way out, for people.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::OpenToAll { .. } => Some("leave authentication on, or use --listen 127.0.0.1:8080"),
+            Self::OpenToAll { .. } => {
+                Some("leave authentication on, or use --listen 127.0.0.1:8080")
+            }
             Self::Listen { source, .. } => match source.kind() {
-                io::ErrorKind::AddrInUse => Some("another program has the port: pass --listen ADDR"),
+                io::ErrorKind::AddrInUse => {
+                    Some("another program has the port: pass --listen ADDR")
+                }
                 io::ErrorKind::PermissionDenied => {
                     Some("ports below 1024 need a privilege: use a higher one")
                 }

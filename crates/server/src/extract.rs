@@ -137,7 +137,11 @@ mod tests {
     #[test]
     fn a_body_is_an_object() {
         assert!(parse::<stepflow_api::CreateRequest>(br#" {"command":"a"}"#).is_ok());
-        let deep = format!(r#"{{"metadata":{}{}}}"#, "{\"a\":".repeat(40), "1".to_owned() + &"}".repeat(40));
+        let deep = format!(
+            r#"{{"metadata":{}{}}}"#,
+            "{\"a\":".repeat(40),
+            "1".to_owned() + &"}".repeat(40)
+        );
         for bad in ["[]", "1", "", "{", "null", deep.as_str()] {
             assert!(parse::<stepflow_api::CreateRequest>(bad.as_bytes()).is_err(), "{bad}");
         }

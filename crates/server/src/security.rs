@@ -27,22 +27,19 @@ const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-
 /// For bytes that a script made.
 pub(crate) const CSP_SANDBOX: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
 
-const HEADERS: &[(HeaderName, &str)] = &[
-    (header::CONTENT_SECURITY_POLICY, CSP),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
-    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+const HEADERS: [(&str, &str); 5] = [
+    ("content-security-policy", CSP),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
 ];
 
 /// Every request passes here first, and every answer last.
 pub(crate) async fn front(State(app): State<App>, request: Request, next: Next) -> Response {
     static REQUESTS: AtomicU64 = AtomicU64::new(1);
-    let request_id = format!(
-        "{:x}-{:x}",
-        std::process::id(),
-        REQUESTS.fetch_add(1, Ordering::Relaxed)
-    );
+    let request_id =
+        format!("{:x}-{:x}", std::process::id(), REQUESTS.fetch_add(1, Ordering::Relaxed));
     let (parts, body) = request.into_parts();
     let api = is_api(parts.uri.path());
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
@@ -69,7 +66,7 @@ pub(crate) async fn front(State(app): State<App>, request: Request, next: Next) 
     }
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
+        headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
     }
     if api {
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
@@ -129,7 +126,11 @@ fn check_host(parts: &Parts, allowed: &[String]) -> Result<(), Problem> {
 }
 
 fn foreign() -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, "origin-foreign", "pages of other origins may not call this")
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "origin-foreign",
+        "pages of other origins may not call this",
+    )
 }
 
 /// Whether `Origin` names what `Host` names.
@@ -139,8 +140,7 @@ fn is_same_origin(origin: &HeaderValue, headers: &HeaderMap) -> bool {
     else {
         return false;
     };
-    let authority =
-        origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
 
@@ -199,12 +199,8 @@ fn check_body(parts: &Parts) -> Result<(), Problem> {
     if json.is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json")) {
         return Ok(());
     }
-    Err(Problem::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "json-required",
-        "the body must be JSON",
-    )
-    .hint("send Content-Type: application/json"))
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "json-required", "the body must be JSON")
+        .hint("send Content-Type: application/json"))
 }
 
 pub(crate) fn too_large() -> Problem {

@@ -117,9 +117,9 @@ impl Scratch {
         args.extend_from_slice(command);
         let output = self.output(&args);
         let text = String::from_utf8_lossy(&output.stdout);
-        text.trim().parse().unwrap_or_else(|_| {
-            panic!("no id: {text}{}", String::from_utf8_lossy(&output.stderr))
-        })
+        text.trim()
+            .parse()
+            .unwrap_or_else(|_| panic!("no id: {text}{}", String::from_utf8_lossy(&output.stderr)))
     }
 
     /// The newest execution.
@@ -191,9 +191,7 @@ pub fn count_processes(word: &str) -> usize {
                 std::fs::read(entry.path().join(file))
                     .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(word))
             };
-            pid != me
-                && pid.parse().is_ok_and(is_alive)
-                && (has("cmdline") || has("environ"))
+            pid != me && pid.parse().is_ok_and(is_alive) && (has("cmdline") || has("environ"))
         })
         .count()
 }

@@ -161,7 +161,7 @@ pub fn show(storage: &Storage, id: &str, as_json: bool) -> Result<ExitCode, Fail
         let path = clean(artifact.path.as_bytes(), false);
         match (&artifact.problem, artifact.settled) {
             (Some(problem), _) => {
-                writeln!(out, "artifact   {path}: {}", clean(problem.as_bytes(), false))?
+                writeln!(out, "artifact   {path}: {}", clean(problem.as_bytes(), false))?;
             }
             (None, true) => writeln!(out, "artifact   {path}  {} bytes", artifact.size)?,
             (None, false) => writeln!(out, "artifact   {path}  being copied")?,

@@ -2,8 +2,8 @@
 
 use std::{
     fs::File,
-    io::{self, BufWriter, IsTerminal, Write},
-    os::{fd::AsFd, unix::fs::FileExt},
+    io::{self, BufWriter, IsTerminal, Read, Seek, SeekFrom, Write},
+    os::fd::AsFd,
 };
 
 use serde_json::json;
@@ -152,15 +152,11 @@ impl Raw {
 /// Copies a range of the log to one of our own streams, past any buffer of ours.
 fn pump(log: &File, from: u64, to: u64, target: &impl AsFd) -> io::Result<()> {
     let mut out = File::from(target.as_fd().try_clone_to_owned()?);
-    let mut buffer = vec![0; 128 * 1024];
-    let mut at = from;
-    while at < to {
-        let wanted = (to - at).min(buffer.len() as u64) as usize;
-        log.read_exact_at(&mut buffer[..wanted], at)?;
-        out.write_all(&buffer[..wanted])?;
-        at += wanted as u64;
-    }
-    Ok(())
+    let mut log = log;
+    log.seek(SeekFrom::Start(from))?;
+    // The kernel copies (copy_file_range, sendfile, splice) wherever the two ends allow it.
+    let copied = io::copy(&mut log.take(to - from), &mut out)?;
+    if copied == to - from { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 impl Display for Raw {

@@ -5,8 +5,11 @@ use stepflow_record::LogReader;
 
 use crate::{
     failure::Failure,
-    format::{clean, duration, plural},
+    format::{clean, cut, duration, plural},
 };
+
+/// A line of a failed step is cut here: `stepflow logs` shows it whole.
+const FAILURE_COLUMNS_MAX: usize = 400;
 
 /// Whether to colour what we print to a stream.
 pub fn colour(is_terminal: bool) -> bool {
@@ -91,6 +94,9 @@ pub fn failure_lines(
     Ok(log
         .lines(first, wanted)?
         .into_iter()
-        .map(|line| format!("{:>7} | {}", line.number, clean(&line.text, on)))
+        .map(|line| {
+            let text = cut(&clean(&line.text, on), FAILURE_COLUMNS_MAX);
+            format!("{:>7} | {text}", line.number)
+        })
         .collect())
 }

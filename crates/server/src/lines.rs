@@ -1,0 +1,141 @@
+//! Lines of the record to lines of the API: text that never breaks a character in two.
+
+use stepflow_api::{Cursor, rfc3339_ns};
+use stepflow_engine::Handle;
+use stepflow_record::{Line, LogReader, RecordError};
+
+/// Most text of one answer or message, about.
+pub(crate) const TEXT_BYTES_MAX: u64 = 4 << 20;
+/// Most text of one message of a stream, about.
+pub(crate) const MESSAGE_BYTES_MAX: u64 = 128 * 1024;
+/// Lines that are read at once.
+const BATCH: usize = 256;
+
+/// Lines from number `from` on, at most `limit`, and no more than about [`TEXT_BYTES_MAX`]. Blocks.
+pub(crate) fn by_number(
+    log: &LogReader,
+    from: u64,
+    limit: usize,
+) -> Result<Vec<Line>, RecordError> {
+    let mut lines: Vec<Line> = Vec::new();
+    let mut text = 0;
+    while lines.len() < limit && text < TEXT_BYTES_MAX {
+        let next = lines.last().map_or(from, |line| line.number + 1);
+        let asked = BATCH.min(limit - lines.len());
+        let batch = log.lines(next, asked)?;
+        let last = batch.len() < asked || batch.last().is_some_and(|line| line.partial);
+        text += batch.iter().map(|line| line.text.len() as u64).sum::<u64>();
+        lines.extend(batch);
+        if last {
+            break;
+        }
+    }
+    Ok(lines)
+}
+
+/// Pieces of lines from offset `from` on, about `bytes_max` of them, and where to go on. A
+/// character that is cut at the end is left for the next call unless `whole`: nothing will be
+/// added to what is there. Blocks.
+pub(crate) fn by_offset(
+    log: &LogReader,
+    from: u64,
+    bytes_max: u64,
+    whole: bool,
+) -> Result<(Vec<Line>, u64), RecordError> {
+    let mut pieces = log.lines_from_offset(from, bytes_max)?;
+    // A line that is delivered in pieces may be cut inside a character: its head moves on.
+    for at in 1..pieces.len() {
+        let (before, after) = pieces.split_at_mut(at);
+        let (Some(before), Some(after)) = (before.last_mut(), after.first_mut()) else { break };
+        if before.partial && before.stream == after.stream && before.end == after.offset {
+            let tail = before.text.split_off(complete(&before.text));
+            before.end -= tail.len() as u64;
+            after.offset -= tail.len() as u64;
+            after.text.splice(0..0, tail);
+        }
+    }
+    if let Some(last) = pieces.last_mut().filter(|last| last.partial && !whole) {
+        let cut = last.text.len() - complete(&last.text);
+        last.text.truncate(last.text.len() - cut);
+        last.end -= cut as u64;
+        if last.text.is_empty() {
+            pieces.pop();
+        }
+    }
+    let end = pieces.last().map_or(from, |last| last.end);
+    Ok((pieces, end))
+}
+
+/// Length of `text` without a character that has only begun.
+fn complete(text: &[u8]) -> usize {
+    let tail_at = text.len().saturating_sub(3);
+    // The first byte of the last character, if it is one of the last three.
+    let begin = text[tail_at..].iter().rposition(|byte| byte & 0xc0 != 0x80);
+    let Some(begin) = begin.map(|at| tail_at + at) else { return text.len() };
+    match std::str::from_utf8(&text[begin..]) {
+        Err(error) if error.error_len().is_none() => begin,
+        _ => text.len(),
+    }
+}
+
+/// As they are sent.
+pub(crate) fn to_api(lines: Vec<Line>, handle: &Handle) -> Vec<stepflow_api::Line> {
+    let owners: Vec<Option<u32>> =
+        handle.read(|state| lines.iter().map(|line| state.owner_of(line.offset)).collect());
+    lines.into_iter().zip(owners).map(|(line, step)| line_to_api(line, step)).collect()
+}
+
+fn line_to_api(mut line: Line, step: Option<u32>) -> stepflow_api::Line {
+    if line.partial || line.rest > 0 {
+        // What has only begun comes with what follows: it is not shown as broken.
+        let keep = complete(&line.text);
+        if line.rest > 0 {
+            line.rest += (line.text.len() - keep) as u64;
+        }
+        line.text.truncate(keep);
+    }
+    let (text, lossy) = match String::from_utf8(line.text) {
+        Ok(text) => (text, false),
+        Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), true),
+    };
+    stepflow_api::Line {
+        n: line.number,
+        t: rfc3339_ns(line.time_ns),
+        stream: line.stream,
+        offset: line.offset,
+        bytes: line.end - line.offset,
+        text,
+        partial: line.partial,
+        continued: line.continued,
+        lossy,
+        rest: line.rest,
+        step,
+    }
+}
+
+/// The cursor behind `lines`, or `at` if there are none.
+pub(crate) fn cursor_after(lines: &[stepflow_api::Line], at: u64, seq: u64) -> Cursor {
+    Cursor { offset: lines.last().map_or(at, |line| line.offset + line.bytes), seq }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_character_that_has_only_begun_is_found() {
+        let cases: &[(&[u8], usize)] = &[
+            (b"", 0),
+            (b"abc", 3),
+            ("aé".as_bytes(), 3),
+            (&"aé".as_bytes()[..2], 1),
+            (&"€".as_bytes()[..2], 0),
+            (&"a😀".as_bytes()[..4], 1),
+            (b"a\xff", 2),         // Never the beginning of anything.
+            (b"a\x80\x80\x80", 4), // Only ends.
+        ];
+        for (text, length) in cases {
+            assert_eq!(complete(text), *length, "{text:?}");
+        }
+    }
+}

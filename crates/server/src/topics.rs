@@ -1,0 +1,209 @@
+//! What `/ws` can be subscribed to. Each subscription is a task that pulls: it looks at the state
+//! when the client has taken what came before, and holds nothing back for it.
+
+use std::{sync::Arc, time::Duration};
+
+use stepflow_api::{Annotation, Artifact, Cursor, Execution, ServerMessage, Statistics, Step};
+use stepflow_engine::{Changed, Engine, Handle, Mark, QueryError};
+use stepflow_model::Position;
+use stepflow_record::LogReader;
+use stepflow_sys::clock;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until},
+};
+
+use crate::{app::App, lines, problem::Problem};
+
+/// Each execution is sent at most ten times a second.
+const EXECUTIONS_EVERY: Duration = Duration::from_millis(100);
+/// Statistics at most once a second.
+const STATISTICS_EVERY: Duration = Duration::from_secs(1);
+/// Wake-ups are merged in this time.
+const COALESCE: Duration = Duration::from_millis(20);
+
+/// Where a subscription's messages go; an error: the client is gone.
+pub(crate) type Outbox = mpsc::Sender<ServerMessage>;
+
+/// Statistics as they are sent.
+pub(crate) async fn statistics(engine: &Engine) -> Result<Statistics, QueryError> {
+    let counted = engine.statistics().await?;
+    let by_status =
+        counted.by_status.iter().map(|(status, count)| ((*status).to_owned(), *count)).collect();
+    Ok(Statistics::new(
+        by_status,
+        counted.completed_duration_us_sum,
+        counted.completed_duration_count,
+    ))
+}
+
+/// Topic `executions`: all that are active, then whatever changes.
+pub(crate) async fn executions(app: App, sub: u64, out: Outbox) {
+    let mut changes = app.engine.changes();
+    // Before the first look, so that no change falls between the two.
+    let mut version = app.engine.changes_since(u64::MAX - 1).version;
+    let mut all = true;
+    let mut statistics_at = Instant::now();
+    let mut statistics_due = true;
+    loop {
+        let summaries = if std::mem::take(&mut all) {
+            app.engine.active()
+        } else {
+            let news = app.engine.changes_since(version);
+            version = news.version;
+            all = news.incomplete;
+            let entries = news.entries.into_iter();
+            entries
+                .filter_map(|entry| match entry.ended {
+                    Some(ended) => Some((*ended).clone()),
+                    None => app.engine.live_summary(entry.id),
+                })
+                .collect()
+        };
+        for summary in summaries {
+            let execution = Box::new(Execution::new(&summary, clock::wall_us()));
+            if out.send(ServerMessage::Execution { sub, execution }).await.is_err() {
+                return;
+            }
+        }
+        if statistics_due && statistics_at <= Instant::now() {
+            statistics_due = false;
+            statistics_at = Instant::now() + STATISTICS_EVERY;
+            if let Ok(statistics) = statistics(&app.engine).await
+                && out.send(ServerMessage::Statistics { sub, statistics }).await.is_err()
+            {
+                return;
+            }
+        }
+        if all {
+            continue;
+        }
+        tokio::select! {
+            changed = changes.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                statistics_due = true;
+                sleep(EXECUTIONS_EVERY).await;
+            }
+            () = sleep_until(statistics_at), if statistics_due => {}
+        }
+    }
+}
+
+/// Topic `execution`, from `cursor` on.
+pub(crate) struct One {
+    pub(crate) sub: u64,
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) out: Outbox,
+    pub(crate) cursor: Cursor,
+    pub(crate) lines: bool,
+}
+
+/// The client is gone, or the record cannot be read.
+struct Over;
+
+impl One {
+    pub(crate) async fn run(mut self) {
+        if matches!(self.follow().await, Ok(Some(()))) {
+            let cursor = self.cursor;
+            let _ = self.out.send(ServerMessage::End { sub: self.sub, cursor }).await;
+        }
+    }
+
+    /// `Ok(Some)`: the execution has ended and everything was sent.
+    async fn follow(&mut self) -> Result<Option<()>, Over> {
+        let mut ticks = self.handle.subscribe();
+        let mut mark = Mark::default();
+        let mut sent_version = None;
+        let mut sent_position: Option<(Position, bool)> = None;
+        let mut log: Option<LogReader> = None;
+        loop {
+            let tick = *ticks.borrow_and_update();
+            if !self.lines {
+                // Nothing else moves it: the client reads lines when it wants them.
+                self.cursor = Cursor { offset: tick.position.bytes, seq: tick.position.seq };
+            }
+            self.cursor.seq = tick.position.seq;
+            if sent_version != Some(tick.version) {
+                let changed = self.handle.changes(&mut mark);
+                let message = self.state(changed, sent_version.is_none());
+                self.send(message).await?;
+                sent_version = Some(tick.version);
+            }
+            let mut caught_up = true;
+            if self.lines {
+                let from = self.cursor.offset;
+                let read;
+                (read, log) = self.read(log.take(), tick.ended).await?;
+                if !read.is_empty() {
+                    self.cursor = lines::cursor_after(&read, from, self.cursor.seq);
+                    let (sub, cursor) = (self.sub, self.cursor);
+                    self.send(ServerMessage::Lines { sub, cursor, lines: read }).await?;
+                    caught_up = false; // Until a read finds nothing more.
+                }
+            }
+            if sent_position != Some((tick.position, tick.ended)) {
+                sent_position = Some((tick.position, tick.ended));
+                let Position { bytes, lines, seq } = tick.position;
+                let (sub, cursor, ended) = (self.sub, self.cursor, tick.ended);
+                self.send(ServerMessage::Position { sub, lines, bytes, seq, cursor, ended })
+                    .await?;
+            }
+            if caught_up {
+                if tick.ended {
+                    return Ok(Some(()));
+                }
+                if ticks.changed().await.is_err() {
+                    return Ok(None);
+                }
+                sleep(COALESCE).await;
+            }
+        }
+    }
+
+    async fn send(&self, message: ServerMessage) -> Result<(), Over> {
+        self.out.send(message).await.map_err(|_| Over)
+    }
+
+    fn state(&self, changed: Changed, first: bool) -> ServerMessage {
+        let (sub, cursor, now) = (self.sub, self.cursor, clock::wall_us());
+        let id = changed.summary.id;
+        let execution = Box::new(Execution::new(&changed.summary, now));
+        let steps = changed.steps.iter().map(|step| Step::new(id, step, now)).collect();
+        let artifacts = changed.artifacts.iter().map(|file| Artifact::new(id, file)).collect();
+        let annotations = changed.annotations.iter().map(Annotation::from).collect();
+        if first {
+            ServerMessage::State { sub, cursor, execution, steps, artifacts, annotations }
+        } else {
+            ServerMessage::Update { sub, cursor, execution, steps, artifacts, annotations }
+        }
+    }
+
+    /// One message's worth of lines from the cursor on.
+    async fn read(
+        &self,
+        log: Option<LogReader>,
+        ended: bool,
+    ) -> Result<(Vec<stepflow_api::Line>, Option<LogReader>), Over> {
+        let (handle, from) = (Arc::clone(&self.handle), self.cursor.offset);
+        let read = tokio::task::spawn_blocking(move || {
+            let Some(log) = log.map_or_else(|| handle.log(), |log| Ok(Some(log)))? else {
+                return Ok((Vec::new(), None));
+            };
+            let (pieces, _) = lines::by_offset(&log, from, lines::MESSAGE_BYTES_MAX, ended)?;
+            Ok::<_, stepflow_record::RecordError>((lines::to_api(pieces, &handle), Some(log)))
+        });
+        match read.await {
+            Ok(Ok(read)) => Ok(read),
+            Ok(Err(error)) => {
+                let problem = Problem::internal(&error).body("");
+                tracing::warn!(execution = %self.handle.id(), %error, "a live stream broke off");
+                let message = ServerMessage::Error { sub: Some(self.sub), problem };
+                let _ = self.out.send(message).await;
+                Err(Over)
+            }
+            Err(_) => Err(Over),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! `/ws`: one connection, many subscriptions.
+
+use std::{collections::HashMap, time::Duration};
+
+use axum::{
+    extract::{
+        State, WebSocketUpgrade,
+        ws::{CloseFrame, Message, WebSocket, close_code, rejection::WebSocketUpgradeRejection},
+    },
+    response::{IntoResponse, Response},
+};
+use stepflow_api::{ClientMessage, Cursor, ServerMessage, Topic};
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use crate::{
+    VERSION,
+    app::App,
+    auth::{self, Caller},
+    problem::Problem,
+    sse::RECHECK,
+    topics::{One, Outbox, executions},
+};
+
+/// Longest message of a client.
+const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Most subscriptions of one connection.
+const SUBS_MAX: usize = 64;
+/// Messages that wait to be sent. Subscriptions pull, so that two keep the wire busy.
+const OUTBOX: usize = 2;
+/// A client that takes nothing for this long is cut off; it resumes by its cursor.
+const PROGRESS_WITHIN: Duration = Duration::from_secs(30);
+
+/// `GET /ws`.
+pub(crate) async fn upgrade(
+    State(app): State<App>,
+    caller: Caller,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    match upgrade {
+        Ok(upgrade) => upgrade
+            .max_message_size(MESSAGE_BYTES_MAX)
+            .max_frame_size(MESSAGE_BYTES_MAX)
+            .on_upgrade(move |socket| {
+                let tasks = app.tasks.clone();
+                tasks.track_future(Connection::new(app, caller, socket).run())
+            }),
+        Err(rejection) => Problem::bad_request(rejection.body_text()).into_response(),
+    }
+}
+
+struct Connection {
+    app: App,
+    caller: Caller,
+    socket: WebSocket,
+    out: Outbox,
+    inbox: mpsc::Receiver<ServerMessage>,
+    subs: HashMap<u64, AbortHandle>,
+    tasks: JoinSet<u64>,
+}
+
+/// Why a connection is closed.
+enum Over {
+    Gone,
+    Close(u16, &'static str),
+}
+
+impl Connection {
+    fn new(app: App, caller: Caller, socket: WebSocket) -> Self {
+        let (out, inbox) = mpsc::channel(OUTBOX);
+        Self { app, caller, socket, out, inbox, subs: HashMap::new(), tasks: JoinSet::new() }
+    }
+
+    async fn run(mut self) {
+        let over = self.serve().await;
+        if let Err(Over::Close(code, reason)) = over {
+            let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+            let _ = timeout(Duration::from_secs(1), self.socket.send(close)).await;
+        }
+        // Dropping the set ends the subscriptions.
+    }
+
+    async fn serve(&mut self) -> Result<(), Over> {
+        self.send(&ServerMessage::Hello { version: VERSION.to_owned() }).await?;
+        let mut recheck = interval(RECHECK);
+        recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let closing = self.app.closing.clone();
+        loop {
+            tokio::select! {
+                message = self.socket.recv() => match message {
+                    Some(Ok(Message::Text(text))) => self.hear(text.as_str()).await?,
+                    Some(Ok(Message::Binary(_))) => {
+                        return Err(Over::Close(close_code::UNSUPPORTED, "text frames only"));
+                    }
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Over::Gone),
+                },
+                Some(message) = self.inbox.recv() => self.send(&message).await?,
+                Some(ended) = self.tasks.join_next() => {
+                    if let Ok(sub) = ended {
+                        self.subs.remove(&sub);
+                    }
+                }
+                _ = recheck.tick() => if !auth::still_valid(&self.app, &self.caller).await {
+                    return Err(Over::Close(close_code::POLICY, "the login has ended"));
+                },
+                () = closing.cancelled() => {
+                    return Err(Over::Close(close_code::RESTART, "the server is stopping"));
+                }
+            }
+        }
+    }
+
+    async fn send(&mut self, message: &ServerMessage) -> Result<(), Over> {
+        let Ok(text) = serde_json::to_string(message) else { return Ok(()) };
+        match timeout(PROGRESS_WITHIN, self.socket.send(Message::Text(text.into()))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Over::Gone),
+        }
+    }
+
+    async fn refuse(&mut self, sub: Option<u64>, problem: &Problem) -> Result<(), Over> {
+        self.send(&ServerMessage::Error { sub, problem: problem.body("") }).await
+    }
+
+    async fn hear(&mut self, text: &str) -> Result<(), Over> {
+        match serde_json::from_str(text) {
+            Ok(ClientMessage::Ping {}) => self.send(&ServerMessage::Pong {}).await,
+            Ok(ClientMessage::Unsubscribe { sub }) => {
+                if let Some(task) = self.subs.remove(&sub) {
+                    task.abort();
+                }
+                Ok(())
+            }
+            Ok(ClientMessage::Subscribe { sub, topic, id, cursor, lines }) => {
+                // Permission at every subscription, not only when the connection was opened.
+                if !auth::still_valid(&self.app, &self.caller).await {
+                    return Err(Over::Close(close_code::POLICY, "the login has ended"));
+                }
+                if self.subs.contains_key(&sub) {
+                    let problem = Problem::bad_request("this `sub` is in use");
+                    return self.refuse(Some(sub), &problem).await;
+                }
+                if self.subs.len() >= SUBS_MAX {
+                    let problem = Problem::bad_request(format!("at most {SUBS_MAX} subscriptions"));
+                    return self.refuse(Some(sub), &problem).await;
+                }
+                match topic {
+                    Topic::Executions => {
+                        let (app, out) = (self.app.clone(), self.out.clone());
+                        self.start(sub, executions(app, sub, out));
+                        Ok(())
+                    }
+                    Topic::Execution => self.subscribe_one(sub, id, cursor, lines).await,
+                }
+            }
+            Err(error) => {
+                let sub = serde_json::from_str::<serde_json::Value>(text)
+                    .ok()
+                    .and_then(|value| value.get("sub")?.as_u64());
+                self.refuse(sub, &Problem::bad_request(error)).await
+            }
+        }
+    }
+
+    async fn subscribe_one(
+        &mut self,
+        sub: u64,
+        id: Option<stepflow_model::ExecutionId>,
+        cursor: Option<Cursor>,
+        lines: bool,
+    ) -> Result<(), Over> {
+        let Some(id) = id else {
+            let problem = Problem::bad_request("the topic `execution` needs an `id`");
+            return self.refuse(Some(sub), &problem).await;
+        };
+        match self.app.engine.execution(id).await {
+            Ok(handle) => {
+                let cursor = cursor.unwrap_or_default();
+                let one = One { sub, handle, out: self.out.clone(), cursor, lines };
+                self.start(sub, one.run());
+                Ok(())
+            }
+            Err(error) => self.refuse(Some(sub), &error.into()).await,
+        }
+    }
+
+    fn start(&mut self, sub: u64, task: impl Future<Output = ()> + Send + 'static) {
+        let task = self.tasks.spawn(async move {
+            task.await;
+            sub
+        });
+        self.subs.insert(sub, task);
+    }
+}
