@@ -125,9 +125,9 @@ describe('execution', () => {
   });
 
   test('offers artifacts for download', {}, async (page) => {
-    const id = await rig.start(
-      'd=$(mktemp -d); printf "a report" > $d/report.txt; echo "ARTIFACT:$d/report.txt:The report"; sleep 0.5; rm -r $d',
-    );
+    const id = await rig.start('printf "a report" > report.txt; echo "ARTIFACT:report.txt:The report"', {
+      working_directory: rig.storage,
+    });
     await rig.end(id);
     await page.goto(`${rig.url}/executions/${id}?tab=artifacts`);
     const download = page.waitForEvent('download');
@@ -267,7 +267,8 @@ describe('old links', () => {
   test('lead to the new pages', {}, async (page) => {
     await page.goto(`${rig.url}/history?status=failed`);
     await page.waitForURL(/\/executions\?status=failed$/);
-    await page.goto(`${rig.url}/execution?id=unknown#L3`);
-    await page.waitForURL(/\/executions\/unknown#L3$/);
+    const id = '0198c2aa-0000-7000-8000-000000000001';
+    await page.goto(`${rig.url}/execution?id=${id}#L3`);
+    await page.waitForURL(new RegExp(`/executions/${id}#L3$`));
   });
 });

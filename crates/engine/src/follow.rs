@@ -50,6 +50,7 @@ pub(crate) async fn follow(core: Arc<Core>, handle: Arc<Handle>) {
 impl Follower {
     async fn run(mut self) {
         let id = self.handle.id();
+        self.core.feed.changed(id, None); // It is there: lists learn of it, whatever it does next.
         let mut bell: Option<Bell> = None;
         let mut retry = RETRY_FIRST;
         loop {
@@ -195,6 +196,8 @@ impl Follower {
         if let Err(error) = self.core.storage.close_execution(id) {
             tracing::warn!(execution = %id, %error, "cannot remove an open marker");
         }
+        // A recorder removes its socket itself, unless it was killed. Nobody else has this name.
+        let _ = std::fs::remove_file(self.core.socket(id));
         self.core.registry().ended(&self.handle);
         self.core.feed.changed(id, Some(summary));
     }

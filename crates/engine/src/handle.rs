@@ -70,11 +70,13 @@ impl Handle {
             start_problem: None,
         };
         seen.note_all();
+        let position = seen.view.state.summary.position;
+        let tick = Tick { version: seen.version, position, ended: false };
         Self {
             id,
             storage: storage.clone(),
             seen: Mutex::new(seen),
-            tick: watch::Sender::new(Tick::default()),
+            tick: watch::Sender::new(tick),
             poke: Notify::new(),
         }
     }
@@ -152,17 +154,17 @@ impl Handle {
         seen.note_all();
     }
 
+    /// Tells viewers how far it is, the end included.
     pub(crate) fn publish(&self) {
-        let ended = self.read(|state| state.summary.status.is_end());
-        self.publish_as(ended);
-    }
-
-    fn publish_as(&self, ended: bool) {
-        let (version, position) = {
+        let now = {
             let seen = self.lock();
-            (seen.version, seen.view.state.summary.position)
+            let summary = &seen.view.state.summary;
+            Tick {
+                version: seen.version,
+                position: summary.position,
+                ended: summary.status.is_end(),
+            }
         };
-        let now = Tick { version, position, ended };
         self.tick.send_if_modified(|tick| {
             let modified = *tick != now;
             *tick = now;

@@ -30,6 +30,7 @@ mod ws; // `/ws`
 pub use crate::{
     config::{Auth, ServeError, ServerConfig},
     serve::Server,
+    table::{RouteInfo, routes},
 };
 
 /// The program's version, as clients see it.

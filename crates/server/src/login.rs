@@ -65,24 +65,21 @@ impl Logins {
         }
         let wanted = digest(code);
         // Compared as digests: the time it takes tells nothing about the code.
-        match inner.codes.iter().position(|(known, end)| *known == wanted && *end > now_us) {
-            Some(at) => {
-                inner.codes.remove(at);
-                Login::Good
-            }
-            None => {
-                if inner.failures.len() >= ADDRESSES_MAX {
-                    inner.failures.retain(|_, times| {
-                        recent(times);
-                        !times.is_empty()
-                    });
-                }
-                if inner.failures.len() < ADDRESSES_MAX {
-                    inner.failures.entry(from).or_default().push(now_us);
-                }
-                Login::Wrong
-            }
+        let known = inner.codes.iter().position(|(known, end)| *known == wanted && *end > now_us);
+        if let Some(at) = known {
+            inner.codes.remove(at);
+            return Login::Good;
         }
+        if inner.failures.len() >= ADDRESSES_MAX {
+            inner.failures.retain(|_, times| {
+                recent(times);
+                !times.is_empty()
+            });
+        }
+        if inner.failures.len() < ADDRESSES_MAX {
+            inner.failures.entry(from).or_default().push(now_us);
+        }
+        Login::Wrong
     }
 }
 

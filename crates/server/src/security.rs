@@ -165,8 +165,7 @@ pub(crate) fn check_cross_site(parts: &Parts, caller: &Caller) -> Result<(), Pro
         return Err(foreign());
     }
     match caller.kind {
-        Kind::Token(_) => Ok(()),
-        Kind::Socket | Kind::Off => Ok(()),
+        Kind::Token(_) | Kind::Socket | Kind::Off => Ok(()),
         Kind::Cookie(_) if !origin && !same_site => Err(foreign()),
         Kind::Cookie(_) => {
             if stream || headers.get("x-stepflow").is_some_and(|value| value == "1") {

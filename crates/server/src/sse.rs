@@ -102,6 +102,10 @@ impl Events {
                 return None;
             }
             let tick = *self.ticks.borrow_and_update();
+            if self.state_version.is_none() {
+                self.push_state(tick);
+                continue;
+            }
             // A tick that says "ended" came after everything was recorded: one more read has it all.
             if self.read(tick).await.is_err() {
                 return None; // Said in the log; the client comes again with its cursor.
@@ -110,8 +114,7 @@ impl Events {
                 continue;
             }
             if self.state_version != Some(tick.version) {
-                self.state_version = Some(tick.version);
-                self.queue.push_back(event("state", self.cursor, &self.state()));
+                self.push_state(tick);
                 continue;
             }
             if tick.ended {
@@ -134,6 +137,11 @@ impl Events {
         }
     }
 
+    fn push_state(&mut self, tick: Tick) {
+        self.state_version = Some(tick.version);
+        self.queue.push_back(event("state", self.cursor, &self.state()));
+    }
+
     fn state(&self) -> State {
         let execution = Execution::new(&self.handle.summary(), clock::wall_us());
         State { cursor: self.cursor, execution }
@@ -143,7 +151,7 @@ impl Events {
     async fn read(&mut self, tick: Tick) -> Result<(), ()> {
         let behind =
             self.cursor.offset < tick.position.bytes || self.cursor.seq < tick.position.seq;
-        if !behind && !tick.ended && self.state_version.is_some() {
+        if !behind && !tick.ended {
             return Ok(());
         }
         let (handle, cursor) = (Arc::clone(&self.handle), self.cursor);

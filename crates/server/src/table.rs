@@ -15,11 +15,11 @@ use crate::{
 };
 
 /// One route.
-pub(crate) struct Route {
-    pub(crate) method: &'static str,
-    pub(crate) path: &'static str,
-    pub(crate) permission: Permission,
-    pub(crate) handler: MethodRouter<App>,
+struct Route {
+    method: &'static str,
+    path: &'static str,
+    permission: Permission,
+    handler: MethodRouter<App>,
 }
 
 fn route(
@@ -33,7 +33,7 @@ fn route(
 
 /// The table. GET answers HEAD as well.
 #[rustfmt::skip]
-pub(crate) fn table() -> Vec<Route> {
+fn table() -> Vec<Route> {
     use Permission::{Open, Operator, SocketOnly, Viewer};
     vec![
         route("GET",    "/api/health",                       Open,       get(health::health)),
@@ -59,6 +59,32 @@ pub(crate) fn table() -> Vec<Route> {
         route("GET",    "/api/artifacts/{aid}/download",     Viewer,     get(artifacts::download)),
         route("GET",    "/ws",                               Viewer,     get(ws::upgrade)),
     ]
+}
+
+/// One row of the table of routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteInfo {
+    /// `GET` (which answers `HEAD` as well), `POST` or `DELETE`.
+    pub method: &'static str,
+    /// With parameters in braces.
+    pub path: &'static str,
+    /// `open`, `viewer`, `operator` or `socket`.
+    pub permission: &'static str,
+}
+
+/// Every route of the API, as the table has it.
+pub fn routes() -> Vec<RouteInfo> {
+    let info = |route: Route| RouteInfo {
+        method: route.method,
+        path: route.path,
+        permission: match route.permission {
+            Permission::Open => "open",
+            Permission::Viewer => "viewer",
+            Permission::Operator => "operator",
+            Permission::SocketOnly => "socket",
+        },
+    };
+    table().into_iter().map(info).collect()
 }
 
 /// The routes, each behind its guard; the page behind them; and what holds for all before them.

@@ -38,7 +38,7 @@ pub(crate) async fn fallback(method: Method, uri: Uri, headers: HeaderMap) -> Re
     // URLs of the original.
     match path {
         "/execution" => return Redirect::to(&execution_page(uri.query())).into_response(),
-        "/history" | "/artifacts" => return Redirect::to("/executions").into_response(),
+        "/history" => return Redirect::to(&history_page(uri.query())).into_response(),
         _ => {}
     }
     if is_page(path) {
@@ -55,7 +55,32 @@ pub(crate) async fn fallback(method: Method, uri: Uri, headers: HeaderMap) -> Re
             let cache = if hashed { "public, max-age=31536000, immutable" } else { "no-cache" };
             file(&found, content_type(name), cache, &headers)
         }
+        // A person who mistyped gets the page's own "not found", a program the problem.
+        None if accepts_html(&headers) => match Dist::get("index.html") {
+            Some(page) => {
+                let mut shell = file(&page, "text/html; charset=utf-8", "no-cache", &headers);
+                *shell.status_mut() = StatusCode::NOT_FOUND;
+                shell
+            }
+            None => Problem::route_unknown().into_response(),
+        },
         None => Problem::route_unknown().into_response(),
+    }
+}
+
+fn accepts_html(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// The list that the original called history, with the same query. It stays on this origin: the
+/// path is ours, and a query cannot change it.
+fn history_page(query: Option<&str>) -> String {
+    match query {
+        Some(query) if !query.is_empty() => format!("/executions?{query}"),
+        _ => "/executions".to_owned(),
     }
 }
 

@@ -20,7 +20,7 @@ use stepflow_sys::clock;
 
 use crate::{
     app::App,
-    auth::Caller,
+    auth::{Caller, Kind},
     detail,
     extract::{self, Id, Params},
     problem::Problem,
@@ -206,8 +206,12 @@ pub(crate) async fn cancel(
     Id(id): Id,
     caller: Caller,
 ) -> Result<(StatusCode, Json<CancelAnswer>), Problem> {
-    let by = format!("api ({})", caller.word());
-    let handle = app.engine.cancel(id, &by).await?;
+    let by = match caller.kind {
+        Kind::Cookie(_) => "the web page",
+        Kind::Token(_) | Kind::Off => "the API",
+        Kind::Socket => "the command line",
+    };
+    let handle = app.engine.cancel(id, by).await?;
     let summary = handle.summary();
     let message = if summary.status.is_end() {
         "Execution cancelled before its start"

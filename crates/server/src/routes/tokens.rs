@@ -6,7 +6,7 @@ use axum::{
     http::StatusCode,
 };
 use stepflow_api::{TokenCreate, TokenCreated, TokenInfo, TokenList, rfc3339};
-use stepflow_catalog::{Change, Token};
+use stepflow_catalog::{Change, Reader, Token};
 use stepflow_sys::clock;
 
 use crate::{
@@ -36,7 +36,7 @@ fn info(token: &Token) -> TokenInfo {
 
 /// `GET /api/tokens`.
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<TokenList>, Problem> {
-    let tokens = app.engine.query(|reader| reader.tokens()).await?;
+    let tokens = app.engine.query(Reader::tokens).await?;
     let tokens: Vec<TokenInfo> = tokens.iter().map(info).collect();
     Ok(Json(TokenList { count: tokens.len(), tokens }))
 }
@@ -69,7 +69,7 @@ pub(crate) async fn revoke(
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let tokens = app.engine.query(|reader| reader.tokens()).await?;
+    let tokens = app.engine.query(Reader::tokens).await?;
     if !tokens.iter().any(|token| token.id == id && token.revoked_us.is_none()) {
         return Err(Problem::new(StatusCode::NOT_FOUND, "token-unknown", "there is no such token"));
     }
