@@ -141,10 +141,13 @@ async fn hear_link(core: Arc<Core>, handle: Arc<Handle>, link: StdUnixStream) {
         said = tokio::time::timeout(STARTED_WITHIN, hear) => said,
         () = core.shutdown.cancelled() => return,
     };
-    if let Ok(Ok(said)) = said
-        && let Some(problem) = String::from_utf8_lossy(&said).strip_prefix("failed ")
-    {
-        handle.set_start_problem(problem.trim().to_owned());
+    if let Ok(Ok(said)) = said {
+        let said = String::from_utf8_lossy(&said);
+        if let Some(problem) = said.strip_prefix("failed ") {
+            handle.set_start_problem(problem.trim().to_owned());
+        } else if said.is_empty() {
+            handle.set_start_problem("the recorder ended before it started the script".to_owned());
+        }
     }
     handle.poke.notify_one();
 }

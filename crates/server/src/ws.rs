@@ -59,7 +59,7 @@ struct Connection {
     out: Outbox,
     inbox: mpsc::Receiver<ServerMessage>,
     subs: HashMap<u64, AbortHandle>,
-    tasks: JoinSet<u64>,
+    tasks: JoinSet<()>,
 }
 
 /// Why a connection is closed.
@@ -99,10 +99,8 @@ impl Connection {
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Over::Gone),
                 },
                 Some(message) = self.inbox.recv() => self.send(&message).await?,
-                Some(ended) = self.tasks.join_next() => {
-                    if let Ok(sub) = ended {
-                        self.subs.remove(&sub);
-                    }
+                Some(_) = self.tasks.join_next() => {
+                    self.subs.retain(|_, task| !task.is_finished());
                 }
                 _ = recheck.tick() => if !auth::still_valid(&self.app, &self.caller).await {
                     return Err(Over::Close(close_code::POLICY, "the login has ended"));
@@ -140,7 +138,7 @@ impl Connection {
                 if !auth::still_valid(&self.app, &self.caller).await {
                     return Err(Over::Close(close_code::POLICY, "the login has ended"));
                 }
-                if self.subs.contains_key(&sub) {
+                if self.subs.get(&sub).is_some_and(|task| !task.is_finished()) {
                     let problem = Problem::bad_request("this `sub` is in use");
                     return self.refuse(Some(sub), &problem).await;
                 }
@@ -189,10 +187,6 @@ impl Connection {
     }
 
     fn start(&mut self, sub: u64, task: impl Future<Output = ()> + Send + 'static) {
-        let task = self.tasks.spawn(async move {
-            task.await;
-            sub
-        });
-        self.subs.insert(sub, task);
+        self.subs.insert(sub, self.tasks.spawn(task));
     }
 }

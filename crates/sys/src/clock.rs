@@ -41,7 +41,11 @@ impl Default for Clock {
 impl Clock {
     /// Now.
     pub fn stamp(&mut self) -> Stamp {
-        let wall = wall_ns();
+        self.stamp_at(wall_ns())
+    }
+
+    /// Now, when the wall clock says `wall`.
+    fn stamp_at(&mut self, wall: i64) -> Stamp {
         let went_back_ns = (self.last_ns - wall).max(0);
         self.last_ns = self.last_ns.max(wall);
         Stamp { wall_ns: self.last_ns, at_us: self.at_us(), went_back_ns }
@@ -50,5 +54,24 @@ impl Clock {
     /// Microseconds since the clock was made.
     pub fn at_us(&self) -> u64 {
         self.start.elapsed().as_micros() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_jumps_moves_no_stamp_back_and_no_duration() {
+        let day = 86_400_000_000_000;
+        let mut clock = Clock::default();
+        let stamps: Vec<Stamp> =
+            [10 * day, 9 * day, 9 * day + 5, 375 * day, 11 * day].map(|w| clock.stamp_at(w)).into();
+        let walls: Vec<i64> = stamps.iter().map(|stamp| stamp.wall_ns).collect();
+        assert_eq!(walls, [10 * day, 10 * day, 10 * day, 375 * day, 375 * day]);
+        assert_eq!((stamps[1].went_back_ns, stamps[2].went_back_ns), (day, day - 5));
+        assert_eq!(stamps[3].went_back_ns, 0);
+        assert!(stamps.is_sorted_by_key(|stamp| stamp.at_us));
+        assert!(stamps[4].at_us < 60_000_000, "monotonic time knows nothing of the jump");
     }
 }
