@@ -19,6 +19,8 @@ const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_LAST: Duration = Duration::from_secs(1);
 /// A look without a wake-up, should one have been lost.
 const LOOK: Duration = Duration::from_secs(5);
+/// What nobody watches is looked at no more often than this: lists are no fresher than that.
+const UNWATCHED_EVERY: Duration = Duration::from_millis(100);
 /// The catalog learns of changes at most this often, of start and end at once.
 const PROJECT_EVERY: Duration = Duration::from_millis(250);
 /// Viewers hear of the end once the catalog knows, or after this time.
@@ -85,7 +87,9 @@ impl Follower {
                 }
             };
             tokio::select! {
-                heard = rung => if !heard {
+                heard = rung => if heard {
+                    self.pause().await;
+                } else {
                     bell = None;
                     retry = RETRY_FIRST;
                 },
@@ -94,6 +98,13 @@ impl Follower {
                     retry = (retry * 2).min(RETRY_LAST);
                 },
             }
+        }
+    }
+
+    /// Lets wake-ups come together while nobody watches; the recorder's exit ends it.
+    async fn pause(&self) {
+        if !self.handle.is_watched() {
+            let _ = timeout(UNWATCHED_EVERY, self.handle.poke.notified()).await;
         }
     }
 

@@ -93,7 +93,14 @@ impl Handle {
 
     /// To be woken: the channel holds the latest only.
     pub fn subscribe(&self) -> watch::Receiver<Tick> {
-        self.tick.subscribe()
+        let ticks = self.tick.subscribe();
+        self.poke.notify_one(); // What nobody watched may be a moment behind.
+        ticks
+    }
+
+    /// Whether anybody is to be woken.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.tick.receiver_count() > 0
     }
 
     /// Looks at the state.

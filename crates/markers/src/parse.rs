@@ -13,7 +13,10 @@ use crate::{
 /// # Errors
 /// [`MarkerError::TooLong`] for a marker whose name, key or path is over [`NAME_BYTES_MAX`].
 pub fn parse(line: &[u8]) -> Result<Option<Marker>, MarkerError> {
-    if line.len() > LINE_BYTES_MAX || memchr::memchr(b':', line).is_none() {
+    // The word stands in the line's own bytes: the scanner's search sees no other, so an escape
+    // sequence in its middle must not count here either.
+    let may_hold = |colon| boundary::word_before(line, colon).is_some();
+    if line.len() > LINE_BYTES_MAX || !memchr::memchr_iter(b':', line).any(may_hold) {
         return Ok(None);
     }
     let text = String::from_utf8_lossy(line);

@@ -135,6 +135,13 @@ fn limits_are_kept_to_the_byte() {
 }
 
 #[test]
+fn a_word_with_an_escape_in_its_middle_is_none_however_it_is_read() {
+    let input = b"x\nMET\x1b[0mA:k:v\n"; // Found by the fuzz target.
+    assert_eq!(scan(input, &[]), []);
+    assert_eq!(scan(input, &[3, 2]), []);
+}
+
+#[test]
 fn the_last_half_line_counts_when_the_stream_ends() {
     let mut scanner = Scanner::new();
     let mut found = Vec::new();

@@ -1,6 +1,6 @@
 //! `GET /api/executions/{id}`: one JSON object, with the steps' logs streamed from the record.
 
-use std::{io, sync::Arc};
+use std::{collections::HashSet, io, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
@@ -10,7 +10,8 @@ use axum::{
 use futures_util::stream;
 use stepflow_api::{Annotation, Artifact, Execution, Step, rfc3339_ns};
 use stepflow_engine::Handle;
-use stepflow_record::LogReader;
+use stepflow_model::EventKind;
+use stepflow_record::{LogReader, RecordError};
 use stepflow_sys::clock;
 
 use crate::{lines, problem::Problem};
@@ -33,10 +34,44 @@ pub(crate) fn whole(handle: &Handle) -> stepflow_api::ExecutionDetail {
     })
 }
 
+/// Where the lines of markers that had an effect begin, or end: the journal says so.
+#[derive(Default)]
+struct Markers {
+    starts: HashSet<u64>,
+    ends: HashSet<u64>,
+}
+
+impl Markers {
+    fn read(handle: &Handle) -> Result<Self, RecordError> {
+        let mut markers = Self::default();
+        let Some(mut journal) = handle.journal()? else { return Ok(markers) };
+        loop {
+            let events = journal.read_new()?;
+            if events.is_empty() {
+                return Ok(markers);
+            }
+            for event in events {
+                match event.kind {
+                    EventKind::StepStarted { .. }
+                    | EventKind::Artifact { .. }
+                    | EventKind::Meta { .. } => {
+                        markers.starts.insert(event.offset);
+                    }
+                    EventKind::StepFinished { by, .. } if by == "marker" => {
+                        markers.ends.insert(event.offset);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
 /// What is still to be sent. Only this much is held, however long the log is.
 struct Logs {
     handle: Arc<Handle>,
     log: LogReader,
+    markers: Markers,
     steps: std::vec::IntoIter<Step>,
     /// Parts of the log that belong to the step being sent, last first.
     parts: Vec<(u64, u64)>,
@@ -62,6 +97,7 @@ pub(crate) fn streamed(handle: Arc<Handle>, log: LogReader) -> Result<Response, 
         json(serde_json::to_string(&detail.annotations))?,
     );
     let logs = Logs {
+        markers: Markers::read(&handle)?,
         handle,
         log,
         steps: steps.into_iter(),
@@ -138,7 +174,8 @@ impl Logs {
             lines::by_offset(&self.log, from, bytes, true).map_err(io::Error::other)?;
         for piece in pieces.into_iter().filter(|piece| piece.offset < until) {
             // As in the original, a marker's line is not part of a step's log.
-            if !piece.partial && matches!(stepflow_markers::parse(&piece.text), Ok(Some(_))) {
+            if self.markers.starts.contains(&piece.offset) || self.markers.ends.contains(&piece.end)
+            {
                 continue;
             }
             if !std::mem::replace(&mut self.first_entry, false) {

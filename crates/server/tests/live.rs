@@ -176,7 +176,7 @@ async fn an_ended_execution_is_sent_whole_from_any_cursor() {
     assert_eq!(text_of(&heard), String::from_utf8_lossy(&expected));
     assert!(heard.iter().all(|message| message["cursor"].is_string()));
     let position = heard.iter().rfind(|message| message["op"] == "position").unwrap();
-    assert_eq!((&position["lines"], &position["ended"]), (&json!(9), &json!(true)));
+    assert_eq!((&position["lines"], &position["ended"]), (&json!(11), &json!(true)));
 
     for offset in 0..=expected.len() as u32 {
         live.say(subscribe(10 + offset, Some(format!("{offset}.3")), true)).await;

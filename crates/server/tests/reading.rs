@@ -202,9 +202,9 @@ async fn any_range_of_lines_can_be_read() {
     };
     let all = log("").await.json();
     assert_eq!(keys(&all), ["cursor", "ended", "from_line", "lines", "total_bytes", "total_lines"]);
-    assert_eq!((&all["total_lines"], &all["ended"]), (&json!(9), &json!(true)));
+    assert_eq!((&all["total_lines"], &all["ended"]), (&json!(11), &json!(true)));
     let lines = all["lines"].as_array().unwrap();
-    assert_eq!(lines.len(), 10, "nine lines and a half one");
+    assert_eq!(lines.len(), 12, "eleven lines and a half one");
     assert_eq!(
         lines[0],
         json!({"n": 1, "t": "2026-11-22T20:00:00.000000Z", "stream": "stdout", "offset": 0,
@@ -213,8 +213,8 @@ async fn any_range_of_lines_can_be_read() {
     );
     assert_eq!((&lines[1]["text"], &lines[1]["step"]), (&json!("STEP_START:Build"), &json!(0)));
     assert_eq!((&lines[3]["lossy"], &lines[2]["lossy"]), (&json!(true), &json!(false)));
-    assert_eq!((&lines[9]["text"], &lines[9]["partial"]), (&json!("bye"), &json!(true)));
-    assert_eq!(lines[9]["step"], Value::Null);
+    assert_eq!((&lines[11]["text"], &lines[11]["partial"]), (&json!("bye"), &json!(true)));
+    assert_eq!(lines[11]["step"], Value::Null);
     let mut offset = 0;
     for line in lines {
         assert_eq!(line["offset"], offset);
@@ -226,8 +226,8 @@ async fn any_range_of_lines_can_be_read() {
     let some = log("?from_line=3&limit=2").await.json();
     assert_eq!(some["lines"].as_array().unwrap()[..], lines[2..4]);
     let tail = log("?tail=3").await.json();
-    assert_eq!(tail["lines"].as_array().unwrap()[..], lines[7..]);
-    assert_eq!(tail["from_line"], 8);
+    assert_eq!(tail["lines"].as_array().unwrap()[..], lines[9..]);
+    assert_eq!(tail["from_line"], 10);
     assert_eq!(log("?from_line=100").await.json()["lines"], json!([]));
     assert_eq!(log("?tail=0").await.json()["lines"], json!([]));
     for bad in ["?from_line=0", "?from_line=x", "?limit=-1", "?tail=1&from_line=1"] {

@@ -186,6 +186,7 @@ pub fn ended_record(storage: &Storage) -> ExecutionId {
         path: "out/report.html".to_owned(),
         description: "Report".to_owned(),
     });
+    record.print("ARTIFACT:out/report.html:Report\n");
     let copy = b"<script>alert(1)</script>";
     let digest = "a".repeat(64);
     let dir = storage.artifact_dir(record.id);
@@ -204,6 +205,7 @@ pub fn ended_record(storage: &Storage) -> ExecutionId {
         path: "missing.txt".to_owned(),
         description: String::new(),
     });
+    record.print("ARTIFACT:missing.txt\n");
     record.emit(EventKind::ArtifactStored {
         artifact: 1,
         sha256: None,
