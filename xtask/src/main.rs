@@ -2,8 +2,10 @@
 //!
 //! `cargo xtask test`: installs what the tests need and runs them all.
 //! `cargo xtask check`: formatting, lints, the tidy rules, dependencies, documentation, the page's checks.
+//! `cargo xtask codegen [--check]`: the page's types from the wire's.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that talks to a person")]
 
+mod codegen; // what is generated and committed
 mod need; // what the tests need, installed if it is missing
 mod tidy; // which crate may use which
 
@@ -21,7 +23,12 @@ fn main() -> ExitCode {
         "check" => check(),
         "tidy" => tidy::tidy(&root()),
         "bench" => bench(),
-        _ => Err("usage: cargo xtask test | check | tidy | bench".to_owned()),
+        "codegen" => match env::args().nth(2).as_deref() {
+            None => codegen::codegen(&root(), false),
+            Some("--check") => codegen::codegen(&root(), true),
+            Some(_) => Err("usage: cargo xtask codegen [--check]".to_owned()),
+        },
+        _ => Err("usage: cargo xtask test | check | tidy | bench | codegen [--check]".to_owned()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -75,9 +82,12 @@ fn check() -> Result<(), String> {
     let web = root.join("web");
     run(&root, "cargo", &["fmt", "--all", "--check"])?;
     tidy::tidy(&root)?;
+    codegen::codegen(&root, true)?;
     need::page(&web)?;
     run(&web, "npm", &["run", "--silent", "check"])?;
-    let lints = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    // All features: the code that `codegen` runs, too.
+    let lints =
+        ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
     run(&root, "cargo", &lints)?;
     run(&root, "cargo", &["doc", "--workspace", "--no-deps", "--quiet"])?;
     need::deny()?;

@@ -6,9 +6,11 @@ use crate::time::rfc3339;
 
 /// One declared file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
 pub struct Artifact {
     pub id: String,
+    #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub execution_id: ExecutionId,
     pub step_id: Option<String>,
     pub name: String,
@@ -22,6 +24,7 @@ pub struct Artifact {
     pub file_extension: String,
     pub created_at: String,
     pub tags: Vec<String>,
+    #[cfg_attr(feature = "ts", ts(type = "Record<string, unknown>"))]
     pub metadata: Map<String, Value>,
     pub is_public: bool,
     pub retention_days: Option<u32>,
@@ -71,6 +74,7 @@ impl Artifact {
 
 /// `GET /api/artifacts` and `GET /api/artifacts/execution/{id}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
 pub struct ArtifactList {
     pub artifacts: Vec<Artifact>,

@@ -6,6 +6,7 @@ use stepflow_model::ExecutionId;
 
 /// What to run, as a request says it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(untagged, expecting = "`command` must be a string or a list of strings")]
 pub enum Command {
     /// One text, split by shell quoting, or given to a shell with `shell`.
@@ -16,22 +17,27 @@ pub enum Command {
 
 /// `POST /api/executions`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "ts", ts(optional_fields))]
 #[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
 pub struct CreateRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(as = "Command"))] // without it, a problem says so
     pub command: Option<Command>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub working_directory: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(type = "Record<string, string>", optional))]
     pub environment: Option<BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mask_env: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(type = "Record<string, unknown>", optional))]
     pub metadata: Option<Map<String, Value>>,
     /// Seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,11 +56,15 @@ pub struct CreateRequest {
 
 /// The answer to [`CreateRequest`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
 pub struct CreateAnswer {
+    #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub id: ExecutionId,
     /// The same again, as documented by the original.
+    #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub execution_id: ExecutionId,
+    #[cfg_attr(feature = "ts", ts(as = "crate::typescript::Status"))]
     pub status: String,
     pub message: String,
     pub name: String,

@@ -11,18 +11,22 @@ use crate::{
 
 /// One execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
 pub struct Execution {
+    #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub id: ExecutionId,
     pub name: String,
     pub command: String,
     pub working_directory: String,
+    #[cfg_attr(feature = "ts", ts(as = "crate::typescript::Status"))]
     pub status: String,
     pub exit_code: Option<i32>,
     pub error_message: Option<String>,
     pub created_at: String,
     pub started_at: Option<String>,
     pub completed_at: Option<String>,
+    #[cfg_attr(feature = "ts", ts(type = "Record<string, string>"))]
     pub environment: BTreeMap<String, String>,
     pub user: String,
     pub tags: Vec<String>,
@@ -33,7 +37,9 @@ pub struct Execution {
     /// Until now while it runs.
     pub duration_seconds: Option<f64>,
     pub progress_percentage: f64,
+    #[cfg_attr(feature = "ts", ts(type = "Record<string, unknown>"))]
     pub metadata: Map<String, Value>,
+    #[cfg_attr(feature = "ts", ts(as = "Option<crate::typescript::Reason>"))]
     pub reason: Option<String>,
     pub signal: Option<i32>,
     pub cancelling: bool,
@@ -44,6 +50,7 @@ pub struct Execution {
     pub bytes: u64,
     pub warnings: u32,
     pub artifacts_count: u32,
+    #[cfg_attr(feature = "ts", ts(as = "crate::typescript::Source"))]
     pub source: String,
     pub containment: String,
     pub host: String,
@@ -86,23 +93,29 @@ impl Execution {
             bytes: summary.position.bytes,
             warnings: summary.warnings,
             artifacts_count: summary.artifacts,
-            source: match summary.source {
-                Source::Cli => "cli",
-                Source::Server => "server",
-            }
-            .to_owned(),
+            source: source(summary.source).to_owned(),
             containment: summary.containment.clone(),
             host: summary.host.clone(),
         }
     }
 }
 
+/// The word for `source`.
+pub(crate) const fn source(source: Source) -> &'static str {
+    match source {
+        Source::Cli => "cli",
+        Source::Server => "server",
+    }
+}
+
 /// Something people should know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
 pub struct Annotation {
     pub code: String,
     pub message: String,
+    /// 0: none in particular.
     pub line: u64,
     pub step: Option<u32>,
     pub time: String,
@@ -122,6 +135,7 @@ impl From<&stepflow_model::Annotation> for Annotation {
 
 /// `GET /api/executions/{id}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
 pub struct ExecutionDetail {
     pub execution: Execution,
@@ -134,6 +148,7 @@ pub struct ExecutionDetail {
 
 /// `GET /api/executions`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
 pub struct ExecutionList {
     pub executions: Vec<Execution>,
@@ -149,6 +164,7 @@ pub struct ExecutionList {
 
 /// `GET /api/executions/active`: the original's six keys, and whole objects.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
 pub struct ActiveList {
     pub active_executions: Vec<ActiveExecution>,
@@ -158,9 +174,12 @@ pub struct ActiveList {
 
 /// One of [`ActiveList::active_executions`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
 pub struct ActiveExecution {
+    #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub id: ExecutionId,
+    #[cfg_attr(feature = "ts", ts(as = "crate::typescript::Status"))]
     pub status: String,
     pub name: String,
     pub start_time: Option<String>,
@@ -188,6 +207,7 @@ impl From<Vec<Execution>> for ActiveList {
 
 /// `GET /api/executions/statistics`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
 pub struct Statistics {
     pub total_executions: u64,
@@ -198,6 +218,7 @@ pub struct Statistics {
     pub success_ratio: f64,
     /// Mean over completed ones; null when there is none.
     pub avg_duration_seconds: Option<f64>,
+    #[cfg_attr(feature = "ts", ts(type = "Partial<Record<Status, number>>"))]
     pub by_status: BTreeMap<String, u64>,
     pub queued: u64,
 }
@@ -227,9 +248,12 @@ impl Statistics {
 
 /// `POST /api/executions/{id}/cancel`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
 pub struct CancelAnswer {
+    #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub id: ExecutionId,
+    #[cfg_attr(feature = "ts", ts(as = "crate::typescript::Status"))]
     pub status: String,
     pub message: String,
 }

@@ -21,6 +21,8 @@ mod problem; // RFC 9457
 mod session; // login, tokens, health
 mod step; // one step
 mod time; // RFC 3339, UTC, microseconds
+#[cfg(feature = "ts")]
+mod typescript; // all of it as one file for the page
 
 pub use crate::{
     artifact::{Artifact, ArtifactList, human_size, mime_type},
@@ -39,3 +41,6 @@ pub use crate::{
     step::Step,
     time::{rfc3339, rfc3339_ns},
 };
+
+#[cfg(feature = "ts")]
+pub use crate::typescript::typescript;

@@ -5,6 +5,7 @@ use crate::{Annotation, Artifact, Cursor, Execution, Line, Problem, Statistics, 
 
 /// What can be subscribed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Topic {
     /// All executions: what lists show.
@@ -15,6 +16,7 @@ pub enum Topic {
 
 /// What a client says over `/ws`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ClientMessage {
     /// Begin to send.
@@ -25,12 +27,15 @@ pub enum ClientMessage {
         topic: Topic,
         /// Of which execution.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "ts", ts(as = "Option<String>", optional))]
         id: Option<ExecutionId>,
         /// What the client has.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "ts", ts(optional))]
         cursor: Option<Cursor>,
         /// Send the lines as well.
         #[serde(default)]
+        #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]
         lines: bool,
     },
     /// Send no more.
@@ -44,6 +49,7 @@ pub enum ClientMessage {
 
 /// What the server says over `/ws`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(tag = "op", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
 pub enum ServerMessage {
@@ -53,6 +59,7 @@ pub enum ServerMessage {
     Pong {},
     Error {
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "ts", ts(optional))]
         sub: Option<u64>,
         problem: Problem,
     },

@@ -5,12 +5,14 @@ use crate::Cursor;
 
 /// A line, or a piece of one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Line {
     /// Its number, from 1.
     pub n: u64,
     /// When its first byte was read.
     pub t: String,
     /// Where it came from.
+    #[cfg_attr(feature = "ts", ts(as = "crate::typescript::Stream"))]
     pub stream: Stream,
     /// Output offset of its first byte.
     pub offset: u64,
@@ -33,6 +35,7 @@ pub struct Line {
 
 /// `GET /api/executions/{id}/log`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct LogRange {
     /// Number of the first line that was asked for.
     pub from_line: u64,

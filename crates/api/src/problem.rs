@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 /// RFC 9457, with `error` for clients of the original.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Problem {
     /// `about:blank#` and a stable word.
     #[serde(rename = "type")]
@@ -16,6 +17,7 @@ pub struct Problem {
     pub error: String,
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
     pub hint: Option<String>,
     /// Finds it in the server's log.
     #[serde(default)]

@@ -6,13 +6,16 @@ use crate::time::{rfc3339, seconds};
 
 /// One step. `logs` is always empty here: the detail answer streams it from the record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
 pub struct Step {
     pub id: String,
+    #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub execution_id: ExecutionId,
     pub name: String,
     pub description: String,
     pub index: u32,
+    #[cfg_attr(feature = "ts", ts(as = "crate::typescript::StepStatus"))]
     pub status: String,
     pub exit_code: Option<i32>,
     pub error_message: Option<String>,
@@ -22,6 +25,7 @@ pub struct Step {
     pub estimated_duration: Option<f64>,
     /// Until now while it is open.
     pub duration_seconds: Option<f64>,
+    #[cfg_attr(feature = "ts", ts(type = "Record<string, unknown>"))]
     pub metadata: Map<String, Value>,
     pub is_finished: bool,
     pub stop_on_error: bool,
@@ -34,6 +38,7 @@ pub struct Step {
     pub end_offset: Option<u64>,
     /// Last, so that it can be streamed.
     #[serde(default)]
+    #[cfg_attr(feature = "ts", ts(type = "Array<unknown>"))]
     pub logs: Vec<Value>,
 }
 

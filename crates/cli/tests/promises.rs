@@ -35,7 +35,7 @@ fn whoever_comes_late_sees_everything_from_the_first_byte() {
     }
     scratch.ended(id);
     let log = scratch.output_of(id);
-    assert_eq!(log.iter().filter(|byte| **byte == b'\n').count(), 30_000);
+    assert_eq!(scratch.view(id).state.summary.position.lines, 30_000);
     for viewer in viewers {
         assert!(viewer.join().unwrap() == log, "a transcript differs from the log");
     }
@@ -160,4 +160,67 @@ fn a_viewer_that_leaves_early_disturbs_nothing() {
     let id = eventually("it is there", || scratch.storage.executions().unwrap().last().copied());
     let view = scratch.ended(id);
     assert!(view.state.summary.status.is_end());
+}
+
+/// A small file system in memory, gone when the test ends. Needs root, as CI has.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(size: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Self(dir);
+        disk.call("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]);
+        disk
+    }
+
+    fn call(&self, program: &str, args: &[&str]) {
+        let status = std::process::Command::new(program).args(args).arg(self.0.path()).status();
+        assert!(status.unwrap().success(), "{program} {args:?} needs root");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_pauses_the_script_and_loses_nothing() {
+    let scratch = Scratch::new(STEPFLOW);
+    let mut rng = Rng::seeded();
+    for round in 0..3 {
+        let disk = SmallDisk::mount(&format!("{}k", 400 + rng.below(600)));
+        let storage = disk.0.path().join("storage");
+        let run = |args: &[&str]| {
+            let mut command = std::process::Command::new(STEPFLOW);
+            command.arg("--storage").arg(&storage).args(args).current_dir(scratch.work());
+            String::from_utf8(command.output().unwrap().stdout).unwrap()
+        };
+        let script = "echo STEP_START:Big; seq 1 300000; echo STEP_COMPLETE:Big";
+        let id: stepflow_model::ExecutionId =
+            run(&["run", "--detach", "--", "sh", "-c", script]).trim().parse().unwrap();
+        let storage = stepflow_record::Storage::open(&storage).unwrap();
+        let view = || stepflow_record::RecordView::open(&storage, id).unwrap();
+        eventually("it says that it waits", || view().state.summary.paused.then_some(()));
+        // It goes on waiting, however often it looks, and goes on by itself once there is space.
+        thread::sleep(Duration::from_millis(600));
+        assert!(view().state.summary.ended_us.is_none());
+        disk.call("mount", &["-o", "remount,size=20m"]);
+        let view = eventually("it ends", || {
+            let view = view();
+            view.state.summary.status.is_end().then_some(view)
+        });
+        assert_eq!(view.state.summary.status, Status::Completed, "round {round}");
+        assert_eq!(view.state.summary.position.lines, 300_002);
+        assert_eq!(view.state.steps[0].status, StepStatus::Completed);
+        let log = std::fs::read(storage.record_dir(id).join("output.log")).unwrap();
+        let mut expected = String::from("STEP_START:Big\n");
+        for number in 1..=300_000 {
+            expected.push_str(&format!("{number}\n"));
+        }
+        expected.push_str("STEP_COMPLETE:Big\n");
+        assert!(log == expected.as_bytes(), "round {round}: the log is not what was printed");
+        eventually("nobody holds it", || (!storage.is_alive(id).unwrap()).then_some(()));
+    }
 }

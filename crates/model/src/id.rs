@@ -92,7 +92,7 @@ macro_rules! part_id {
 
             fn from_str(text: &str) -> Result<Self, IdError> {
                 let wrong = || IdError::new(text, $expected);
-                let (execution, index) = text.split_once(concat!("-", $letter)).ok_or_else(wrong)?;
+                let (execution, index) = text.rsplit_once(concat!("-", $letter)).ok_or_else(wrong)?;
                 if index.len() > 10 || !index.bytes().all(|b| b.is_ascii_digit()) {
                     return Err(wrong());
                 }

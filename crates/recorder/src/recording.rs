@@ -270,3 +270,64 @@ impl Recording {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use stepflow_model::Source;
+    use stepflow_record::LogReader;
+
+    use super::*;
+
+    fn recording(dir: &Path) -> Recording {
+        let spec = Spec {
+            id: "0198c2aa-0000-7000-8000-000000000001".parse().unwrap(),
+            name: String::new(),
+            command: vec!["true".into()],
+            cwd: "/".into(),
+            env: BTreeMap::new(),
+            env_inherited: vec![],
+            mask_env: vec![],
+            tags: vec![],
+            metadata: serde_json::Map::new(),
+            user: String::new(),
+            created_us: 0,
+            source: Source::Cli,
+            bound: false,
+            timeout_ms: None,
+            grace_ms: 0,
+            drain_ms: 0,
+            stop_on_error: false,
+            split_stderr: false,
+            shell: false,
+        };
+        Recording::create(dir, &spec, Masker::default()).unwrap()
+    }
+
+    #[test]
+    fn a_panic_in_the_scanner_costs_the_steps_and_no_byte() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut recording = recording(dir.path());
+        recording.take(Stream::Stdout, b"STEP_START:A\n");
+        recording.guarded(|_| panic!("injected"));
+        recording.take(Stream::Stdout, b"STEP_START:B\nlast\n");
+        recording.close_entry();
+        assert_eq!(recording.state.steps.len(), 1, "recorded on without steps");
+        assert_eq!(recording.state.annotations[0].code, "scanner_panic");
+        let log = LogReader::open(dir.path()).unwrap().unwrap();
+        assert_eq!(log.position().unwrap(), (31, 3));
+    }
+
+    #[test]
+    fn nothing_is_announced_before_it_is_recorded() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut recording = recording(dir.path());
+        let log = LogReader::open(dir.path()).unwrap().unwrap();
+        recording.take(Stream::Stdout, b"x\nSTEP_START:A\ny\nSTEP_COMPLETE:A\n");
+        let step = &recording.state.steps[0];
+        let (bytes, lines) = log.position().unwrap();
+        assert!(step.end_offset.unwrap() <= bytes && step.last_line.unwrap() <= lines);
+        assert_eq!((step.first_line, step.last_line), (2, Some(4)));
+    }
+}

@@ -510,16 +510,13 @@ impl Session {
         {
             self.recording.close_entry();
         }
-        if self.recording.is_blocked() {
-            match self.retry_at {
-                Some(at) if at <= now => {
-                    self.retry_at = None;
-                    self.recording.retry();
-                }
-                Some(_) => {}
-                None => self.retry_at = Some(now + RETRY_US),
+        if self.recording.is_blocked() && self.retry_at.is_none_or(|at| at <= now) {
+            if self.retry_at.take().is_some() {
+                self.recording.retry();
             }
-        } else {
+            // Refused again, or for the first time: there is always a next look.
+            self.retry_at = self.recording.is_blocked().then_some(now + RETRY_US);
+        } else if !self.recording.is_blocked() {
             self.retry_at = None;
         }
         if self.life.next_tick().is_some_and(|due| due <= now) {

@@ -34,17 +34,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Aid {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let text = path_text(parts, state).await;
-        artifact_id(&text).map(Self).ok_or_else(Problem::artifact_unknown)
+        text.parse().map(Self).map_err(|_| Problem::artifact_unknown())
     }
-}
-
-/// An artifact's id. Split at its last `-a`: a UUID may hold one of its own.
-pub(crate) fn artifact_id(text: &str) -> Option<ArtifactId> {
-    let (execution, index) = text.rsplit_once("-a")?;
-    if index.len() > 10 || !index.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    Some(ArtifactId { execution: execution.parse().ok()?, index: index.parse().ok()? })
 }
 
 /// The one parameter of the path; empty if it is not UTF-8, which no id is.
@@ -146,10 +137,10 @@ mod tests {
     #[test]
     fn an_artifacts_id_may_hold_its_separator() {
         let id = "0198c2aa-0000-7000-a000-a00000000001";
-        let artifact = artifact_id(&format!("{id}-a12")).unwrap();
+        let artifact = format!("{id}-a12").parse::<ArtifactId>().unwrap();
         assert_eq!((artifact.execution.to_string().as_str(), artifact.index), (id, 12));
         for bad in [id, "-a1", "", &format!("{id}-a"), &format!("{id}-a+1"), &format!("{id}-s1")] {
-            assert!(artifact_id(bad).is_none(), "{bad}");
+            assert!(bad.parse::<ArtifactId>().is_err(), "{bad}");
         }
     }
 

@@ -20,7 +20,7 @@ use stepflow_model::ArtifactId;
 
 use crate::{
     app::App,
-    extract::{Aid, Id, Params, artifact_id},
+    extract::{Aid, Id, Params},
     problem::Problem,
     range, security,
 };
@@ -64,7 +64,7 @@ pub(crate) async fn list(
 
 fn parse_before(text: &str) -> Option<(i64, ArtifactId)> {
     let (created_us, id) = text.split_once('.')?;
-    Some((created_us.parse().ok()?, artifact_id(id)?))
+    Some((created_us.parse().ok()?, id.parse().ok()?))
 }
 
 /// `GET /api/artifacts/execution/{id}`.

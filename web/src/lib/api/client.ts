@@ -1,11 +1,11 @@
 import type {
   Artifact,
-  Created,
+  CreateAnswer,
+  CreateRequest,
   ExecutionDetail,
-  ExecutionPage,
+  ExecutionList,
   LogRange,
-  NewExecution,
-  ProblemBody,
+  Problem as ProblemBody,
   Session,
   Statistics,
 } from './types';
@@ -104,11 +104,11 @@ export const api = {
   executions: (
     filter: { limit?: number; status?: string; name?: string; before?: string | null },
     signal?: AbortSignal,
-  ) => get<ExecutionPage>(`/api/executions${query(filter)}`, signal),
+  ) => get<ExecutionList>(`/api/executions${query(filter)}`, signal),
   execution: (id: string, signal?: AbortSignal) =>
     get<ExecutionDetail>(`${execution(id)}?logs=0`, signal),
-  create: async (body: NewExecution) =>
-    (await (await post('/api/executions', body)).json()) as Created,
+  create: async (body: CreateRequest) =>
+    (await (await post('/api/executions', body)).json()) as CreateAnswer,
   cancel: (id: string) => post(`${execution(id)}/cancel`, {}),
   log: (id: string, from: number, limit: number, signal?: AbortSignal) =>
     get<LogRange>(`${execution(id)}/log${query({ from_line: from, limit })}`, signal),

@@ -1,4 +1,4 @@
-import type { NewExecution } from '$lib/api/types';
+import type { CreateRequest } from '$lib/api/types';
 
 /** `word` as a POSIX shell reads it back. */
 export function quote(word: string): string {
@@ -6,7 +6,7 @@ export function quote(word: string): string {
 }
 
 /** The command line that does what `request` asks the server for. */
-export function cliLine(request: NewExecution): string {
+export function cliLine(request: CreateRequest): string {
   const words = ['stepflow', 'run'];
   if (request.name !== undefined) words.push('--name', quote(request.name));
   if (request.working_directory !== undefined) words.push('--cwd', quote(request.working_directory));

@@ -19,7 +19,7 @@ function step(index: number, more: Partial<Step> = {}): Step {
     status: 'running', exit_code: null, error_message: null, created_at: '', started_at: null,
     completed_at: null, estimated_duration: null, duration_seconds: null, metadata: {},
     is_finished: false, stop_on_error: false, parent: null, key: null, depth: 0, first_line: 1,
-    last_line: null, start_offset: 0, end_offset: null, ...more,
+    last_line: null, start_offset: 0, end_offset: null, logs: [], ...more,
   };
 }
 

@@ -6,10 +6,12 @@ import type {
   Artifact,
   Execution,
   ExecutionDetail,
-  PositionMessage,
   ServerMessage,
   Step,
 } from '$lib/api/types';
+
+/** The server's message with this `op`. */
+type Said<Op extends ServerMessage['op']> = Extract<ServerMessage, { op: Op }>;
 
 /** Whether two values of JSON are equal. */
 export function same(a: unknown, b: unknown): boolean {
@@ -118,7 +120,10 @@ function grow(extent: Extent, lines: number, bytes: number, ended: boolean): Ext
 }
 
 /** The view after a complete answer, from `GET /api/executions/{id}` or a `state` message. */
-export function foldDetail(view: ExecutionView, detail: ExecutionDetail): ExecutionView {
+export function foldDetail(
+  view: ExecutionView,
+  detail: Omit<ExecutionDetail, 'status'>,
+): ExecutionView {
   const { execution } = detail;
   return {
     ...view,
@@ -159,7 +164,7 @@ export function foldExecution(view: ExecutionView, message: ServerMessage): Exec
   }
 }
 
-function foldPosition(view: ExecutionView, message: PositionMessage): ExecutionView {
+function foldPosition(view: ExecutionView, message: Said<'position'>): ExecutionView {
   return {
     ...view,
     extent: grow(view.extent, message.lines, message.bytes, message.ended),

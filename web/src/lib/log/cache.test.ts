@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
-import type { LogLine } from '$lib/api/types';
+import type { Line } from '$lib/api/types';
 import { LineCache, RANGE_LINES, RANGES_MAX, rangeOf } from './cache';
 
-function lines(from: number, to: number): LogLine[] {
-  const made: LogLine[] = [];
+function lines(from: number, to: number): Line[] {
+  const made: Line[] = [];
   for (let n = from; n <= to; n++) {
     made.push({
       n,

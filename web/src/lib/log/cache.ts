@@ -1,4 +1,4 @@
-import type { LogLine } from '$lib/api/types';
+import type { Line } from '$lib/api/types';
 
 /** Lines come and are kept in ranges of this many, by number. */
 export const RANGE_LINES = 512;
@@ -8,17 +8,17 @@ export const RANGES_MAX = 64;
 /** The lines that the page has, by number. */
 export class LineCache {
   /** In order of use: the last one was used last. */
-  readonly #ranges = new Map<number, (LogLine | undefined)[]>();
+  readonly #ranges = new Map<number, (Line | undefined)[]>();
 
   get size(): number {
     return this.#ranges.size;
   }
 
-  get(n: number): LogLine | undefined {
+  get(n: number): Line | undefined {
     return this.#ranges.get(rangeOf(n))?.[(n - 1) % RANGE_LINES];
   }
 
-  put(lines: readonly LogLine[]): void {
+  put(lines: readonly Line[]): void {
     for (const line of lines) {
       const index = rangeOf(line.n);
       let range = this.#ranges.get(index);

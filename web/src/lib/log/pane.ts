@@ -1,7 +1,7 @@
 // The log: one scrolling list in which only the rows in view exist. No framework: rows change many
 // times a second, and each change touches only the nodes that differ.
 
-import type { LogLine, LogRange } from '$lib/api/types';
+import type { Line, LogRange } from '$lib/api/types';
 import type { Extent } from '$lib/live/fold';
 import { plainText, tokenize } from './ansi';
 import { LineCache, RANGE_LINES, rangeOf } from './cache';
@@ -75,7 +75,7 @@ export class LogPane {
   #extent: Extent = { lines: 0, bytes: 0, ended: false };
   /** Ended lines that have a row; never fewer than before. */
   #lines = 0;
-  #partial: LogLine | null = null;
+  #partial: Line | null = null;
   /** The last line that the follower has brought, and the output's size then. */
   #tail = 0;
   #tailBytes = -1;
@@ -84,7 +84,7 @@ export class LogPane {
   #waiting: number | null = null;
   #highlight: LineSpan | null = null;
   #starts: ReadonlyMap<number, string> = new Map();
-  #time: ((line: LogLine) => string) | null = null;
+  #time: ((line: Line) => string) | null = null;
   #base = 0;
   #columns = 0;
   #digits = 0;
@@ -138,7 +138,7 @@ export class LogPane {
   }
 
   /** What the time column shows; `null`: no column. */
-  setTime(time: ((line: LogLine) => string) | null): void {
+  setTime(time: ((line: Line) => string) | null): void {
     this.#time = time;
     this.#scroller.classList.toggle('with-time', time !== null);
     this.#refill();
@@ -465,7 +465,7 @@ export class LogPane {
     }
   }
 
-  #line(index: number): LogLine | undefined {
+  #line(index: number): Line | undefined {
     const line = this.#cache.get(index + 1);
     if (line !== undefined) return line;
     return this.#partial?.n === index + 1 ? this.#partial : undefined;

@@ -1,4 +1,4 @@
-import type { LogLine } from '$lib/api/types';
+import type { Line } from '$lib/api/types';
 import { tokenize, type Colour, type Segment, type Style } from './ansi';
 import type { PaneTexts } from './pane';
 
@@ -9,12 +9,12 @@ const MARKER = /^\s*(?:\[[^\]]*\]\s*)?(?:STEP_START|STEP_COMPLETE|STEP_ERROR|ART
 
 export interface RowContent {
   /** `undefined`: not here yet. */
-  readonly line: LogLine | undefined;
+  readonly line: Line | undefined;
   readonly size: number;
   readonly highlighted: boolean;
   /** The status of the step that begins here. */
   readonly start: string | null;
-  readonly time: ((line: LogLine) => string) | null;
+  readonly time: ((line: Line) => string) | null;
   readonly texts: PaneTexts;
   readonly rawUrl: string;
 }
@@ -29,7 +29,7 @@ export class LogRow {
   readonly #text = document.createElement('span');
   #time: HTMLSpanElement | null = null;
   #extras: HTMLElement[] = [];
-  #line: LogLine | undefined;
+  #line: Line | undefined;
   #drawn = -1;
   #size = 0;
   #highlighted = false;
