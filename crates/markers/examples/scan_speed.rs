@@ -15,6 +15,10 @@ fn main() {
             "colons",
             "12:00:01 INFO app: the quick brown fox: jumps over the lazy dog: and runs 12:00",
         ),
+        (
+            "colons behind a marker's last letter",
+            "error: the quick brown date: jumps over the lazy data: and runs away from: 1234",
+        ),
     ];
     for (what, line) in lines {
         let block = format!("{line}\n").repeat(128 * 1024 / (line.len() + 1));

@@ -1,5 +1,5 @@
 //! What may stand before a marker: nothing, or the prefix of a log line; never the rest of a word,
-//! a quotation, a command that prints it, or a shell's trace.
+//! a quotation, a command that prints it, or a shell's trace. Constant work for each candidate.
 
 /// The five marker words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,13 +20,17 @@ const WORDS: [(&[u8], Word); 5] = [
 ];
 
 /// Commands that print what follows: a marker behind one was quoted, not said.
-const PRINTERS: [&str; 9] =
-    ["echo", "printf", "print", "puts", "say", "Write-Host", "Write-Output", "-e", "-n"];
+const PRINTERS: [&str; 7] =
+    ["echo", "printf", "print", "puts", "say", "Write-Host", "Write-Output"];
+
+/// How much of a prefix is looked at: a bound, or a line full of candidates takes quadratic time.
+const LOOK_BACK_BYTES: usize = 256;
 
 /// The marker word that ends just before `colon`, in any case, and where it begins.
+#[inline]
 pub(crate) fn word_before(line: &[u8], colon: usize) -> Option<(Word, usize)> {
     // The last letter decides for nearly every colon of ordinary output.
-    if !matches!(line.get(colon.checked_sub(1)?)?.to_ascii_uppercase(), b'T' | b'E' | b'R' | b'A') {
+    if !matches!(line.get(colon.checked_sub(1)?)? | 0x20, b't' | b'e' | b'r' | b'a') {
         return None;
     }
     WORDS.iter().find_map(|(text, word)| {
@@ -35,35 +39,68 @@ pub(crate) fn word_before(line: &[u8], colon: usize) -> Option<(Word, usize)> {
     })
 }
 
+/// Whether the shell printed this line to trace a command: `set -x` begins it with one plus a level.
+pub(crate) fn is_trace(line: &str) -> bool {
+    line.starts_with('+') && line.trim_start_matches('+').starts_with(' ')
+}
+
 /// Whether `word`, spelled `spelled`, may stand behind `prefix`.
 pub(crate) fn allows(prefix: &str, word: Word, spelled: &str) -> bool {
-    let Some(last) = prefix.chars().next_back() else { return true };
-    if !(last.is_whitespace()
-        || matches!(last, ']' | ')' | '}' | ':' | '|' | '>' | '#' | '*' | ';' | ','))
-    {
-        return false;
+    if prefix.is_empty() {
+        return true;
     }
-    // `set -x` prints `+ command`, one plus a level.
-    if prefix.starts_with('+') && prefix.trim_start_matches('+').starts_with(' ') {
-        return false;
-    }
-    let Some(before) = prefix.split_whitespace().next_back() else { return true };
-    if PRINTERS.contains(&before) {
-        return false;
-    }
+    let prefix = last_bytes(prefix);
     match word {
-        Word::StepStart | Word::StepComplete | Word::StepError => true,
+        Word::StepStart | Word::StepComplete | Word::StepError => {}
         // Ordinary words: in prose they are no markers.
         Word::Artifact | Word::Meta => {
             let shouted = spelled.bytes().all(|byte| byte.is_ascii_uppercase());
-            shouted && is_log_prefix(before)
+            if !shouted || !is_log_prefix(prefix) {
+                return false;
+            }
         }
     }
+    is_apart(prefix) && !is_printed(prefix)
 }
 
-/// Whether the last word of a prefix looks like a log's: `10:00:01`, `INFO`, `root:`, `[app]`, `//`.
-fn is_log_prefix(word: &str) -> bool {
+/// Whether a marker may stand directly behind `prefix`: not glued to a word, a path or a quotation.
+fn is_apart(prefix: &str) -> bool {
+    // `===STEP_START:x` is a banner, `X-STEP_START:x` and `A=STEP_START:x` are words.
+    let head = prefix.trim_end_matches(['-', '=', '+', '@', '$', '&', '%', '~', '^', '?']);
+    head.chars().next_back().is_none_or(|last| match last {
+        '_' | '/' | '\\' | '.' | '<' | '(' | '[' | '{' | '\u{fffd}' => false,
+        last => !last.is_alphanumeric() && !is_quote(last),
+    })
+}
+
+/// Whether the word before, options and formats aside, is a command that prints: `echo -n`,
+/// `printf '%s\n'`.
+fn is_printed(prefix: &str) -> bool {
+    let command = prefix.split_whitespace().rfind(|word| {
+        !word.starts_with('-') && !word.starts_with(is_quote) && !word.ends_with(is_quote)
+    });
+    command.is_some_and(|word| PRINTERS.contains(&word.strip_prefix('@').unwrap_or(word)))
+}
+
+/// Whether a prefix ends like a log's: `10:00:01`, `INFO`, `root:`, `[app]`, `//`.
+fn is_log_prefix(prefix: &str) -> bool {
+    let ends_well = |c: char| c.is_whitespace() || matches!(c, ':' | ']' | ')' | '}' | '>' | '|');
+    let Some(word) = prefix.split_whitespace().next_back() else { return false };
     let ends_in_mark = word.chars().next_back().is_some_and(|c| !c.is_alphanumeric());
     let level = word.len() >= 3 && word.bytes().all(|byte| byte.is_ascii_uppercase());
-    ends_in_mark || level || word.bytes().any(|byte| byte.is_ascii_digit())
+    prefix.ends_with(ends_well)
+        && (ends_in_mark || level || word.bytes().any(|byte| byte.is_ascii_digit()))
+}
+
+fn is_quote(c: char) -> bool {
+    matches!(c, '"' | '\'' | '`' | '“' | '”' | '„' | '‘' | '’' | '«' | '»')
+}
+
+/// The end of `prefix`, at most [`LOOK_BACK_BYTES`].
+fn last_bytes(prefix: &str) -> &str {
+    let mut from = prefix.len().saturating_sub(LOOK_BACK_BYTES);
+    while !prefix.is_char_boundary(from) {
+        from += 1;
+    }
+    &prefix[from..]
 }

@@ -16,6 +16,7 @@ mod marker; // the vocabulary
 mod params; // [k=v], {k:v}, --k=v
 mod parse; // one line -> Marker
 mod scan; // a stream -> the lines that may hold one
+mod text; // bytes -> what a terminal shows of them
 
 pub use crate::{
     error::MarkerError,

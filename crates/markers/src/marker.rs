@@ -7,9 +7,9 @@ use crate::MarkerError;
 pub enum Value {
     /// `true` or `false` in any case.
     Bool(bool),
-    /// Digits only, without leading zeros, at most [`i64::MAX`]; a sign is allowed.
+    /// Digits only, without leading zeros, at most [`i64::MAX`]; a minus is allowed.
     Int(i64),
-    /// Digits with exactly one dot: `1.5`, `.5`, `5.`.
+    /// Digits with exactly one dot: `1.5`, `.5`, `5.`; a minus is allowed. Always finite.
     Float(f64),
     /// Everything else.
     Text(String),

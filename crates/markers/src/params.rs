@@ -1,6 +1,8 @@
 //! Parameters: all `[key=value]`, then all `{key:value}`, then all `--key=value`; a later find
 //! replaces an earlier one. Linear time on any input.
 
+use std::collections::HashSet;
+
 use crate::{Params, Value};
 
 /// The parameters in `content`, and where the name before them ends.
@@ -20,16 +22,16 @@ pub(crate) fn parse(content: &str) -> (Params, usize) {
             name_end = name_end.min(at);
         }
         let text = &content[at + 2..];
-        let key_end = text.bytes().position(|b| !is_key(b)).unwrap_or(text.len());
+        let key_end = text.find(|c| !is_key(c)).unwrap_or(text.len());
         if let (1.., Some(value)) = (key_end, text[key_end..].strip_prefix('=')) {
             let value = value.split(char::is_whitespace).next().unwrap_or_default();
             if !value.is_empty() {
-                set(&mut params, &text[..key_end], convert(value));
+                params.push((text[..key_end].to_owned(), convert(value)));
             }
             name_end = name_end.min(at);
         }
     }
-    (params, name_end)
+    (without_replaced(params), name_end)
 }
 
 fn enclosed(content: &str, open: u8, separator: u8, close: u8, params: &mut Params) -> usize {
@@ -59,26 +61,34 @@ fn enclosed(content: &str, open: u8, separator: u8, close: u8, params: &mut Para
         // Meant as a parameter, even if it is none: `[x=]`, `[two words=1]`.
         first = first.min(begin);
         let inner = &content[at..closing];
-        let key_end = inner.bytes().position(|b| !is_key(b)).unwrap_or(inner.len());
+        let key_end = inner.find(|c| !is_key(c)).unwrap_or(inner.len());
+        if key_end == 0 {
+            continue;
+        }
         let rest = inner[key_end..].trim_start();
         let Some(value) = rest.strip_prefix(char::from(separator)) else { continue };
         let value = value.trim();
-        if key_end == 0 || value.is_empty() {
+        if value.is_empty() {
             continue;
         }
-        set(params, &inner[..key_end], convert(value));
+        params.push((inner[..key_end].to_owned(), convert(value)));
         at = closing + 1;
     }
     first
 }
 
-fn is_key(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+fn is_key(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '-'
 }
 
-fn set(params: &mut Params, key: &str, value: Value) {
-    params.retain(|(known, _)| known != key);
-    params.push((key.to_owned(), value));
+/// Of several assignments to a key, the last.
+fn without_replaced(mut params: Params) -> Params {
+    // A set, not a search in the list: a line has room for 10,000 keys.
+    let mut seen = HashSet::with_capacity(params.len());
+    let keep: Vec<bool> = params.iter().rev().map(|(key, _)| seen.insert(key.as_str())).collect();
+    let mut keep = keep.into_iter().rev();
+    params.retain(|_| keep.next() == Some(true));
+    params
 }
 
 fn convert(text: &str) -> Value {
@@ -95,7 +105,8 @@ fn convert(text: &str) -> Value {
         if some
             && plain(whole)
             && plain(part)
-            && let Ok(number) = text.parse()
+            && let Ok(number) = text.parse::<f64>()
+            && number.is_finite()
         {
             return Value::Float(number);
         }

@@ -1,17 +1,17 @@
-//! One line of output to a marker.
-
-use std::borrow::Cow;
+//! One line of output to a marker. Linear time on any input: a candidate that turns out to be no
+//! marker has cost no more than the way to the next one.
 
 use crate::{
-    LINE_BYTES_MAX, Marker, MarkerError, NAME_BYTES_MAX,
+    LINE_BYTES_MAX, Marker, MarkerError, NAME_BYTES_MAX, Params,
     boundary::{self, Word},
-    params,
+    params, text,
 };
 
 /// Parses one line, without its line end. `Ok(None)`: ordinary output.
 ///
 /// # Errors
-/// [`MarkerError::TooLong`] for a marker whose name, key or path is over [`NAME_BYTES_MAX`].
+/// [`MarkerError::TooLong`] for a marker whose name, key, path or description is over
+/// [`NAME_BYTES_MAX`].
 pub fn parse(line: &[u8]) -> Result<Option<Marker>, MarkerError> {
     // The word stands in the line's own bytes: the scanner's search sees no other, so an escape
     // sequence in its middle must not count here either.
@@ -19,60 +19,78 @@ pub fn parse(line: &[u8]) -> Result<Option<Marker>, MarkerError> {
     if line.len() > LINE_BYTES_MAX || !memchr::memchr_iter(b':', line).any(may_hold) {
         return Ok(None);
     }
-    let text = String::from_utf8_lossy(line);
-    let text = without_escapes(&text);
-    // What a terminal shows of a line with carriage returns is its last part.
-    let shown = text.split('\r').map(str::trim).rfind(|part| !part.is_empty()).unwrap_or_default();
+    let text = text::plain(line);
+    let shown = text::shown(&text);
+    if boundary::is_trace(shown) {
+        return Ok(None);
+    }
     for colon in memchr::memchr_iter(b':', shown.as_bytes()) {
         let Some((word, start)) = boundary::word_before(shown.as_bytes(), colon) else { continue };
-        let content = shown[colon + 1..].trim();
-        if !content.is_empty() && boundary::allows(&shown[..start], word, &shown[start..colon]) {
-            return build(word, content);
+        if !boundary::allows(&shown[..start], word, &shown[start..colon]) {
+            continue;
+        }
+        if let Some(marker) = build(word, shown[colon + 1..].trim_start())? {
+            return Ok(Some(marker));
         }
     }
     Ok(None)
 }
 
+/// The marker that `word` and `content` make, if they say enough for one.
 fn build(word: Word, content: &str) -> Result<Option<Marker>, MarkerError> {
-    Ok(match word {
+    if content.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(match word {
         Word::StepStart => {
             let (name, params) = step(content)?;
-            Some(Marker::StepStart { name, params })
+            Marker::StepStart { name, params }
         }
         Word::StepComplete => {
             let (name, params) = step(content)?;
-            Some(Marker::StepComplete { name, params })
+            Marker::StepComplete { name, params }
         }
-        Word::StepError => Some(Marker::StepError {
-            description: visible(content),
-            params: params::parse(content).0,
-        }),
+        Word::StepError => {
+            Marker::StepError { description: content.to_owned(), params: params_of(content)?.0 }
+        }
         Word::Artifact => {
             let (path, description) = split_path(content);
-            let path = bounded("artifact path", visible(path.trim()))?;
-            let description = bounded("artifact description", visible(description.trim()))?;
-            (!path.is_empty()).then_some(Marker::Artifact { path, description })
-        }
-        Word::Meta => {
-            let Some((key, value)) = content.split_once(':') else { return Ok(None) };
-            let (key, value) = (visible(key.trim()), visible(value.trim()));
-            if key.is_empty() || value.is_empty() {
+            if path.is_empty() {
                 return Ok(None);
             }
-            Some(Marker::Meta { key: bounded("metadata key", key)?, value })
+            Marker::Artifact {
+                path: bounded("artifact path", path)?,
+                description: bounded("artifact description", description)?,
+            }
         }
-    })
+        Word::Meta => match content.split_once(':') {
+            Some((key, value)) if !key.trim().is_empty() && !value.trim_start().is_empty() => {
+                let key = bounded("metadata key", key.trim())?;
+                Marker::Meta { key, value: value.trim().to_owned() }
+            }
+            _ => return Ok(None),
+        },
+    }))
 }
 
-fn step(content: &str) -> Result<(String, crate::Params), MarkerError> {
+/// A step's name, never empty, and parameters.
+fn step(content: &str) -> Result<(String, Params), MarkerError> {
     // One line is one marker: a second one ends the first one's name.
-    let content = &content[..second_marker(content).unwrap_or(content.len())];
-    let (params, end) = params::parse(content);
-    let name = visible(content[..end].trim());
-    let name = if name.is_empty() { visible(content.trim()) } else { name };
-    Ok((bounded("step name", name)?, params))
+    let content = content[..second_marker(content).unwrap_or(content.len())].trim();
+    let (params, end) = params_of(content)?;
+    let name = content[..end].trim();
+    Ok((bounded("step name", if name.is_empty() { content } else { name })?, params))
 }
 
+fn params_of(content: &str) -> Result<(Params, usize), MarkerError> {
+    let (params, name_end) = params::parse(content);
+    for (key, _) in &params {
+        within_limit("parameter key", key)?;
+    }
+    Ok((params, name_end))
+}
+
+/// Where a second step marker begins, apart from what stands before it.
 fn second_marker(content: &str) -> Option<usize> {
     memchr::memchr_iter(b':', content.as_bytes()).find_map(|colon| {
         let (word, start) = boundary::word_before(content.as_bytes(), colon)?;
@@ -82,71 +100,30 @@ fn second_marker(content: &str) -> Option<usize> {
     })
 }
 
-/// Path and description, split at the first colon that is not a drive's or a URL's.
+/// Path and description, split at the first colon that is not a drive's or a URL's; both trimmed.
 fn split_path(content: &str) -> (&str, &str) {
-    let bytes = content.as_bytes();
-    let mut from = 0;
-    let drive = bytes.len() > 2
-        && bytes[0].is_ascii_alphabetic()
-        && bytes[1] == b':'
-        && matches!(bytes[2], b'\\' | b'/');
-    if drive {
-        from = 2;
-    } else if let Some(at) = content.find("://")
-        && content[..at].bytes().all(|byte| byte.is_ascii_alphanumeric())
-    {
-        from = at + 3;
-    }
+    let scheme = content.bytes().take_while(u8::is_ascii_alphanumeric).count();
+    let rest = &content.as_bytes()[scheme..];
+    let from = match scheme {
+        0 => 0,
+        1 if matches!(rest, [b':', b'\\' | b'/', ..]) => 2,
+        _ if rest.starts_with(b"://") => scheme + 3,
+        _ => 0,
+    };
     match content[from..].find(':') {
-        Some(at) => (&content[..from + at], &content[from + at + 1..]),
-        None => (content, ""),
+        Some(at) => (content[..from + at].trim(), content[from + at + 1..].trim()),
+        None => (content.trim(), ""),
     }
 }
 
-fn bounded(what: &'static str, text: String) -> Result<String, MarkerError> {
+fn bounded(what: &'static str, text: &str) -> Result<String, MarkerError> {
+    within_limit(what, text)?;
+    Ok(text.to_owned())
+}
+
+fn within_limit(what: &'static str, text: &str) -> Result<(), MarkerError> {
     if text.len() > NAME_BYTES_MAX {
         return Err(MarkerError::TooLong { what, bytes: text.len(), limit: NAME_BYTES_MAX });
     }
-    Ok(text)
-}
-
-/// `text` without control characters: a name is one line of visible text.
-fn visible(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
-}
-
-/// `text` without escape sequences: colours are no part of a name.
-fn without_escapes(text: &str) -> Cow<'_, str> {
-    if !text.contains('\x1b') {
-        return Cow::Borrowed(text);
-    }
-    let mut plain = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c != '\x1b' {
-            plain.push(c);
-            continue;
-        }
-        match chars.next() {
-            // CSI: up to its final byte.
-            Some('[') => {
-                while chars.next_if(|c| (' '..='?').contains(c)).is_some() {}
-                chars.next_if(|c| ('@'..='~').contains(c));
-            }
-            // Strings (OSC, DCS, …): up to BEL or ST.
-            Some(']' | 'P' | '_' | '^' | 'X') => {
-                while let Some(c) = chars.next() {
-                    if c == '\x07' || (c == '\x1b' && chars.next_if_eq(&'\\').is_some()) {
-                        break;
-                    }
-                }
-            }
-            Some(' '..='/') => {
-                while chars.next_if(|c| (' '..='/').contains(c)).is_some() {}
-                chars.next();
-            }
-            Some(_) | None => {}
-        }
-    }
-    Cow::Owned(plain)
+    Ok(())
 }

@@ -2,6 +2,9 @@
 
 use crate::{Found, LINE_BYTES_MAX, boundary::word_before, parse};
 
+/// How much is searched for candidates at once; small, because a hit costs a second look at it.
+const BLOCK_BYTES: usize = 128;
+
 /// Finds markers in one stream, whatever its split into reads.
 #[derive(Debug, Default)]
 pub struct Scanner {
@@ -53,19 +56,28 @@ impl Scanner {
         }
     }
 
-    /// Whole lines at once: one search for colons over all of them.
+    /// Whole lines at once: one search for candidates over all of them.
     fn lines(bytes: &[u8], offset: u64, found: &mut dyn FnMut(Found)) {
-        let mut from = 0;
-        while let Some(at) = memchr::memchr(b':', &bytes[from..]) {
-            let colon = from + at;
-            from = colon + 1;
-            if word_before(bytes, colon).is_none() {
+        let mut done = 0; // All before it is dealt with: a line is parsed once.
+        let mut at = 1;
+        while at < bytes.len() {
+            let end = bytes.len().min(at + BLOCK_BYTES);
+            if end <= done || !may_hold_candidate(&bytes[at - 1..end - 1], &bytes[at..end]) {
+                at = end;
                 continue;
             }
-            let start = memchr::memrchr(b'\n', &bytes[..colon]).map_or(0, |at| at + 1);
-            let end = memchr::memchr(b'\n', &bytes[colon..]).map_or(bytes.len(), |at| colon + at);
-            Self::line(&bytes[start..end], offset + start as u64, offset + end as u64 + 1, found);
-            from = (end + 1).min(bytes.len());
+            for colon in memchr::memchr_iter(b':', &bytes[at..end]).map(|colon| at + colon) {
+                if colon < done || word_before(bytes, colon).is_none() {
+                    continue;
+                }
+                let start =
+                    memchr::memrchr(b'\n', &bytes[done..colon]).map_or(done, |lf| done + lf + 1);
+                let lf =
+                    memchr::memchr(b'\n', &bytes[colon..]).map_or(bytes.len(), |lf| colon + lf);
+                Self::line(&bytes[start..lf], offset + start as u64, offset + lf as u64 + 1, found);
+                done = lf + 1;
+            }
+            at = end;
         }
     }
 
@@ -101,4 +113,23 @@ impl Scanner {
         self.open.clear();
         self.state = Open::No;
     }
+}
+
+/// Whether one of `bytes` is a colon behind the last letter of a marker word; `before` is the same
+/// text, one byte earlier.
+///
+/// Without a branch, so that the compiler makes vector instructions of it. Measured on lines of 80
+/// bytes: 6 to 8 GB/s with six colons or none, 0.9 with four behind such letters; memchr for the
+/// colon: 8 to 12 without any, 1 with six.
+fn may_hold_candidate(before: &[u8], bytes: &[u8]) -> bool {
+    let mut any = 0;
+    for (&letter, &byte) in before.iter().zip(bytes) {
+        let letter = letter | 0x20;
+        let is_last = u8::from(letter == b't')
+            | u8::from(letter == b'e')
+            | u8::from(letter == b'r')
+            | u8::from(letter == b'a');
+        any |= is_last & u8::from(byte == b':');
+    }
+    any != 0
 }

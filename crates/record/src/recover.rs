@@ -72,7 +72,7 @@ fn recover_output(dir: &Path, recovery: &mut Recovery) -> Result<(), RecordError
     let mut good = 0; // Entries that stay.
     let mut last = Entry { byte_end: 0, line_end: 0, time_ns: 0, flags: Flags::default(), crc: 0 };
     if header_good {
-        let mut suspects: Vec<(u64, Entry, u64)> = Vec::new();
+        let mut suspects: Vec<(u64, Entry, u64, u32)> = Vec::new();
         let mut previous = last;
         let mut buffer = Vec::new();
         for at in 0..index_size / ENTRY_BYTES - 1 {
@@ -96,19 +96,19 @@ fn recover_output(dir: &Path, recovery: &mut Recovery) -> Result<(), RecordError
                 .map_err(RecordError::io("read", &output_path))?;
             if entry.proves(&buffer) {
                 // What came before a proven entry is damage in the middle, not a tail.
-                for (at, mut entry, len) in suspects.drain(..) {
-                    if !entry.flags.has(Flags::UNVERIFIED) {
-                        recovery.damaged_bytes += len;
-                        entry.flags.0 |= Flags::UNVERIFIED;
-                        index
-                            .write_all_at(&entry.encode(), (at + 1) * ENTRY_BYTES)
-                            .map_err(RecordError::io("write", &index_path))?;
-                    }
+                for (at, mut entry, len, output_crc) in suspects.drain(..) {
+                    recovery.damaged_bytes += len;
+                    entry.flags.0 |= Flags::UNVERIFIED;
+                    // Sealed anew, it proves that this is what was found, not that it is right.
+                    entry.seal(output_crc, len);
+                    index
+                        .write_all_at(&entry.encode(), (at + 1) * ENTRY_BYTES)
+                        .map_err(RecordError::io("write", &index_path))?;
                 }
                 good = at + 1;
                 last = entry;
             } else {
-                suspects.push((at, entry, len));
+                suspects.push((at, entry, len, crc32c::crc32c(&buffer)));
             }
             previous = entry;
         }
