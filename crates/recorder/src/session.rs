@@ -45,7 +45,10 @@ use crate::{
 
 /// Most bytes of one read.
 const READ_BYTES: usize = 128 * 1024;
-/// A pipe found full this many times running is grown once, to [`PIPE_BYTES`].
+/// A pipe that brings at least this much, [`FULL_READS`] times running, is grown once, to
+/// [`PIPE_BYTES`]: its writer is faster than 64 KiB at a time lets it be. (Waiting to see it quite
+/// full would miss most of them: the reader takes while the writer fills.)
+const BUSY_BYTES: usize = 16 * 1024;
 const FULL_READS: u32 = 4;
 const PIPE_BYTES: i32 = 256 * 1024;
 /// Output is safe at the latest this long after it was recorded, plus the sync in flight.
@@ -708,7 +711,7 @@ impl Session {
 
 impl Source {
     fn grow_if_full(&mut self, count: usize) {
-        if count < 64 * 1024 {
+        if count < BUSY_BYTES {
             self.full_reads = 0;
             return;
         }
