@@ -117,6 +117,11 @@ impl Lifecycle {
         self.leftover
     }
 
+    /// Whether nothing of the tree is left, as far as has been told.
+    pub fn tree_empty(&self) -> bool {
+        self.tree_empty
+    }
+
     /// When to come back with [`Input::Tick`] at the latest.
     pub fn next_tick(&self) -> Option<u64> {
         match self.phase {

@@ -645,9 +645,16 @@ impl Session {
         if self.recording.is_blocked() {
             return; // The disk is full: the end waits for space, like everything.
         }
-        for process in tree::descendants(self.root()) {
-            let name = format!("{} ({}), still running", process.name, process.pid);
-            self.leftover.push(name);
+        // What was printed last is shown now: the syncs below take their time.
+        self.recording.close_entry();
+        let position = self.position();
+        self.doorbell.ring(&position);
+        if !self.life.tree_empty() {
+            // A look through all of /proc, which hundreds of scripts that end at once would feel.
+            for process in tree::descendants(self.root()) {
+                let name = format!("{} ({}), still running", process.name, process.pid);
+                self.leftover.push(name);
+            }
         }
         let verdict = steps::verdict(outcome);
         for kind in steps::finish(&self.recording.state, &verdict, outcome.exit_code) {

@@ -165,6 +165,13 @@ impl Scratch {
     }
 }
 
+impl Drop for Scratch {
+    /// A test that failed half-way leaves nothing running.
+    fn drop(&mut self) {
+        let _ = self.command(&["cancel", "--all"]).output();
+    }
+}
+
 /// A living process with this word in its command line.
 pub fn find_process(word: &str) -> Option<i32> {
     let me = std::process::id().to_string();
