@@ -1,0 +1,74 @@
+//! The end: whole, synced, before anybody hears of it.
+
+use std::{fs::File, time::Duration};
+
+use stepflow_model::{EventKind, steps};
+use stepflow_sys::tree;
+
+use super::{RETRY_US, Session};
+
+impl Session {
+    pub(super) fn outcome(&self) -> steps::Outcome {
+        let (exit_code, signal, core) =
+            self.main_status.map_or((None, None, false), tree::decode_status);
+        let stopped = self.life.stopped().cloned();
+        steps::Outcome { exit_code, signal, core, stopped, start_error: None }
+    }
+
+    /// Records the end: whole, synced, before anybody hears of it.
+    pub(super) fn end(&mut self, outcome: &steps::Outcome) {
+        for at in 0..self.sources.len() {
+            if !std::mem::replace(&mut self.sources[at].ended, true) {
+                self.recording.end_stream(self.sources[at].stream);
+            }
+        }
+        if self.recording.is_blocked() {
+            return; // The disk is full: the end waits for space, like everything.
+        }
+        // What was printed last is shown now: the syncs below take their time.
+        self.recording.close_entry();
+        let position = self.position();
+        self.doorbell.ring(&position);
+        if !self.life.tree_empty() {
+            // A look through all of /proc, which hundreds of scripts that end at once would feel.
+            for process in tree::descendants(self.root()) {
+                let name = format!("{} ({}), still running", process.name, process.pid);
+                self.leftover.push(name);
+            }
+        }
+        let verdict = steps::verdict(outcome);
+        for kind in steps::finish(&self.recording.state, &verdict, outcome.exit_code) {
+            self.recording.emit(kind);
+        }
+        self.recording.close_entry();
+        let synced = self.recording.writer.sync();
+        if let Err(error) = synced {
+            self.recording.emit(EventKind::Warning {
+                code: "sync_failed".to_owned(),
+                message: format!("{error}: the end of the output may not survive a power cut"),
+            });
+        }
+        if self.recording.is_blocked() {
+            return;
+        }
+        self.recording.emit(EventKind::Exited {
+            status: verdict.status,
+            reason: verdict.reason,
+            exit_code: outcome.exit_code,
+            signal: outcome.signal,
+            core: outcome.core,
+            message: verdict.message,
+            digest: self.recording.writer.digest(),
+            leftover: std::mem::take(&mut self.leftover),
+        });
+        // A full disk may hold the last line back: nothing else is left to do than to get it out.
+        while self.recording.is_blocked() {
+            std::thread::sleep(Duration::from_micros(RETRY_US));
+            self.recording.retry();
+        }
+        if self.recording.journal.sync().is_ok() && !self.sync_failed {
+            self.safe = self.recording.writer.recorded().0;
+        }
+        let _ = File::open(&self.dir).and_then(|dir| dir.sync_all());
+    }
+}

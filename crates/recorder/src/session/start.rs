@@ -1,0 +1,191 @@
+//! From a spec to a released script.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs::File,
+    io::{self, Write},
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::ffi::OsStringExt,
+    },
+    path::PathBuf,
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, OFlag, fcntl},
+    sys::{
+        signal::{SigSet, Signal},
+        signalfd::{SfdFlags, SignalFd},
+        stat::fstat,
+    },
+    unistd::pipe2,
+};
+use stepflow_model::{EventKind, Spec, Stream, steps};
+use stepflow_record::Storage;
+use stepflow_sys::{
+    host::{self, SocketDir},
+    keeper::{self, Launch},
+    lock::Lock,
+    tree,
+};
+
+use super::{Session, SessionError, Source, system};
+use crate::{
+    artifact::{Collector, Job},
+    doorbell::Doorbell,
+    lifecycle::Lifecycle,
+    mask::Masker,
+    recording::Recording,
+    worker::Worker,
+};
+
+impl Session {
+    pub(super) fn start(
+        storage: &Storage,
+        spec: Spec,
+        claim: &Lock,
+        inherited: &[i32],
+    ) -> Result<Self, SessionError> {
+        let dir = storage.record_dir(spec.id);
+        let secrets: Vec<(String, Vec<u8>)> = spec
+            .mask_env
+            .iter()
+            .filter_map(|name| Some((name.clone(), env::var_os(name)?.into_vec())))
+            .collect();
+        let masker = Masker::new(secrets.iter().map(|(_, value)| value.clone()));
+        let mut recording = Recording::create(&dir, &spec, masker)?;
+        for name in &spec.mask_env {
+            let known = secrets.iter().find(|(known, _)| known == name);
+            if known.is_none_or(|(_, value)| Masker::is_too_short(value)) {
+                recording.emit(EventKind::Warning {
+                    code: "mask_unused".to_owned(),
+                    message: format!("`{name}` is not set, or too short to be masked"),
+                });
+            }
+        }
+        let run = SocketDir::open(&storage.run_dir()).map_err(system("open the run directory"))?;
+        let listener =
+            run.bind(&Storage::socket_name(spec.id)).map_err(system("bind the control socket"))?;
+        let doorbell = Doorbell::new(listener).map_err(system("bind the control socket"))?;
+
+        let mask = keeper::block_signals().map_err(system("block signals"))?;
+        keeper::become_subreaper().map_err(system("become a subreaper"))?;
+        let (sources, out, err) = pipes(spec.split_stderr).map_err(system("make a pipe"))?;
+        let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(system("pass on stdin"))?;
+        let link = io::stdout().as_fd().try_clone_to_owned().map_err(system("keep the link"))?;
+        let mut keeper = keeper::start(Launch {
+            argv: spec.command.iter().map(OsString::from).collect(),
+            cwd: PathBuf::from(&spec.cwd),
+            stdin,
+            stdout: out,
+            stderr: err,
+            held: vec![claim.raw_fd()],
+            mask,
+        })
+        .map_err(system("fork the keeper"))?;
+        keeper::close_inherited(inherited);
+        keeper::detach_standard_streams();
+
+        let watched = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+        let watched: SigSet = watched.into_iter().collect();
+        let signals =
+            SignalFd::with_flags(&watched, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+                .map_err(|errno| system("watch signals")(errno.into()))?;
+
+        recording.emit(EventKind::Started {
+            pid: keeper.script_pid,
+            start_ticks: tree::info(keeper.script_pid).map_or(0, |info| info.start_ticks),
+            boot_id: host::boot_id(),
+            recorder_pid: keeper::this_pid(),
+            keeper_pid: keeper.pid,
+            containment: "keeper".to_owned(),
+            host: host::name(),
+        });
+        // No crash runs a script twice: its start is on disk before it is released.
+        recording.writer.sync()?;
+        recording.journal.sync()?;
+        File::open(&dir).and_then(|dir| dir.sync_all()).map_err(system("sync the record"))?;
+        let started = keeper.release().map_err(system("release the script"))?;
+
+        let now = recording.clock.at_us();
+        let life = Lifecycle::running(now, spec.grace_ms, spec.drain_ms, spec.timeout_ms);
+        let mut session = Self {
+            dir,
+            keeper,
+            keeper_gone: false,
+            main_status: None,
+            main_exited: false,
+            life,
+            sources,
+            doorbell,
+            link: Some(File::from(link)),
+            signals,
+            syncer: None,
+            collector: None,
+            safe: 0,
+            sync_asked: 0,
+            sync_due: None,
+            sync_failed: false,
+            rung: (u64::MAX, u64::MAX),
+            rung_at: 0,
+            ring_due: None,
+            retry_at: None,
+            finishing: false,
+            leftover: Vec::new(),
+            recording,
+            spec,
+        };
+        let target = storage.artifact_dir(session.spec.id);
+        let cwd = PathBuf::from(&session.spec.cwd);
+        let collector = Collector { cwd, target };
+        session.collector =
+            Worker::start("artifacts", move |job: Job| collector.collect(&job)).ok();
+        if let Err(failure) = started {
+            session.start_failed(&failure);
+        }
+        if let Some(link) = &mut session.link {
+            let _ = link.write_all(b"started\n"); // Whoever started us may be gone already.
+        }
+        Ok(session)
+    }
+
+    fn start_failed(&mut self, failure: &keeper::StartFailure) {
+        let system = io::Error::from_raw_os_error(failure.errno);
+        let message = if failure.step == "chdir" {
+            format!("cannot change to the working directory `{}`: {system}", self.spec.cwd)
+        } else {
+            format!("cannot start `{}`: {system}", self.spec.command[0])
+        };
+        // As a shell says it: 127 not found, 126 found but not executable.
+        let code =
+            if failure.errno == Errno::ENOENT as i32 && failure.step == "exec" { 127 } else { 126 };
+        self.end(&steps::Outcome {
+            exit_code: Some(code),
+            start_error: Some(message),
+            ..steps::Outcome::default()
+        });
+        self.finishing = true;
+        self.keeper.dismiss();
+    }
+}
+
+/// The pipes that the script writes to: ours to read, its standard output, its standard error.
+fn pipes(split: bool) -> io::Result<(Vec<Source>, OwnedFd, OwnedFd)> {
+    let make = |stream| -> io::Result<(Source, OwnedFd)> {
+        let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
+        let flags = OFlag::from_bits_truncate(fcntl(&read, FcntlArg::F_GETFL)?);
+        fcntl(&read, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+        let inode = fstat(&read)?.st_ino;
+        debug_assert!(read.as_raw_fd() > 2);
+        Ok((Source { stream, pipe: File::from(read), inode, full_reads: 0, ended: false }, write))
+    };
+    let (out, write) = make(Stream::Stdout)?;
+    if split {
+        let (err, err_write) = make(Stream::Stderr)?;
+        return Ok((vec![out, err], write, err_write));
+    }
+    let both = write.try_clone()?;
+    Ok((vec![out], write, both))
+}
