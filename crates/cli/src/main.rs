@@ -26,7 +26,17 @@ fn main() -> ExitCode {
             }
         };
     }
-    let args = args::Args::parse();
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            // `run`'s other codes belong to the script: a flag we do not know is not its 2.
+            let run = std::env::args().take_while(|arg| arg != "--").any(|arg| arg == "run");
+            let code =
+                if run && error.use_stderr() { failure::OWN } else { error.exit_code() as u8 };
+            return ExitCode::from(code);
+        }
+    };
     match commands::execute(args) {
         Ok(code) => code,
         Err(failure) => failure.print(),

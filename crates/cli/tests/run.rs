@@ -37,6 +37,21 @@ fn every_exit_code_is_the_scripts_own() {
 }
 
 #[test]
+fn a_command_line_that_we_do_not_understand_is_our_own_failure() {
+    let scratch = scratch();
+    for (args, code) in [
+        (vec!["run"], 125),
+        (vec!["run", "--no-such-flag", "--", "true"], 125),
+        (vec!["run", "--help"], 0),
+        (vec!["no-such-command"], 2),
+        (vec!["logs", "no-such-id"], 1),
+    ] {
+        assert_eq!(scratch.output(&args).status.code(), Some(code), "{args:?}");
+    }
+    assert_eq!(scratch.storage.executions().unwrap(), [], "nothing was recorded");
+}
+
+#[test]
 fn every_deadly_signal_is_128_plus_its_number() {
     let scratch = scratch();
     for signal in [1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 31, 34, 64] {
