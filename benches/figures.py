@@ -2,19 +2,24 @@
 """The figures of docs/performance.md, measured on this machine: `cargo xtask bench`.
 
 Everything is compared with something else in the same run, or counted; nothing here passes or fails.
-Needs the release build with its examples, and room for 3 GB in the temporary directory.
+Needs the release build with its examples, and room for 4 GB in the temporary directory.
+STEPFLOW_BENCH_STORAGE names a storage for the lists that is there already.
 """
 import asyncio
 import base64
+import fcntl
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import socket
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import urllib.request
@@ -70,6 +75,88 @@ def start(work):
         times.append(int(out.split()[3]) / 1e6 - begun)
     print(f"start to the script's exec: median {median(times) * 1e3:.1f} ms, max {max(times) * 1e3:.1f} ms")
     shutil.rmtree(storage)
+
+
+# Inside a step, 50,000 lines a second in blocks of 500; says how long it took, in microseconds.
+LINES_SCRIPT = """
+import sys, time
+lines, rate, path = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+block = b"".join(b"line %06d of a step that prints a lot, and then some more\\n" % n for n in range(500))
+out = open(1, "wb", buffering=0, closefd=False)
+out.write(b"STEP_START:Print [id=p]\\n")
+begun = time.perf_counter()
+for done in range(500, lines + 1, 500):
+    out.write(block)
+    if rate:
+        time.sleep(max(0, begun + done / rate - time.perf_counter()))
+took = time.perf_counter() - begun
+open(path, "w").write(str(took))
+"""
+
+
+def on_terminal(command):
+    """Runs it on a terminal of 120 x 40 that is read as fast as it comes; the bytes it drew."""
+    master, slave = os.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    child = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm-256color"})
+    os.close(slave)
+    drawn = frames = 0
+    while True:
+        try:
+            piece = os.read(master, 1 << 16)
+        except OSError:
+            break
+        if not piece:
+            break
+        drawn += len(piece)
+        frames += piece.count(b"\x1b[?2026h")
+    os.close(master)
+    if child.wait() != 0:
+        raise SystemExit(f"{command}: {child.returncode}")
+    return drawn, frames
+
+
+def tree(work):
+    took = work / "took"
+    for rate, lines in [(50_000, 250_000), (0, 2_000_000)]:
+        script = [sys.executable, "-c", LINES_SCRIPT, str(lines), str(rate), str(took)]
+        pairs = []
+        for _ in range(3):
+            subprocess.run(f"{shlex.join(script)} | cat > {work}/copy", shell=True, check=True)
+            bare = float(took.read_text())
+            run = [STEPFLOW, "--storage", str(work / "storage"), "run", "--output"]
+            subprocess.run([*run, "quiet", "--", *script], check=True)
+            quiet = float(took.read_text())
+            drawn, frames = on_terminal([*run, "tree", "--", *script])
+            shown = float(took.read_text())
+            pairs.append((shown / bare, shown / quiet, lines / shown, frames / shown, drawn / shown / 1e3))
+            shutil.rmtree(work / "storage")
+        to_bare, to_quiet, speed, frames, drawn = map(median, zip(*pairs))
+        asked = f"{rate:,} lines/s" if rate else "as fast as it can"
+        print(f"tree on a terminal, a script that prints {asked}: its own time {to_bare:.2f} x that of `script | cat > file`, "
+              f"{to_quiet:.2f} x that with --output quiet; {speed:,.0f} lines/s, {frames:.1f} frames/s, {drawn:.0f} kB/s drawn")
+
+
+def lists(work):
+    """What a person waits for a list of 100,000 executions: the whole program, from start to end."""
+    source = os.environ.get("STEPFLOW_BENCH_STORAGE")
+    storage = pathlib.Path(source) if source else work / "storage"
+    if not source:
+        subprocess.run([str(BUILD / "examples/generate"), str(storage), "100000"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([STEPFLOW, "--storage", str(storage), "upgrade", "--json"], check=True, stdout=subprocess.DEVNULL)
+    nothing = []
+    for _ in range(20):
+        nothing.append(timed([STEPFLOW, "--version"], stdout=subprocess.DEVNULL))
+    said = []
+    for flags in [[], ["--json"], ["-n", "1000"], ["--status", "failed"], ["--search", "no such name"],
+                  ["--longer-than", "1s", "--not", "exit=0"]]:
+        times = []
+        for _ in range(20):
+            times.append(timed([STEPFLOW, "--storage", str(storage), "ls", *flags], stdout=subprocess.DEVNULL))
+        said.append(f"`ls {' '.join(flags)}`".replace(" `", "`") + f" {median(times) * 1e3:.1f} ms (max {max(times) * 1e3:.1f})")
+    print(f"100,000 executions: {'; '.join(said)}; `--version` {median(nothing) * 1e3:.1f} ms")
+    if not source:
+        shutil.rmtree(storage)
 
 
 def recorder_memory(work):
@@ -202,9 +289,14 @@ def main():
     print(f"{os.cpu_count()} cores, {cpu}, Linux {os.uname().release}")
     work = pathlib.Path(tempfile.mkdtemp(prefix="stepflow-bench-"))
     try:
-        capture(work)
-        start(work)
-        recorder_memory(work)
+        # `cargo xtask bench`: all; `figures.py tree start`: these.
+        alone = {"capture": capture, "start": start, "tree": tree, "lists": lists, "memory": recorder_memory}
+        chosen = sys.argv[1:]
+        for name, measure in alone.items():
+            if not chosen or name in chosen:
+                measure(work)
+        if chosen:
+            return
         server = Server(work)
         time.sleep(1)
         print(f"idle server: {server.anonymous_kib() / 1024:.1f} MiB anonymous resident")

@@ -29,7 +29,7 @@ function themeScript(): Plugin {
       handler: () => [
         {
           tag: 'script',
-          attrs: { src: serving ? '/src/theme.js' : `/${name()}` },
+          attrs: { src: serving ? '/src/theme.js' : `./${name()}` },
           injectTo: 'head-prepend',
         },
       ],
@@ -37,7 +37,12 @@ function themeScript(): Plugin {
   };
 }
 
+/** Where `npm run dev` finds a server. */
+const API = process.env.STEPFLOW_API ?? 'http://127.0.0.1:8080';
+
 export default defineConfig({
+  // Relative: the server puts the path before them under which a proxy offers it.
+  base: './',
   plugins: [svelte(), themeScript()],
   resolve: { alias: { $lib: fileURLToPath(new URL('./src/lib', import.meta.url)) } },
   build: {
@@ -47,9 +52,18 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 200,
+    rolldownOptions: {
+      output: {
+        // The log viewer is a file of its own, so that its size can be held to its budget. It is
+        // asked for together with the page that shows it.
+        codeSplitting: {
+          groups: [{ name: 'log', test: /src\/lib\/(?:log\/(?!meta|announce)|format\/log-|components\/Log(?:View|Toolbar)\.)/, includeDependenciesRecursively: false }],
+        },
+      },
+    },
   },
   server: {
-    proxy: { '/api': 'http://127.0.0.1:8080', '/ws': { target: 'ws://127.0.0.1:8080', ws: true } },
+    proxy: { '/api': API, '/ws': { target: API.replace('http', 'ws'), ws: true } },
   },
-  test: { include: ['src/**/*.test.ts'], environment: 'node' },
+  test: { include: ['src/**/*.test.ts'], environment: 'node', css: true },
 });

@@ -1,8 +1,9 @@
 import { chromium } from 'playwright-core';
 
 /** A browser that talks to nobody but the pages that are opened. */
-export function launch() {
+export function launch(more = {}) {
   return chromium.launch({
+    ...more,
     executablePath: process.env.CHROMIUM_BIN || '/usr/bin/chromium',
     headless: true,
     args: [
@@ -28,6 +29,8 @@ export async function openPage(browser, options = {}) {
     timezoneId: 'UTC',
     ...options,
   });
+  // Whoever breaks the page on purpose does not want to wait long for what cannot come.
+  if (process.env.STEPFLOW_E2E_MS !== undefined) context.setDefaultTimeout(Number(process.env.STEPFLOW_E2E_MS));
   const page = await context.newPage();
   const faults = [];
   page.on('pageerror', (error) => faults.push(`error: ${error.message}`));

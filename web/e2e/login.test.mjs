@@ -15,7 +15,10 @@ after(async () => {
   await rig?.close();
 });
 
-it('asks for a login, keeps the place, and uses the code once', async () => {
+/** The link, where the page is: before the server there may be a page from elsewhere. */
+const here = (link) => rig.url + link.slice(new URL(link).origin.length);
+
+it('U9: asks for a login, keeps the place, and uses the code once', async () => {
   const [link] = await until('the link is printed', () => /http:\/\/\S+\/login#code=\S+/.exec(rig.log));
   const { context, page, faults } = await openPage(browser);
   await page.goto(`${rig.url}/executions?status=failed`);
@@ -32,7 +35,7 @@ it('asks for a login, keeps the place, and uses the code once', async () => {
   await until('live', () => page.locator('[data-testid="conn-state"][data-state="live"]').count());
 
   const other = await openPage(browser);
-  await other.page.goto(link);
+  await other.page.goto(here(link));
   await other.page.getByRole('alert').waitFor();
   assert.doesNotMatch(other.page.url(), /code=/);
   assert.deepEqual([...faults, ...other.faults], []);
@@ -41,12 +44,12 @@ it('asks for a login, keeps the place, and uses the code once', async () => {
   await other.context.close();
 });
 
-it('logs in by the link and takes the code out of the address', async () => {
+it('U9: logs in by the link and takes the code out of the address', async () => {
   const { code, output } = await rig.run('open');
   assert.equal(code, 0, output);
   const [link] = /http:\/\/\S+\/login#code=\S+/.exec(output) ?? [];
   const { context, page } = await openPage(browser);
-  await page.goto(link);
+  await page.goto(here(link));
   await page.waitForURL(`${rig.url}/`);
   await page.locator('h1').waitFor();
   await context.close();

@@ -49,6 +49,7 @@ function make(values) {
     environment: {},
     user: 'li.wei',
     tags: [],
+    pinned: false,
     total_steps: 0,
     completed_steps: 0,
     current_step_index: -1,

@@ -48,6 +48,7 @@ async function walk(page) {
   const pane = page.getByTestId('log-pane');
   await pane.focus();
   await page.keyboard.press('Home');
+  await page.locator('[data-testid="log-row"][data-n="1"]').waitFor();
   for (let steps = 0; steps < 400; steps++) {
     await until('rows are filled', () =>
       page.evaluate(() => document.querySelector('.log-row.pending') === null),
@@ -65,7 +66,7 @@ async function walk(page) {
 }
 
 describe('dashboard', () => {
-  test('shows executions that start while it is open, from the API and from a terminal', {}, async (page) => {
+  test('U1 X4: shows executions that start while it is open, from the API and from a terminal', {}, async (page) => {
     await page.goto(rig.url);
     await until('live', () => page.locator('[data-testid="conn-state"][data-state="live"]').count());
     const id = await rig.start('echo STEP_START:One; sleep 1; echo STEP_COMPLETE:One', { name: 'from-api' });
@@ -82,6 +83,7 @@ describe('dashboard', () => {
   test('starts an execution from its dialog and opens it', {}, async (page) => {
     await page.goto(rig.url);
     await page.getByTestId('new-execution').click();
+    await page.waitForFunction(() => document.activeElement?.closest('dialog') !== null);
     await page.keyboard.type('echo "a" | tr a b; echo $WORD');
     await page.getByLabel('Environment').fill('WORD=hello world');
     await page.getByTestId('new-start').click();
@@ -93,7 +95,7 @@ describe('dashboard', () => {
 });
 
 describe('execution', () => {
-  test('shows steps, lines and the end as they come', {}, async (page) => {
+  test('U3 X4: shows steps, lines and the end as they come', {}, async (page) => {
     const id = await rig.start(
       'echo STEP_START:Build; echo one; sleep 1; echo two; echo STEP_COMPLETE:Build;' +
         'echo STEP_START:Check; printf half; sleep 1; echo; echo STEP_ERROR:went wrong; exit 4',
@@ -113,12 +115,14 @@ describe('execution', () => {
     await page.locator('.log-row.hl[data-n="5"]').waitFor();
   });
 
-  test('cancels, and kills at the second press', {}, async (page) => {
+  test('U3: cancels, and kills at the second press', {}, async (page) => {
     const id = await rig.start("trap '' TERM; echo ready; while :; do sleep 0.2; done");
     await page.goto(`${rig.url}/executions/${id}`);
     await page.getByText('ready', { exact: true }).waitFor();
     await page.getByTestId('cancel').click();
-    await page.getByText('Kill now').click();
+    const kill = page.getByRole('button', { name: 'Kill now' });
+    await kill.waitFor();
+    await Promise.all([page.waitForRequest(/\/cancel$/), kill.click()]);
     const end = await rig.end(id);
     assert.equal(end.status, 'cancelled');
     await until('shown', async () => (await page.getByTestId('exec-status').getAttribute('data-look')) === 'cancelled');
@@ -154,7 +158,7 @@ describe('execution', () => {
     }
   });
 
-  test('catches up without gap or repeat when the server is killed and comes back', {}, async (page) => {
+  test('T5 X2: catches up without gap or repeat when the server is killed and comes back', {}, async (page) => {
     const lines = 300;
     const id = await rig.start(`i=1; while [ $i -le ${lines} ]; do echo "line $i"; i=$((i+1)); sleep 0.02; done`);
     await page.goto(`${rig.url}/executions/${id}`);
@@ -203,7 +207,7 @@ describe('log', () => {
     }
   });
 
-  test('opens at a line and marks it', {}, async (page) => {
+  test('L16: opens at a line and marks it', {}, async (page) => {
     await page.goto(`${rig.url}/executions/${long}#L123456`);
     await page.locator('.log-row.hl[data-n="123456"]').waitFor();
     await page.getByText('line 123456', { exact: true }).waitFor();
@@ -211,7 +215,7 @@ describe('log', () => {
     await page.waitForURL(/#L123460$/);
   });
 
-  test('follows until the reader scrolls, and again when asked', {}, async (page) => {
+  test('L6 L7: follows until the reader scrolls, and again when asked', {}, async (page) => {
     const id = await rig.start('i=1; while [ $i -le 600 ]; do echo "line $i"; i=$((i+1)); sleep 0.02; done');
     await page.goto(`${rig.url}/executions/${id}`);
     const follow = page.getByTestId('log-follow');
@@ -236,8 +240,8 @@ describe('log', () => {
 });
 
 describe('appearance', () => {
-  for (const [width, locale] of [[360, 'en-GB'], [360, 'zh-CN'], [768, 'zh-CN'], [1280, 'zh-CN']]) {
-    test(`nothing is wider than ${width} px in ${locale}`, { viewport: { width, height: 740 }, locale }, async (page) => {
+  for (const [width, locale] of [[360, 'en-GB'], [360, 'zh-CN'], [768, 'zh-CN'], [1280, 'zh-CN'], [2560, 'en-GB']]) {
+    test(`A7: nothing is wider than ${width} px in ${locale}`, { viewport: { width, height: 740 }, locale }, async (page) => {
       const id = await rig.start('echo STEP_START:A-name-without-a-single-space-that-is-longer-than-a-phone-is-wide; seq 1 300', {
         name: 'a-name-without-a-single-space-that-is-longer-than-a-phone-is-wide',
       });
@@ -252,7 +256,21 @@ describe('appearance', () => {
     });
   }
 
-  test('changes the language and the theme without a reload', {}, async (page) => {
+  test('A4: nothing moves for who wants no motion', { reducedMotion: 'reduce' }, async (page) => {
+    const id = await rig.start('echo STEP_START:Runs; sleep 30');
+    for (const path of ['/', '/executions', `/executions/${id}`]) {
+      await page.goto(rig.url + path);
+      await page.locator('h1').waitFor();
+      await page.getByText('Running').first().waitFor();
+      const moving = await page.evaluate(() =>
+        document.getAnimations().filter((one) => one.playState === 'running' && one.effect.getComputedTiming().duration > 1).length,
+      );
+      assert.equal(moving, 0, path);
+    }
+    await rig.post(`/api/executions/${id}/cancel`, {});
+  });
+
+  test('A5: changes the language without a reload', {}, async (page) => {
     await page.goto(rig.url);
     await page.getByRole('heading', { level: 1, name: 'Dashboard' }).waitFor();
     await page.evaluate(() => (globalThis.here = true));

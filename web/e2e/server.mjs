@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { serveDist } from './dist-proxy.mjs';
 
 const BIN =
   process.env.STEPFLOW_BIN ?? fileURLToPath(new URL('../../target/ci/stepflow', import.meta.url));
@@ -28,13 +29,16 @@ export class Rig {
   storage = mkdtempSync(join(tmpdir(), 'stepflow-e2e-'));
   url = '';
   #server = null;
+  /** The server behind a page from elsewhere, and that page's address. */
+  #behind = null;
   #children = new Set();
   log = '';
 
-  async serve({ auth = 'off', port = 0 } = {}) {
+  async serve({ auth = 'off', port = 0, more = [] } = {}) {
+    if (port !== 0 && this.#behind !== null) port = this.#behind.port;
     if (!existsSync(BIN)) throw new Error(`there is no ${BIN}; build it or set STEPFLOW_BIN`);
     this.log = '';
-    const server = this.#spawn(['serve', '--listen', `127.0.0.1:${port}`, '--auth', auth]);
+    const server = this.#spawn(['serve', '--listen', `127.0.0.1:${port}`, '--auth', auth, ...more]);
     this.#server = server;
     server.stderr.on('data', (data) => (this.log += data));
     server.stdout.on('data', (data) => (this.log += data));
@@ -44,6 +48,12 @@ export class Rig {
     });
     if (found === 'ended') throw new Error(`the server ended: ${this.log}`);
     this.url = found[1];
+    const dist = process.env.STEPFLOW_DIST;
+    if (dist === undefined) return this.url;
+    const base = more[more.indexOf('--base-path') + 1 || more.length] ?? '';
+    // A page from elsewhere, before the server; it stays when the server starts again.
+    this.#behind = { port: new URL(this.url).port, url: this.#behind?.url ?? (await serveDist(dist, this.url, base)) };
+    this.url = this.#behind.url;
     return this.url;
   }
 

@@ -31,6 +31,7 @@ const BANNED = [
   [/\bdocument\.write\b/g, 'document.write'],
   [/\b(eval|alert|confirm|prompt)\(/g, 'not in this page'],
   [/\bnew Function\(/g, 'not under the policy'],
+  [/href="\//g, "an address without the base path: href={at('/…')}"],
 ];
 for (const { path, text } of sources) {
   if (path.endsWith('.test.ts')) continue;
@@ -50,6 +51,7 @@ function walk(node, path, text, inCode) {
   if (node.type === 'Text' && !inCode && WORDS.test(node.data)) {
     report(path, text, node.start, `text outside the catalogues: ${node.data.trim()}`);
   }
+  if (node.type === 'StyleDirective') return; // CSS, not text.
   if (node.type === 'Attribute') {
     const values = Array.isArray(node.value) ? node.value : [];
     if (node.name === 'style') report(path, text, node.start, 'style attribute: use style:');
@@ -68,15 +70,18 @@ for (const { path, text } of sources) {
   walk(parse(text, { modern: true, filename: path }).fragment, path, text, false);
 }
 
-const isCatalogue = (path) => /i18n\/(en|zh-CN)\.ts$/.test(path);
-const catalogue = sources.find(({ path }) => path.endsWith('i18n/en.ts')).text;
+const isCatalogue = (path) => /i18n\/(en|zh-CN)(\/\w+)?\.ts$/.test(path);
+const catalogue = sources
+  .filter(({ path }) => /i18n\/en(\/\w+)?\.ts$/.test(path))
+  .map(({ text }) => text)
+  .join('\n');
 const keys = [...catalogue.matchAll(/^ {2}'([\w.-]+)':/gm)].map((match) => match[1]);
 const code = sources.filter(({ path }) => !isCatalogue(path) && !path.endsWith('.test.ts'));
 const used = code.map(({ text }) => text).join('\n');
 const prefixes = [...used.matchAll(/`([\w.]+\.)\$\{/g)].map((match) => match[1]);
 for (const key of keys) {
   const named = used.includes(`'${key}'`) || prefixes.some((prefix) => key.startsWith(prefix));
-  if (!named) problems.push(`src/lib/i18n/en.ts: unused text ${key}`);
+  if (!named) problems.push(`src/lib/i18n: unused text ${key}`);
 }
 
 for (const problem of problems) console.error(problem);

@@ -3,7 +3,9 @@
   try {
     var root = document.documentElement;
     var theme = localStorage.getItem('sf.theme');
-    if (theme === 'light' || theme === 'dark') root.dataset.theme = theme;
+    if (/^(light|dark|dimmed|(light|dark)-(hc|cb|tritan))$/.test(theme)) root.dataset.theme = theme;
+    var density = localStorage.getItem('sf.density');
+    if (density === 'compact' || density === 'large') root.dataset.density = density;
     var lang = localStorage.getItem('sf.lang');
     if (lang === 'en' || lang === 'zh-CN') root.lang = lang;
   } catch (error) {

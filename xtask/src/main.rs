@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask test`: installs what the tests need and runs them all.
 //! `cargo xtask check`: formatting, lints, the tidy rules, dependencies, documentation, the page's checks.
+//! `cargo xtask openapi`: the OpenAPI document against a server (part of `test`).
 //! `cargo xtask codegen [--check]`: the page's types from the wire's.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that talks to a person")]
 
@@ -22,13 +23,15 @@ fn main() -> ExitCode {
         "test" => test(),
         "check" => check(),
         "tidy" => tidy::tidy(&root()),
+        "openapi" => openapi(),
         "bench" => bench(),
         "codegen" => match env::args().nth(2).as_deref() {
             None => codegen::codegen(&root(), false),
             Some("--check") => codegen::codegen(&root(), true),
             Some(_) => Err("usage: cargo xtask codegen [--check]".to_owned()),
         },
-        _ => Err("usage: cargo xtask test | check | tidy | bench | codegen [--check]".to_owned()),
+        _ => Err("usage: cargo xtask test | check | tidy | openapi | bench | codegen [--check]"
+            .to_owned()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -74,7 +77,15 @@ fn test() -> Result<(), String> {
     )?;
     run(&root, "cargo", &["test", "--workspace", "--profile", "ci", "--doc", "--quiet"])?;
     run(&root, "cargo", &["build", "--profile", "ci", "--package", "stepflow-monitor"])?;
+    openapi()?;
     run(&web, "npm", &["run", "--silent", "e2e"])
+}
+
+/// The OpenAPI document against its standard, its examples, and a running server.
+fn openapi() -> Result<(), String> {
+    let root = root();
+    let python = need::openapi(&root)?;
+    run(&root, &python, &["xtask/openapi/check.py", "target/ci/stepflow", "60"])
 }
 
 fn check() -> Result<(), String> {
@@ -101,5 +112,8 @@ fn bench() -> Result<(), String> {
         "cargo",
         &["build", "--release", "--package", "stepflow-monitor", "--bins", "--examples"],
     )?;
+    let storages =
+        ["build", "--release", "--package", "stepflow-original", "--example", "generate"];
+    run(&root, "cargo", &storages)?;
     run(&root, "python3", &["benches/figures.py"])
 }

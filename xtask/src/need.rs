@@ -1,23 +1,30 @@
 //! What the tests need, installed by package name if it is missing.
 
-use std::{
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{env, path::Path};
 
 use crate::run;
 
 /// A program, and the Debian package that brings it.
-const PROGRAMS: [(&str, &str); 4] =
-    [("node", "nodejs"), ("npm", "npm"), ("chromium", "chromium"), ("python3", "python3")];
+const PROGRAMS: [(&str, &str); 13] = [
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("chromium", "chromium"),
+    ("python3", "python3"),
+    ("promtool", "prometheus"),
+    ("sqlite3", "sqlite3"),
+    ("curl", "curl"),
+    ("jq", "jq"),
+    ("tmux", "tmux"),
+    ("zsh", "zsh"),
+    ("ksh", "ksh93u+m"),
+    ("mksh", "mksh"),
+    ("busybox", "busybox"),
+];
 
+/// Whether the search path leads to it.
 fn has(program: &str) -> bool {
-    Command::new(program)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|dir| dir.join(program).is_file())
 }
 
 /// The programs that the tests run.
@@ -35,6 +42,29 @@ pub fn tools() -> Result<(), String> {
         run(here, "cargo", &["install", "cargo-nextest", "--locked"])?;
     }
     Ok(())
+}
+
+/// A Python with what `xtask/openapi` needs, in a directory of its own; where its program is.
+pub fn openapi(root: &Path) -> Result<String, String> {
+    let venv = root.join("target/openapi-venv");
+    let python = venv.join("bin/python").display().to_string();
+    let wanted = root.join("xtask/openapi/requirements.txt");
+    let (wanted, installed) = (wanted.display().to_string(), venv.join("installed"));
+    let text = std::fs::read(&wanted).map_err(|error| format!("{wanted}: {error}"))?;
+    if std::fs::read(&installed).is_ok_and(|found| found == text) {
+        return Ok(python);
+    }
+    let here = Path::new(".");
+    let venv = venv.display().to_string();
+    if run(here, "python3", &["-m", "venv", &venv]).is_err() {
+        // Debian has the module in a package of its own.
+        run(here, "apt-get", &["install", "-q", "-y", "--no-install-recommends", "python3-venv"])?;
+        run(here, "python3", &["-m", "venv", &venv])?;
+    }
+    run(here, &python, &["-m", "pip", "install", "-q", "-r", &wanted])?;
+    std::fs::write(&installed, text)
+        .map_err(|error| format!("{}: {error}", installed.display()))?;
+    Ok(python)
 }
 
 /// The page's own packages.

@@ -3,22 +3,24 @@
 use std::{fs, path::Path};
 
 /// A crate and the crates of ours that it may use, tests aside.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("markers", &[]),
     ("model", &["markers"]),
     ("api", &["model"]),
     ("sys", &[]),
     ("record", &["model", "sys"]),
     ("catalog", &["model"]),
+    ("original", &["catalog", "model", "record", "sys"]),
     ("recorder", &["markers", "model", "record", "sys"]),
-    ("engine", &["catalog", "model", "record", "recorder", "sys"]),
+    ("engine", &["catalog", "model", "original", "record", "recorder", "sys"]),
     ("client", &["api", "model"]),
-    ("server", &["api", "catalog", "engine", "model", "record", "sys"]),
+    ("view", &["markers", "model", "record"]),
+    ("server", &["api", "catalog", "engine", "model", "record", "sys", "view"]),
     (
         "cli",
         &[
-            "api", "catalog", "client", "engine", "markers", "model", "record", "recorder",
-            "server", "sys",
+            "api", "catalog", "client", "engine", "markers", "model", "original", "record",
+            "recorder", "server", "sys", "view",
         ],
     ),
     ("testkit", &["model", "record", "sys"]),

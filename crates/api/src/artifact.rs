@@ -1,44 +1,102 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use stepflow_model::{ArtifactId, ExecutionId, StepId};
+use stepflow_model::{ArtifactId, ArtifactOrigin, ExecutionId, StepId};
 
 use crate::time::rfc3339;
 
 /// One declared file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-#[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Artifact {
+    /// `<execution>-a<number>`.
     pub id: String,
+    /// Its execution.
     #[cfg_attr(feature = "ts", ts(type = "string"))]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Id"))]
     pub execution_id: ExecutionId,
+    /// The step that was open.
     pub step_id: Option<String>,
+    /// Last part of its path.
     pub name: String,
+    /// As the marker says.
     pub description: String,
+    /// As the script wrote it.
     pub file_path: String,
+    /// The same as `name`; empty if there is no copy.
     pub file_name: String,
+    /// Bytes of the copy.
     pub file_size: u64,
+    /// For people: `4.0 KB`.
     pub file_size_human: String,
+    /// By extension; empty if there is no copy.
     pub mime_type: String,
+    /// Always `other`, as in the original.
     pub artifact_type: String,
+    /// With its dot, in lower case.
     pub file_extension: String,
+    /// When it was declared.
     pub created_at: String,
+    /// Always empty.
     pub tags: Vec<String>,
+    /// Always empty.
     #[cfg_attr(feature = "ts", ts(type = "Record<string, unknown>"))]
     pub metadata: Map<String, Value>,
+    /// Always true, as in the original.
     pub is_public: bool,
+    /// Days it is kept; null: no limit.
     pub retention_days: Option<u32>,
+    /// There is a copy.
     pub exists: bool,
+    /// Where its bytes are.
     pub download_url: String,
+    /// Its days are over.
     pub is_expired: bool,
+    /// Of the copy, hex.
     pub sha256: Option<String>,
+    /// Why there is no copy.
     pub problem: Option<String>,
+    /// The file changed while it was copied.
     pub changed: bool,
 }
 
 impl Artifact {
     /// `artifact` of `execution`.
     pub fn new(execution: ExecutionId, artifact: &stepflow_model::Artifact) -> Self {
+        let shown = Self::ours(execution, artifact);
+        match &artifact.origin {
+            Some(origin) => shown.imported(origin, artifact.created_us),
+            None => shown,
+        }
+    }
+
+    /// With what the original StepFlow Monitor said of it: ids and types stay as callers know them.
+    fn imported(self, origin: &ArtifactOrigin, created_us: i64) -> Self {
+        let expired = |days: u32| {
+            let age = i64::from(days).saturating_mul(86_400_000_000);
+            created_us.saturating_add(age) < jiff::Timestamp::now().as_microsecond()
+        };
+        Self {
+            step_id: origin.step_id.clone(),
+            name: origin.name.clone(),
+            file_name: origin.file_name.clone(),
+            file_size: origin.file_size,
+            file_size_human: human_size(origin.file_size),
+            mime_type: origin.mime_type.clone(),
+            artifact_type: origin.artifact_type.clone(),
+            file_extension: extension(&origin.file_name),
+            tags: origin.tags.clone(),
+            metadata: origin.metadata.clone(),
+            is_public: origin.is_public,
+            retention_days: origin.retention_days,
+            is_expired: origin.retention_days.is_some_and(expired),
+            download_url: format!("/api/artifacts/{}/download", origin.id),
+            id: origin.id.clone(),
+            ..self
+        }
+    }
+
+    fn ours(execution: ExecutionId, artifact: &stepflow_model::Artifact) -> Self {
         let id = ArtifactId { execution, index: artifact.index }.to_string();
         let name = artifact.path.rsplit('/').next().unwrap_or_default();
         let exists = artifact.sha256.is_some();
@@ -75,12 +133,16 @@ impl Artifact {
 /// `GET /api/artifacts` and `GET /api/artifacts/execution/{id}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-#[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ArtifactList {
+    /// Newest first; of one execution: in order of declaration.
     pub artifacts: Vec<Artifact>,
+    /// How many are in this answer.
     pub count: usize,
+    /// There are more behind these.
     #[serde(default)]
     pub has_more: bool,
+    /// For `before`, to get the next page.
     #[serde(default)]
     pub next_before: Option<String>,
 }

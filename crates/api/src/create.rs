@@ -7,6 +7,7 @@ use stepflow_model::ExecutionId;
 /// What to run, as a request says it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "`command` must be a string or a list of strings")]
 pub enum Command {
     /// One text, split by shell quoting, or given to a shell with `shell`.
@@ -18,56 +19,117 @@ pub enum Command {
 /// `POST /api/executions`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "ts", ts(optional_fields))]
-#[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
+#[cfg_attr(feature = "schema", schemars(extend("required" = ["command"])))]
 pub struct CreateRequest {
+    /// What to run; required.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(as = "Command"))] // without it, a problem says so
+    #[cfg_attr(feature = "schema", schemars(with = "Command"))]
     pub command: Option<Command>,
+    /// For people; the command if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Where to run it; the server's if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub working_directory: Option<String>,
+    /// Added to the environment of the script.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(type = "Record<string, string>", optional))]
     pub environment: Option<BTreeMap<String, String>>,
+    /// Names in `environment` whose values are kept out of everything that is recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mask_env: Option<Vec<String>>,
+    /// Words to find it by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
+    /// Kept with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(type = "Record<string, unknown>", optional))]
     pub metadata: Option<Map<String, Value>>,
-    /// Seconds.
+    /// Seconds after which it is stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.001, max = 1_000_000_000.0)))]
     pub timeout: Option<f64>,
+    /// Who it is for, as text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// Stop the script at the first STEP_ERROR.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_on_error: Option<bool>,
+    /// Keep standard error apart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub split_stderr: Option<bool>,
+    /// Give a command of one text to `/bin/sh -c`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shell: Option<bool>,
+    /// Give it a terminal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pty: Option<bool>,
+    /// Answer when it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait: Option<bool>,
 }
 
-/// The answer to [`CreateRequest`].
+/// `POST /api/executions/{id}/rerun`. The body may be left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "ts", ts(optional_fields))]
+pub struct RerunRequest {
+    /// Added to what the original was declared with; secrets must be given again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(type = "Record<string, string>", optional))]
+    pub environment: Option<BTreeMap<String, String>>,
+    /// Answer when it has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait: Option<bool>,
+}
+
+/// `PATCH /api/executions/{id}`: what is absent stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "ts", ts(optional_fields))]
+pub struct LabelRequest {
+    /// Another name, of 1 to 4,096 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub name: Option<String>,
+    /// All its tags, in place of those it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// Whether it is pinned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<bool>,
+}
+
+/// The answer to [`CreateRequest`] and [`RerunRequest`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-#[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreateAnswer {
+    /// The execution.
     #[cfg_attr(feature = "ts", ts(type = "string"))]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Id"))]
     pub id: ExecutionId,
     /// The same again, as documented by the original.
     #[cfg_attr(feature = "ts", ts(type = "string"))]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Id"))]
     pub execution_id: ExecutionId,
+    /// Where it stands.
     #[cfg_attr(feature = "ts", ts(as = "crate::typescript::Status"))]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Status"))]
     pub status: String,
+    /// In words.
     pub message: String,
+    /// As it was given, or the command.
     pub name: String,
+    /// When it was accepted.
     pub created_at: String,
 }
 

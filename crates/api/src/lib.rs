@@ -14,33 +14,63 @@
 mod artifact; // one declared file
 mod create; // what a new execution is asked for with, and the answer
 mod cursor; // where a client is in the log and among the events
+mod entry; // lines as the original shows them
 mod execution; // one execution, lists of them, statistics
+mod health; // how the server is, and what it counted
+mod ingest; // how far a stream from elsewhere is
 mod live; // what is said over `/ws`
 mod log; // lines
+mod overview; // the headline of a time range, how names went lately
+mod preview; // what can be shown of an artifact
 mod problem; // RFC 9457
-mod session; // login, tokens, health
+mod retention; // what is kept, and for how long
+#[cfg(feature = "schema")]
+mod schema; // what the schemas of OpenAPI say of words and ids
+mod search; // searches that were saved
+mod session; // login, tokens
+mod spec; // how one was asked for
+mod statistics; // a time range in figures
 mod step; // one step
 mod time; // RFC 3339, UTC, microseconds
 #[cfg(feature = "ts")]
 mod typescript; // all of it as one file for the page
+mod view; // what a log viewer needs to know
 
 pub use crate::{
     artifact::{Artifact, ArtifactList, human_size, mime_type},
-    create::{Command, CreateAnswer, CreateRequest},
+    create::{Command, CreateAnswer, CreateRequest, LabelRequest, RerunRequest},
     cursor::{Cursor, CursorError},
+    entry::{LogEntries, LogEntry},
     execution::{
-        ActiveExecution, ActiveList, Annotation, CancelAnswer, Execution, ExecutionDetail,
-        ExecutionList, Statistics,
+        ActiveExecution, ActiveList, Annotation, CancelAnswer, DeleteAnswer, Execution,
+        ExecutionDetail, ExecutionList, Statistics,
     },
+    health::{
+        Component, Components, DatabaseFile, DatabaseMetrics, ExecutionMetrics, Finding, Health,
+        HealthDatabase, HealthHistory, HealthMetrics, HealthSample, HealthStatus, HttpMetrics,
+        Latency, Optimized, ProcessMetrics, SupportBundle, ViewerMetrics,
+    },
+    ingest::IngestAnswer,
     live::{ClientMessage, ServerMessage, Topic},
     log::{Line, LogRange},
+    overview::{Overview, OverviewPart, Strip, StripEntry, StripList},
+    preview::{ArchiveEntry, ArtifactPreview, MarkdownNode, PreviewContent},
     problem::Problem,
-    session::{
-        Health, LoginRequest, LoginUrl, Session, TokenCreate, TokenCreated, TokenInfo, TokenList,
-    },
+    retention::{Retention, RetentionRule, RetentionSweepRequest, RetentionSwept},
+    search::{SavedSearch, SavedSearchList, SavedSearchRequest},
+    session::{LoginRequest, LoginUrl, Session, TokenCreate, TokenCreated, TokenInfo, TokenList},
+    spec::{ExecutionSpec, Moment, Terminal},
+    statistics::{RangeStatistics, StatisticsPart, StepStatistics, WeekHour},
     step::Step,
-    time::{rfc3339, rfc3339_ns},
+    time::{TimeError, Zone, parse_time, rfc3339, rfc3339_ns},
+    view::{
+        ErrorLine, FilteredLines, LevelCounts, LevelSource, LineView, LogDensity, LogError,
+        LogErrors, LogGap, LogLevel, LogMeta, LogRows, LogSearch, SearchHit, StepHits, StepLines,
+        StepRange, Usual, UsualStep,
+    },
 };
 
+#[cfg(feature = "schema")]
+pub use crate::schema::{schemas_received, schemas_sent};
 #[cfg(feature = "ts")]
 pub use crate::typescript::typescript;

@@ -6,6 +6,7 @@ use crate::{Annotation, Artifact, Cursor, Execution, Line, Problem, Statistics, 
 /// What can be subscribed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Topic {
     /// All executions: what lists show.
@@ -17,6 +18,7 @@ pub enum Topic {
 /// What a client says over `/ws`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ClientMessage {
     /// Begin to send.
@@ -28,6 +30,7 @@ pub enum ClientMessage {
         /// Of which execution.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "ts", ts(as = "Option<String>", optional))]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Id>"))]
         id: Option<ExecutionId>,
         /// What the client has.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,6 +53,7 @@ pub enum ClientMessage {
 /// What the server says over `/ws`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "op", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "docs/reference/api.md describes the fields, once")]
 pub enum ServerMessage {

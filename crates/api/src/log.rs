@@ -1,11 +1,12 @@
 use serde::{Deserialize, Serialize};
 use stepflow_model::Stream;
 
-use crate::Cursor;
+use crate::{Cursor, FilteredLines, LineView};
 
 /// A line, or a piece of one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Line {
     /// Its number, from 1.
     pub n: u64,
@@ -13,6 +14,7 @@ pub struct Line {
     pub t: String,
     /// Where it came from.
     #[cfg_attr(feature = "ts", ts(as = "crate::typescript::Stream"))]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Stream"))]
     pub stream: Stream,
     /// Output offset of its first byte.
     pub offset: u64,
@@ -31,11 +33,16 @@ pub struct Line {
     pub rest: u64,
     /// The step that owns it.
     pub step: Option<u32>,
+    /// How a page shows it; with `view=1` alone. `text` is then at most 16 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub view: Option<LineView>,
 }
 
 /// `GET /api/executions/{id}/log`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LogRange {
     /// Number of the first line that was asked for.
     pub from_line: u64,
@@ -49,4 +56,8 @@ pub struct LogRange {
     pub cursor: Cursor,
     /// Nothing will be added.
     pub ended: bool,
+    /// With a filter: what it lets through in the whole log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub filtered: Option<FilteredLines>,
 }

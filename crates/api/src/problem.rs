@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 /// RFC 9457, with `error` for clients of the original.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// `about:blank#` and a stable word.
     #[serde(rename = "type")]

@@ -53,8 +53,8 @@ words! {
     Reason = model::Reason::ALL.iter();
     /// Which of the script's streams bytes came from.
     Stream = model::Stream::ALL.iter();
-    /// Who asked for an execution.
-    Source = [model::Source::Cli, model::Source::Server].map(crate::execution::source).iter();
+    /// By which way an execution came in.
+    Source = model::Source::ALL.iter();
 }
 
 /// All types that cross the wire, as the text of a TypeScript module.
@@ -71,10 +71,19 @@ pub fn typescript() -> String {
         declaration::<Source>(cfg),
     ];
     let types = declarations!(
-        Cursor Execution Step Artifact Annotation Line LogRange Statistics
+        Cursor Execution Step Artifact Annotation
+        LogLevel LevelSource LineView Line FilteredLines LogRange LevelCounts ErrorLine StepLines
+        StepRange LogGap LogMeta LogRows LogDensity LogError LogErrors SearchHit StepHits LogSearch
+        UsualStep Usual Moment Terminal ExecutionSpec MarkdownNode ArchiveEntry PreviewContent ArtifactPreview Statistics
+        OverviewPart Overview StripEntry Strip StripList
         ExecutionList ActiveExecution ActiveList ExecutionDetail ArtifactList
-        Command CreateRequest CreateAnswer CancelAnswer Problem
+        Command CreateRequest RerunRequest LabelRequest CreateAnswer IngestAnswer CancelAnswer DeleteAnswer
+        SavedSearch SavedSearchList SavedSearchRequest Problem
         LoginRequest Session LoginUrl TokenCreate TokenInfo TokenList TokenCreated Health
+        Component Components HealthStatus Latency ProcessMetrics ExecutionMetrics HttpMetrics
+        ViewerMetrics DatabaseFile DatabaseMetrics HealthMetrics Finding HealthDatabase Optimized
+        HealthSample HealthHistory SupportBundle
+        StatisticsPart WeekHour StepStatistics RangeStatistics
         Topic ClientMessage ServerMessage
     );
     let mut text = HEADER.to_owned();

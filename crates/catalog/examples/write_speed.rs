@@ -164,6 +164,8 @@ fn execution(number: u64, status: Status) -> Result<Change, IdError> {
         stop_on_error: false,
         split_stderr: false,
         shell: false,
+        pty: None,
+        rerun_of: None,
     };
     let mut summary = ExecutionState::new(&spec).summary;
     summary.status = status;

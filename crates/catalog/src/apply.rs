@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
 use stepflow_model::{Artifact, ExecutionId, Status, Step, Summary};
 
 use crate::{
     CatalogError, Change, Session, Token,
     counter::{Counted, Delta},
     queries::{artifact_columns, execution_columns, step_columns},
-    row::{integer, source_word},
+    row::integer,
 };
 
 /// Why a change was not applied: SQL says it, or we do.
@@ -68,6 +68,12 @@ fn apply(db: &Connection, change: &Change, counters: &mut Delta) -> Applied {
         Change::Execution(summary) => execution(db, summary, counters),
         Change::Step(id, of) => step(db, *id, of),
         Change::Artifact(id, of) => artifact(db, *id, of),
+        Change::ArtifactRemoved(id, index) => {
+            const SQL: &str =
+                "DELETE FROM artifact WHERE execution_id = ?1 AND artifact_index = ?2";
+            db.prepare_cached(SQL)?.execute(params![id.to_string(), index])?;
+            Ok(())
+        }
         Change::Delete(id) => delete(db, *id, counters),
         Change::TokenCreate(token) => token_create(db, token),
         Change::TokenRevoke { id, at_us } => {
@@ -83,6 +89,18 @@ fn apply(db: &Connection, change: &Change, counters: &mut Delta) -> Applied {
                 "UPDATE token SET last_used_us = max(coalesce(last_used_us, ?2), ?2) WHERE id = ?1",
             )?
             .execute(params![id, at_us])?;
+            Ok(())
+        }
+        Change::SearchSave(search) => {
+            db.prepare_cached(
+                "INSERT INTO saved_search (name, query, created_us) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (name) DO UPDATE SET query = ?2, created_us = ?3",
+            )?
+            .execute(params![search.name, search.query, search.created_us])?;
+            Ok(())
+        }
+        Change::SearchForget(name) => {
+            db.prepare_cached("DELETE FROM saved_search WHERE name = ?1")?.execute([name])?;
             Ok(())
         }
         Change::SessionCreate(session) => session_create(db, session),
@@ -117,7 +135,9 @@ macro_rules! execution_set {
                duration_us = ?15, env = ?16, total_steps = ?19, completed_steps = ?20,
                failed_steps = ?21, current_step = ?22, current_step_name = ?23, artifacts = ?24,
                warnings = ?25, metadata = ?26, source = ?27, containment = ?28, host = ?29,
-               position_bytes = ?30, position_lines = ?31, position_seq = ?32",
+               position_bytes = ?30, position_lines = ?31, position_seq = ?32,
+               skipped_steps = ?33, progress = ?34, progress_text = ?35, pty = ?36, rerun_of = ?37,
+               origin = ?38",
             $more
         )
     };
@@ -127,13 +147,17 @@ const EXECUTION_UPSERT: &str = concat!(
     "INSERT INTO execution (",
     execution_columns!(),
     ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
-        ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)
+        ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38,
+        ?39)
      ON CONFLICT (id) DO UPDATE ",
-    execution_set!(", name = ?2, status = ?5, created_us = ?12, user_name = ?17, tags = ?18")
+    execution_set!(", name = ?2, status = ?5, created_us = ?12, user_name = ?17, tags = ?18, pinned = ?39")
 );
 const EXECUTION_UPDATE: &str = concat!("UPDATE execution ", execution_set!(""), " WHERE id = ?1");
 const EXECUTION_UPDATE_STATUS: &str =
     concat!("UPDATE execution ", execution_set!(", status = ?5"), " WHERE id = ?1");
+
+/// Parameters of the updates: all but whether it is pinned.
+const UPDATED: usize = 38;
 
 /// What is compared before an execution is replaced.
 struct Old {
@@ -143,11 +167,13 @@ struct Old {
     created_us: i64,
     user: String,
     tags: String,
+    pinned: bool,
 }
 
 fn old_execution(db: &Connection, id: &str) -> rusqlite::Result<Option<Old>> {
     db.prepare_cached(
-        "SELECT status, duration_us, position_seq, name, created_us, user_name, tags
+        "SELECT status, duration_us, position_seq, name, created_us, user_name, tags,
+                pinned
          FROM execution WHERE id = ?1",
     )?
     .query_row([id], |row| {
@@ -163,6 +189,7 @@ fn old_execution(db: &Connection, id: &str) -> rusqlite::Result<Option<Old>> {
             created_us: row.get(4)?,
             user: row.get(5)?,
             tags: row.get(6)?,
+            pinned: row.get(7)?,
         })
     })
     .optional()
@@ -184,22 +211,23 @@ fn execution(db: &Connection, new: &Summary, counters: &mut Delta) -> Applied {
     if old.as_ref().is_some_and(|old| !replaces(old.counted.status, old.seq, new)) {
         return Ok(());
     }
-    let sql = match &old {
+    let (sql, count) = match &old {
         Some(old)
             if old.name == new.name
                 && old.created_us == new.created_us
                 && old.user == new.user
-                && old.tags == tags =>
+                && old.tags == tags
+                && old.pinned == new.pinned =>
         {
             if old.counted.status == new.status {
-                EXECUTION_UPDATE
+                (EXECUTION_UPDATE, UPDATED)
             } else {
-                EXECUTION_UPDATE_STATUS
+                (EXECUTION_UPDATE_STATUS, UPDATED)
             }
         }
-        _ => EXECUTION_UPSERT,
+        _ => (EXECUTION_UPSERT, UPDATED + 1),
     };
-    db.prepare_cached(sql)?.execute(params![
+    let values: &[&dyn ToSql] = params![
         id,
         new.name,
         new.command,
@@ -226,13 +254,21 @@ fn execution(db: &Connection, new: &Summary, counters: &mut Delta) -> Applied {
         new.artifacts,
         new.warnings,
         text(&new.metadata)?,
-        source_word(new.source),
+        new.source.as_str(),
         new.containment,
         new.host,
         integer(new.position.bytes),
         integer(new.position.lines),
         integer(new.position.seq),
-    ])?;
+        new.skipped_steps,
+        new.progress,
+        new.progress_text,
+        new.pty,
+        new.rerun_of.map(|id| id.to_string()),
+        text_opt(new.origin.as_deref())?,
+        new.pinned,
+    ];
+    db.prepare_cached(sql)?.execute(&values[..count])?;
     if old.as_ref().is_none_or(|old| old.tags != tags || old.created_us != new.created_us) {
         if old.is_some() {
             db.prepare_cached("DELETE FROM execution_tag WHERE execution_id = ?1")?
@@ -265,13 +301,14 @@ fn step(db: &Connection, id: ExecutionId, step: &Step) -> Applied {
     const SQL: &str = concat!(
         "INSERT INTO step (execution_id, ",
         step_columns!(),
-        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-            ?19, ?20)
+        ", origin_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
+            ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)
          ON CONFLICT (execution_id, step_index) DO UPDATE SET
            name = ?3, parent = ?4, step_key = ?5, depth = ?6, status = ?7, exit_code = ?8,
            error = ?9, started_us = ?10, ended_us = ?11, started_at_us = ?12, duration_us = ?13,
            estimated_s = ?14, stop_on_error = ?15, metadata = ?16, start_offset = ?17,
-           end_offset = ?18, first_line = ?19, last_line = ?20
+           end_offset = ?18, first_line = ?19, last_line = ?20,
+           progress = ?21, progress_text = ?22, origin = ?23, origin_id = ?24
          WHERE status IN ('pending', 'running') OR ?7 NOT IN ('pending', 'running')"
     );
     let values = params![
@@ -295,6 +332,10 @@ fn step(db: &Connection, id: ExecutionId, step: &Step) -> Applied {
         step.end_offset.map(integer),
         integer(step.first_line),
         step.last_line.map(integer),
+        step.progress,
+        step.progress_text,
+        text_opt(step.origin.as_deref())?,
+        step.origin.as_ref().map(|origin| &origin.id),
     ];
     db.prepare_cached(SQL)?.execute(values).map_err(|error| orphan(id, error))?;
     Ok(())
@@ -304,10 +345,10 @@ fn artifact(db: &Connection, id: ExecutionId, artifact: &Artifact) -> Applied {
     const SQL: &str = concat!(
         "INSERT INTO artifact (execution_id, ",
         artifact_columns!(),
-        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+        ", origin_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
          ON CONFLICT (execution_id, artifact_index) DO UPDATE SET
            step_index = ?3, path = ?4, description = ?5, created_us = ?6, sha256 = ?7,
-           size_bytes = ?8, changed = ?9, problem = ?10, settled = ?11
+           size_bytes = ?8, changed = ?9, problem = ?10, settled = ?11, origin = ?12, origin_id = ?13
          WHERE settled <= ?11"
     );
     let values = params![
@@ -322,6 +363,8 @@ fn artifact(db: &Connection, id: ExecutionId, artifact: &Artifact) -> Applied {
         artifact.changed,
         artifact.problem,
         artifact.settled,
+        text_opt(artifact.origin.as_deref())?,
+        artifact.origin.as_ref().map(|origin| &origin.id),
     ];
     db.prepare_cached(SQL)?.execute(values).map_err(|error| orphan(id, error))?;
     Ok(())
@@ -377,6 +420,11 @@ fn session_create(db: &Connection, session: &Session) -> Applied {
 fn text(value: &impl serde::Serialize) -> rusqlite::Result<String> {
     serde_json::to_string(value)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+/// JSON for a column that may be null.
+fn text_opt<T: serde::Serialize>(value: Option<&T>) -> rusqlite::Result<Option<String>> {
+    value.map(text).transpose()
 }
 
 /// A broken foreign key says which execution is missing.

@@ -2,15 +2,21 @@ use std::{
     fs, io,
     num::NonZero,
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread::{self, JoinHandle},
     time::Duration,
 };
 
+use rusqlite::{Connection, OpenFlags};
+
 use crate::{
-    CatalogError, Reader, Writer, open,
+    CatalogError, Maintained, Reader, Writer, migration, open,
+    stats::Stats,
     writer::{Message, QUEUE_BATCHES_MAX, WriterThread},
 };
+
+/// How long a copy waits for somebody who changes the file's form.
+const COPY_WAITS: Duration = Duration::from_secs(10);
 
 /// What the catalog is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +34,10 @@ pub struct Options {
     pub mmap_bytes: u64,
     /// Most connections that read at the same time; they are opened when needed. At least 1.
     pub readers: usize,
+    /// Pages that the connection that writes keeps in memory (4 KiB each).
+    pub cache_pages: u32,
+    /// Pages in the WAL at which they are moved into the database; 0: only when nothing happens.
+    pub wal_autocheckpoint: u32,
     /// How long a connection waits for another process's lock before it says
     /// [`CatalogError::Busy`].
     pub busy_timeout: Duration,
@@ -38,14 +48,24 @@ pub struct Options {
 impl From<Role> for Options {
     fn from(role: Role) -> Self {
         let (mmap_bytes, busy_timeout) = (256 << 20, Duration::from_secs(5));
+        let (cache_pages, wal_autocheckpoint) = (10_000, 1_000);
         match role {
             Role::Server => Self {
                 mmap_bytes,
                 readers: thread::available_parallelism().map_or(2, NonZero::get).max(2),
+                cache_pages,
+                wal_autocheckpoint,
                 busy_timeout,
                 idle_checkpoint: Some(Duration::from_secs(5)),
             },
-            Role::Command => Self { mmap_bytes, readers: 2, busy_timeout, idle_checkpoint: None },
+            Role::Command => Self {
+                mmap_bytes,
+                readers: 2,
+                cache_pages,
+                wal_autocheckpoint,
+                busy_timeout,
+                idle_checkpoint: None,
+            },
         }
     }
 }
@@ -73,15 +93,16 @@ impl Catalog {
     pub fn open_with(path: &Path, options: Options) -> Result<Self, CatalogError> {
         let db = open::writing(path, &options)?;
         let (sender, receiver) = mpsc::sync_channel(QUEUE_BATCHES_MAX);
-        let writer = WriterThread::new(db, path.to_owned(), options.clone());
+        let stats = Arc::new(Stats::default());
+        let writer = WriterThread::new(db, path.to_owned(), options.clone(), Arc::clone(&stats));
         let thread = thread::Builder::new()
             .name("catalog-writer".to_owned())
             .spawn(move || writer.run(&receiver))
             .map_err(|error| CatalogError::io("start the writer of", path, error))?;
         Ok(Self {
             path: path.to_owned(),
-            writer: Writer { sender },
-            reader: Reader::new(path, options),
+            writer: Writer { sender, stats: Arc::clone(&stats) },
+            reader: Reader::new(path, options, stats),
             thread: Some(thread),
         })
     }
@@ -113,6 +134,13 @@ impl Catalog {
         self.writer.ask(Message::Checkpoint)
     }
 
+    /// [`Writer::optimize`], waited for.
+    pub fn optimize(&self) -> Result<Maintained, CatalogError> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.writer.optimize(Box::new(move |done| drop(sender.send(done))));
+        receiver.recv().unwrap_or(Err(CatalogError::Closed))
+    }
+
     /// Size of the WAL: what a checkpoint would move.
     pub fn wal_bytes(&self) -> u64 {
         fs::metadata(open::beside(&self.path, "-wal")).map_or(0, |wal| wal.len())
@@ -139,6 +167,18 @@ impl Drop for Catalog {
     fn drop(&mut self) {
         let _ = self.shut();
     }
+}
+
+/// Copies a catalog as it is now to `target`, which is written over and synced. Whoever writes it
+/// goes on meanwhile.
+pub fn copy(path: &Path, target: &Path) -> Result<(), CatalogError> {
+    open::check_sqlite(rusqlite::version_number())?;
+    let sql = |error| CatalogError::sql("open for reading", path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags).map_err(sql)?;
+    db.busy_timeout(COPY_WAITS).map_err(sql)?;
+    db.execute_batch("PRAGMA temp_store = MEMORY").map_err(sql)?;
+    migration::copy_into(&db, path, target)
 }
 
 /// Sets a damaged catalog aside, together with its WAL, and returns where it is now.

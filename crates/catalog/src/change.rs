@@ -17,7 +17,10 @@ pub enum Change {
     Step(ExecutionId, Box<Step>),
     /// Adds or replaces an artifact. A settled one never becomes unsettled again.
     Artifact(ExecutionId, Box<Artifact>),
-    /// Removes an execution with its steps and artifacts.
+    /// Removes an artifact.
+    ArtifactRemoved(ExecutionId, u32),
+    /// Removes an execution with its steps and artifacts. Synced before it is answered: its record
+    /// is gone and could not say so again.
     Delete(ExecutionId),
     /// Adds a token. Synced before it is answered.
     TokenCreate(Box<Token>),
@@ -35,6 +38,10 @@ pub enum Change {
         /// When; the latest use counts.
         at_us: i64,
     },
+    /// Saves a search for everybody, or replaces the one of that name. Synced before it is answered.
+    SearchSave(Box<SavedSearch>),
+    /// Forgets the saved search of this name. Synced before it is answered.
+    SearchForget(String),
     /// Adds a session. Synced before it is answered.
     SessionCreate(Box<Session>),
     /// Notes a session's use; may be lost in a crash of the host.
@@ -59,17 +66,20 @@ pub enum Change {
 }
 
 impl Change {
-    /// Whether it lives only in the catalog, so that it is synced to disk before it is answered.
+    /// Whether no record can say it again, so that it is synced to disk before it is answered.
     pub fn is_durable(&self) -> bool {
         match self {
             Self::TokenCreate(_)
             | Self::TokenRevoke { .. }
             | Self::SessionCreate(_)
-            | Self::SessionDelete { .. } => true,
+            | Self::SessionDelete { .. }
+            | Self::SearchSave(_)
+            | Self::SearchForget(_)
+            | Self::Delete(_) => true,
             Self::Execution(_)
             | Self::Step(..)
             | Self::Artifact(..)
-            | Self::Delete(_)
+            | Self::ArtifactRemoved(..)
             | Self::TokenUsed { .. }
             | Self::SessionSeen { .. }
             | Self::SessionPurge { .. } => false,
@@ -115,6 +125,17 @@ pub struct Session {
     pub last_seen_us: i64,
     /// Useless from then on, however much it is used.
     pub expires_us: i64,
+}
+
+/// A query of the list that somebody saved for everybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedSearch {
+    /// Its name; no two are the same.
+    pub name: String,
+    /// As written in the page's query line.
+    pub query: String,
+    /// Saved, microseconds UTC.
+    pub created_us: i64,
 }
 
 // Digests stay out of logs: with one, a stolen log could confirm a guess.

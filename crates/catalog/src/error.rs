@@ -156,8 +156,8 @@ impl CatalogError {
             }
             Self::Behind { .. } => Some("start the server once, or run a command that writes"),
             Self::Original { .. } => Some(
-                "a later release upgrades it in place; until then, use another directory with \
-                 --storage",
+                "`stepflow upgrade` upgrades it in place, as does every command that writes; if that is \
+                 going on just now, wait for its end",
             ),
             Self::Foreign { .. } => Some("use another directory with --storage"),
             Self::Missing { .. } => Some("run a script first, or check --storage"),

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! Who may open the catalog to write is decided by a lock of the storage directory, which is the
-//! caller's business. The tables: `migrations/0001.sql`.
+//! caller's business. The tables: `migrations/*.sql`.
 #![forbid(unsafe_code)]
 
 mod apply; // one change -> SQL, and what it does to the counters
@@ -25,19 +25,29 @@ mod catalog; // the owner of the writer thread and of the pool
 mod change; // what can be written
 mod counter; // statistics without counting
 mod error; // why not
+mod inspect; // a look at a file from outside, which changes nothing
+mod maintenance; // statistics for the planner, free pages, the WAL: in slices
 mod migration; // numbered schema changes, with a copy of the file before those that change data
 mod open; // from a path to connections: creation, checks, settings
 mod queries; // every statement that reads, in one list
 mod reader; // the pool, and what can be asked
 mod row; // rows <-> model
+mod stats; // what the catalog counts about itself
 mod writer; // the one thread that writes: group commit
 
 pub use crate::{
-    catalog::{Catalog, Options, Role, set_aside},
-    change::{Change, Session, Token},
+    catalog::{Catalog, Options, Role, copy, set_aside},
+    change::{Change, SavedSearch, Session, Token},
     counter::Statistics,
     error::CatalogError,
-    reader::{LIST_LIMIT_MAX, ListQuery, Reader, TOTAL_COUNTED_MAX},
+    inspect::{Header, Inspection, time_writes},
+    maintenance::{Maintained, MaintainedReply},
+    open::is_original,
+    reader::{
+        ArtifactQuery, FileFigures, KeptRow, LIST_LIMIT_MAX, ListQuery, Order, OverviewRow, Pass,
+        PassedStep, Reader, StepTimesRow, StripEntry, TOTAL_COUNTED_MAX, TimesRow, Without,
+    },
+    stats::{BUCKETS_US, Durations, Figures, Histogram},
     writer::{GROUP_CHANGES_MAX, GROUP_TIME_MAX, QUEUE_BATCHES_MAX, Reply, Writer},
 };
 

@@ -20,8 +20,15 @@ pub(crate) struct Migration {
 }
 
 /// All, in order: the first leads from nothing to version 1.
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[Migration { sql: include_str!("../migrations/0001.sql"), changes_data: false }];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { sql: include_str!("../migrations/0001.sql"), changes_data: false },
+    Migration { sql: include_str!("../migrations/0002.sql"), changes_data: false },
+    Migration { sql: include_str!("../migrations/0003-source.sql"), changes_data: true },
+    Migration { sql: include_str!("../migrations/0004-origin.sql"), changes_data: false },
+    Migration { sql: include_str!("../migrations/0005-facts.sql"), changes_data: false },
+    Migration { sql: include_str!("../migrations/0006-labels.sql"), changes_data: false },
+    Migration { sql: include_str!("../migrations/0007-names.sql"), changes_data: false },
+];
 
 /// The version that `migrations` lead to.
 pub(crate) const fn newest(migrations: &[Migration]) -> u32 {
@@ -78,20 +85,25 @@ pub(crate) fn backup_path(path: &Path, version: u32) -> PathBuf {
 fn copy(db: &Connection, path: &Path, version: u32) -> Result<(), CatalogError> {
     let target = backup_path(path, version);
     let unfinished = open::beside(path, ".backup-unfinished");
-    // VACUUM INTO accepts an empty file: made first, it gets our mode.
-    open::create_empty(&unfinished)?;
-    let name = unfinished.to_str().ok_or_else(|| {
-        let error = std::io::Error::new(std::io::ErrorKind::InvalidInput, "the path is not UTF-8");
-        CatalogError::io("copy the catalog to", &unfinished, error)
-    })?;
-    db.execute("VACUUM INTO ?1", [name])
-        .map_err(|error| CatalogError::sql("copy everything", path, error))?;
-    fs::File::open(&unfinished)
-        .and_then(|file| file.sync_all())
-        .map_err(|error| CatalogError::io("sync", &unfinished, error))?;
+    copy_into(db, path, &unfinished)?;
     fs::rename(&unfinished, &target)
         .map_err(|error| CatalogError::io("rename the copy to", &target, error))?;
     open::sync_directory(&target)
+}
+
+/// Copies all that is committed now into `target`, synced. Others may write meanwhile.
+pub(crate) fn copy_into(db: &Connection, path: &Path, target: &Path) -> Result<(), CatalogError> {
+    // VACUUM INTO accepts an empty file: made first, it gets our mode.
+    open::create_empty(target)?;
+    let name = target.to_str().ok_or_else(|| {
+        let error = std::io::Error::new(std::io::ErrorKind::InvalidInput, "the path is not UTF-8");
+        CatalogError::io("copy the catalog to", target, error)
+    })?;
+    db.execute("VACUUM INTO ?1", [name])
+        .map_err(|error| CatalogError::sql("copy everything", path, error))?;
+    fs::File::open(target)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| CatalogError::io("sync", target, error))
 }
 
 #[cfg(test)]

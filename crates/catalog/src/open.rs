@@ -52,11 +52,12 @@ pub(crate) fn writing(path: &Path, options: &Options) -> Result<Connection, Cata
     if mode != "wal" {
         return Err(CatalogError::NoWal { path: path.to_owned(), found: mode });
     }
+    let Options { cache_pages, wal_autocheckpoint, .. } = options;
     db.execute_batch(&format!(
         "PRAGMA synchronous = NORMAL;
-         PRAGMA cache_size = 10000;
+         PRAGMA cache_size = {cache_pages};
          PRAGMA temp_store = MEMORY;
-         PRAGMA wal_autocheckpoint = 1000;
+         PRAGMA wal_autocheckpoint = {wal_autocheckpoint};
          PRAGMA journal_size_limit = {WAL_BYTES_MAX};
          PRAGMA foreign_keys = ON;"
     ))
@@ -125,6 +126,15 @@ pub(crate) fn sync_directory(path: &Path) -> Result<(), CatalogError> {
 
 fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whether `path` is a database of the original StepFlow Monitor. Touches nothing.
+pub fn is_original(path: &Path) -> Result<bool, CatalogError> {
+    match is_absent(path) {
+        Ok(_) => Ok(false),
+        Err(CatalogError::Original { .. }) => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether there is no catalog yet; an error if something else is there, which is then untouched.

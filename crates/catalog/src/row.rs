@@ -6,7 +6,7 @@ use stepflow_model::{
     Artifact, ExecutionId, Position, Reason, Source, Status, Step, StepStatus, Summary,
 };
 
-use crate::{Session, Token};
+use crate::{KeptRow, Session, Token};
 
 type Result<T> = rusqlite::Result<T>;
 
@@ -39,7 +39,7 @@ pub(crate) fn summary(row: &Row<'_>) -> Result<Summary> {
         artifacts: row.get(23)?,
         warnings: row.get(24)?,
         metadata: json(row, 25)?,
-        source: word(row, 26, source_from_word)?,
+        source: word(row, 26, Source::from_word)?,
         containment: row.get(27)?,
         host: row.get(28)?,
         position: Position {
@@ -47,6 +47,16 @@ pub(crate) fn summary(row: &Row<'_>) -> Result<Summary> {
             lines: unsigned(row, 30)?,
             seq: unsigned(row, 31)?,
         },
+        skipped_steps: row.get(32)?,
+        progress: row.get(33)?,
+        progress_text: row.get(34)?,
+        pty: row.get(35)?,
+        rerun_of: match row.get_ref(36)? {
+            rusqlite::types::ValueRef::Null => None,
+            _ => Some(id(row, 36)?),
+        },
+        origin: json_opt(row, 37)?,
+        pinned: row.get(38)?,
     })
 }
 
@@ -72,6 +82,9 @@ pub(crate) fn step(row: &Row<'_>) -> Result<Step> {
         end_offset: unsigned_opt(row, 16)?,
         first_line: unsigned(row, 17)?,
         last_line: unsigned_opt(row, 18)?,
+        progress: row.get(19)?,
+        progress_text: row.get(20)?,
+        origin: json_opt(row, 21)?,
     })
 }
 
@@ -88,6 +101,21 @@ pub(crate) fn artifact(row: &Row<'_>) -> Result<Artifact> {
         changed: row.get(7)?,
         problem: row.get(8)?,
         settled: row.get(9)?,
+        origin: json_opt(row, 10)?,
+    })
+}
+
+/// A row of `kept_columns!`.
+pub(crate) fn kept(row: &Row<'_>) -> Result<KeptRow> {
+    Ok(KeptRow {
+        id: id(row, 0)?,
+        created_us: row.get(1)?,
+        ended_us: row.get(2)?,
+        status: word(row, 3, Status::from_word)?,
+        name: row.get(4)?,
+        tags: json(row, 5)?,
+        pinned: row.get(6)?,
+        bytes: unsigned(row, 7)?,
     })
 }
 
@@ -126,35 +154,23 @@ pub(crate) fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// The word of a source in SQL, as in `spec.json`.
-pub(crate) const fn source_word(source: Source) -> &'static str {
-    match source {
-        Source::Cli => "cli",
-        Source::Server => "server",
-    }
-}
-
-fn source_from_word(word: &str) -> Option<Source> {
-    [Source::Cli, Source::Server].into_iter().find(|source| source_word(*source) == word)
-}
-
 fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str> {
     Ok(row.get_ref(column)?.as_str()?)
 }
 
-fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
+pub(crate) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
     let value: i64 = row.get(column)?;
     u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
 }
 
-fn unsigned_opt(row: &Row<'_>, column: usize) -> Result<Option<u64>> {
+pub(crate) fn unsigned_opt(row: &Row<'_>, column: usize) -> Result<Option<u64>> {
     let Some(value) = row.get::<_, Option<i64>>(column)? else { return Ok(None) };
     u64::try_from(value)
         .map(Some)
         .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
 }
 
-fn word<T>(row: &Row<'_>, column: usize, from_word: fn(&str) -> Option<T>) -> Result<T> {
+pub(crate) fn word<T>(row: &Row<'_>, column: usize, from_word: fn(&str) -> Option<T>) -> Result<T> {
     let word = text(row, column)?;
     from_word(word).ok_or_else(|| wrong(column, Type::Text, format!("unknown word `{word}`")))
 }
@@ -172,6 +188,13 @@ fn word_opt<T>(
 
 fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T> {
     serde_json::from_str(text(row, column)?).map_err(|error| wrong(column, Type::Text, error))
+}
+
+fn json_opt<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option<T>> {
+    if row.get_ref(column)? == rusqlite::types::ValueRef::Null {
+        return Ok(None);
+    }
+    json(row, column).map(Some)
 }
 
 fn wrong(

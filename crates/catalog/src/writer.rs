@@ -4,13 +4,23 @@ use std::{
     collections::VecDeque,
     fs,
     path::PathBuf,
-    sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+    sync::{
+        Arc,
+        atomic::Ordering::Relaxed,
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError},
+    },
     time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 
-use crate::{CatalogError, Change, Options, apply, counter::Delta, open};
+use crate::{
+    CatalogError, Change, Options, apply,
+    counter::Delta,
+    maintenance::{After, Maintained, MaintainedReply, Run},
+    open, reader,
+    stats::Stats,
+};
 
 /// Most batches that wait for the writer; at it, [`Writer::submit`] waits for room.
 pub const QUEUE_BATCHES_MAX: usize = 4096;
@@ -24,6 +34,14 @@ pub const GROUP_TIME_MAX: Duration = Duration::from_millis(5);
 /// Commits between two looks at the size of the WAL.
 const WAL_LOOK_COMMITS: u32 = 256;
 
+/// An idle moment after this many changes is used for maintenance, and so is the first one after
+/// [`MAINTAIN_EVERY`] with any change at all.
+const MAINTAIN_CHANGES: u64 = 10_000;
+const MAINTAIN_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Under steady writes a slice of maintenance that somebody waits for is done this often.
+const SLICE_EVERY: Duration = Duration::from_millis(50);
+
 /// Called once, on the writer thread, after the commit that holds the batch, or with the reason why
 /// nothing of the batch was written. It must be short and must not wait for the catalog.
 pub type Reply = Box<dyn FnOnce(Result<(), CatalogError>) + Send>;
@@ -32,6 +50,7 @@ pub type Reply = Box<dyn FnOnce(Result<(), CatalogError>) + Send>;
 #[derive(Debug, Clone)]
 pub struct Writer {
     pub(crate) sender: SyncSender<Message>,
+    pub(crate) stats: Arc<Stats>,
 }
 
 impl Writer {
@@ -41,12 +60,23 @@ impl Writer {
     /// Waits while [`QUEUE_BATCHES_MAX`] batches are queued.
     pub fn submit(&self, batch: Vec<Change>, reply: Reply) {
         // If the thread is gone, the message comes back, and dropping its answer says `Closed`.
-        let _ = self.sender.send(Message::Batch(Batch { changes: batch, answer: reply.into() }));
+        self.stats.queued.fetch_add(1, Relaxed);
+        let _ = self.sender.send(Message::Batch(Batch::new(batch, reply.into())));
+    }
+
+    /// Makes the planner's statistics anew, gives free pages back and empties the WAL, in slices
+    /// between which writes go on; `reply` is told what was done. A run that is under way counts
+    /// for this call as well.
+    ///
+    /// Waits while [`QUEUE_BATCHES_MAX`] batches are queued.
+    pub fn optimize(&self, reply: MaintainedReply) {
+        let _ = self.sender.send(Message::Optimize(reply)); // A reply that comes back is dropped.
     }
 
     /// Writes a batch and waits for the commit that holds it.
     pub fn apply(&self, batch: Vec<Change>) -> Result<(), CatalogError> {
-        self.ask(|answer| Message::Batch(Batch { changes: batch, answer }))
+        self.stats.queued.fetch_add(1, Relaxed);
+        self.ask(|answer| Message::Batch(Batch::new(batch, answer)))
     }
 
     pub(crate) fn ask(&self, message: impl FnOnce(Answer) -> Message) -> Result<(), CatalogError> {
@@ -64,6 +94,8 @@ pub(crate) enum Message {
     Batch(Batch),
     /// Moves the WAL into the database, waiting for readers up to the busy timeout.
     Checkpoint(Answer),
+    /// Maintenance, everything there is to do.
+    Optimize(MaintainedReply),
     /// Empties everything that records can give back.
     ResetProjection(Answer),
     /// Everything before it is written; nothing after it is.
@@ -75,6 +107,7 @@ impl std::fmt::Debug for Message {
         f.write_str(match self {
             Self::Batch(_) => "Batch",
             Self::Checkpoint(_) => "Checkpoint",
+            Self::Optimize(_) => "Optimize",
             Self::ResetProjection(_) => "ResetProjection",
             Self::Close(_) => "Close",
         })
@@ -84,6 +117,13 @@ impl std::fmt::Debug for Message {
 pub(crate) struct Batch {
     changes: Vec<Change>,
     answer: Answer,
+    submitted: Instant,
+}
+
+impl Batch {
+    fn new(changes: Vec<Change>, answer: Answer) -> Self {
+        Self { changes, answer, submitted: Instant::now() }
+    }
 }
 
 /// A reply that is given even when it is only dropped: no caller waits for ever.
@@ -122,23 +162,52 @@ pub(crate) struct WriterThread {
     commits: u32,
     /// Something was committed since the last checkpoint.
     dirty: bool,
+    stats: Arc<Stats>,
+    /// Maintenance that is under way.
+    run: Option<Run>,
+    sliced: Instant,
+    /// Changes since the last maintenance, and when that was.
+    changes: u64,
+    maintained: Instant,
+}
+
+/// What the thread turns to.
+enum Turn {
+    Message(Message),
+    Maintenance,
+    /// Nobody is left who could send.
+    Over,
 }
 
 impl WriterThread {
-    pub(crate) fn new(db: Connection, path: PathBuf, options: Options) -> Self {
-        Self { db, path, options, full_sync: false, commits: 0, dirty: false }
+    pub(crate) fn new(db: Connection, path: PathBuf, options: Options, stats: Arc<Stats>) -> Self {
+        Self {
+            db,
+            path,
+            options,
+            full_sync: false,
+            commits: 0,
+            dirty: false,
+            stats,
+            run: None,
+            sliced: Instant::now(),
+            changes: 0,
+            maintained: Instant::now(),
+        }
     }
 
     /// Works until it is told to close, or every [`Writer`] is gone.
     pub(crate) fn run(mut self, receiver: &Receiver<Message>) {
         let mut held_back = None; // Came after the batches of a group and is no batch.
         loop {
-            let message = match held_back.take() {
-                Some(message) => message,
-                None => match self.wait(receiver) {
-                    Some(message) => message,
-                    None => break,
-                },
+            let turn = held_back.take().map_or_else(|| self.wait(receiver), Turn::Message);
+            let message = match turn {
+                Turn::Message(message) => message,
+                Turn::Maintenance => {
+                    self.slice();
+                    continue;
+                }
+                Turn::Over => break,
             };
             match message {
                 Message::Batch(first) => {
@@ -157,18 +226,26 @@ impl WriterThread {
                             Err(_) => break,
                         }
                     }
+                    let taken = group.len() as u64;
+                    let _ = self.stats.queued.fetch_update(Relaxed, Relaxed, |queued| {
+                        Some(queued.saturating_sub(taken))
+                    });
                     while !group.is_empty() {
                         self.write(&mut group);
                     }
+                    if self.run.is_some() && self.sliced.elapsed() >= SLICE_EVERY {
+                        self.slice(); // Steady writes must not keep it waiting for ever.
+                    }
                 }
-                Message::Checkpoint(answer) => answer.give(self.checkpoint()),
+                Message::Optimize(reply) => self.maintain(Some(reply)),
+                Message::Checkpoint(answer) => answer.give(self.checkpoint().map(drop)),
                 Message::ResetProjection(answer) => {
                     let reset = self.reset_projection();
                     answer
                         .give(reset.map_err(|error| CatalogError::sql("empty", &self.path, error)));
                 }
                 Message::Close(answer) => {
-                    let checkpointed = self.checkpoint();
+                    let checkpointed = self.checkpoint().map(drop);
                     drop(self.db);
                     answer.give(checkpointed);
                     return;
@@ -178,52 +255,133 @@ impl WriterThread {
         let _ = self.checkpoint(); // Nobody is left to be told.
     }
 
-    /// The next message; `None` when nobody can send one.
-    fn wait(&mut self, receiver: &Receiver<Message>) -> Option<Message> {
+    /// What to do next; waits if that is nothing.
+    fn wait(&mut self, receiver: &Receiver<Message>) -> Turn {
+        if self.run.is_some() {
+            return match receiver.try_recv() {
+                Ok(message) => Turn::Message(message),
+                Err(TryRecvError::Empty) => Turn::Maintenance,
+                Err(TryRecvError::Disconnected) => Turn::Over,
+            };
+        }
+        let message = |message: Option<Message>| message.map_or(Turn::Over, Turn::Message);
         let Some(idle) = self.options.idle_checkpoint.filter(|_| self.dirty) else {
-            return receiver.recv().ok();
+            return message(receiver.recv().ok());
         };
         match receiver.recv_timeout(idle) {
-            Ok(message) => Some(message),
-            Err(RecvTimeoutError::Disconnected) => None,
+            Ok(message) => Turn::Message(message),
+            Err(RecvTimeoutError::Disconnected) => Turn::Over,
             Err(RecvTimeoutError::Timeout) => {
                 self.checkpoint_unless_read();
                 self.dirty = false; // If a reader was in the way: after the next commit.
-                receiver.recv().ok()
+                let due = MAINTAIN_CHANGES <= self.changes
+                    || (0 < self.changes && MAINTAIN_EVERY <= self.maintained.elapsed());
+                if due {
+                    self.maintain(None);
+                    return Turn::Maintenance;
+                }
+                message(receiver.recv().ok())
             }
+        }
+    }
+
+    /// Begins a maintenance, or joins the one that is under way.
+    fn maintain(&mut self, reply: Option<MaintainedReply>) {
+        if self.run.is_none() {
+            match reader::file_figures(&self.db, &self.path) {
+                Ok(before) => self.run = Some(Run::new(before, reply.is_some())),
+                Err(error) => {
+                    let error = CatalogError::sql("look at", &self.path, error);
+                    if let Some(reply) = reply {
+                        reply(Err(error));
+                    }
+                    return;
+                }
+            }
+        }
+        if let (Some(run), Some(reply)) = (&mut self.run, reply) {
+            run.replies.push(reply);
+        }
+    }
+
+    /// Does one slice of the maintenance, and ends it after the last.
+    fn slice(&mut self) {
+        let Some(mut run) = self.run.take() else { return };
+        let ended = match run.slice(&self.db) {
+            Ok(After::Slice) => {
+                self.sliced = Instant::now();
+                self.run = Some(run);
+                return;
+            }
+            Ok(After::Checkpoint) => {
+                let begun = Instant::now();
+                run.done.checkpoint_blocked = !self.checkpoint_unless_read();
+                run.note(begun.elapsed());
+                reader::file_figures(&self.db, &self.path)
+                    .map(|after| Maintained { after, ..run.done })
+            }
+            Err(error) => Err(error),
+        };
+        self.stats.maintenances.fetch_add(1, Relaxed);
+        (self.changes, self.maintained) = (0, Instant::now());
+        let ended = ended.map_err(|error| CatalogError::sql("maintain", &self.path, error));
+        for reply in run.replies {
+            reply(ended.clone());
         }
     }
 
     /// Writes batches from the front of `group` in one transaction and answers their callers.
     fn write(&mut self, group: &mut VecDeque<Batch>) {
         let durable = group.iter().any(|batch| batch.changes.iter().any(Change::is_durable));
+        let stats = Arc::clone(&self.stats);
+        let watch = stats.watch();
         if let Err(error) = self.begin(durable) {
             let error = CatalogError::sql("begin a transaction", &self.path, error);
+            if matches!(error, CatalogError::Busy { .. }) {
+                stats.busy.fetch_add(1, Relaxed);
+            }
             for batch in group.drain(..) {
+                stats.answered(batch.submitted, false);
                 batch.answer.give(Err(error.clone()));
             }
             return;
         }
         let started = Instant::now();
+        let mut changes = 0;
         let mut counters = Delta::default();
         let mut applied = Vec::with_capacity(group.len());
         let mut lost = None; // The transaction is gone, with everything in it.
         while let Some(batch) = group.pop_front() {
             match apply::batch(&self.db, &self.path, &batch.changes, &mut counters) {
-                Ok(()) => applied.push(batch.answer),
+                Ok(()) => {
+                    changes += batch.changes.len() as u64;
+                    applied.push((batch.answer, batch.submitted));
+                }
                 Err(error) if self.db.is_autocommit() => {
-                    applied.push(batch.answer);
+                    applied.push((batch.answer, batch.submitted));
                     lost = Some(error);
                     break;
                 }
-                Err(error) => batch.answer.give(Err(error)),
+                Err(error) => {
+                    stats.answered(batch.submitted, false);
+                    batch.answer.give(Err(error));
+                }
             }
             if GROUP_TIME_MAX <= started.elapsed() {
                 break;
             }
         }
         let result = lost.map_or_else(|| self.commit(&counters), Err);
-        for answer in applied {
+        stats.commit.observe(watch.over());
+        if result.is_ok() {
+            self.changes += changes;
+            stats.committed(changes, durable);
+            self.look_at_wal();
+        } else {
+            stats.commits_failed.fetch_add(1, Relaxed);
+        }
+        for (answer, submitted) in applied {
+            stats.answered(submitted, result.is_ok());
             answer.give(result.clone());
         }
     }
@@ -251,6 +409,11 @@ impl WriterThread {
             return Err(CatalogError::sql("commit", &self.path, error));
         }
         self.dirty = true;
+        Ok(())
+    }
+
+    /// Now and then: a WAL that has grown too large is moved into the database.
+    fn look_at_wal(&mut self) {
         self.commits += 1;
         if WAL_LOOK_COMMITS <= self.commits {
             self.commits = 0;
@@ -259,26 +422,32 @@ impl WriterThread {
                 self.checkpoint_unless_read();
             }
         }
-        Ok(())
     }
 
-    fn checkpoint(&mut self) -> Result<(), CatalogError> {
+    /// Moves the WAL into the database and empties it. `Ok(false)`: a reader was in the way.
+    fn checkpoint(&mut self) -> Result<bool, CatalogError> {
         // One row: whether a reader was in the way, pages in the WAL, pages moved. A reader only
         // delays it: what is not moved now stays in the WAL, and nothing is lost.
-        self.db
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        let blocked: i64 = self
+            .db
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
             .map_err(|error| CatalogError::sql("checkpoint", &self.path, error))?;
         self.dirty = false;
-        Ok(())
+        self.stats.checkpoints.fetch_add(1, Relaxed);
+        if blocked != 0 {
+            self.stats.checkpoints_blocked.fetch_add(1, Relaxed);
+        }
+        Ok(blocked == 0)
     }
 
-    /// A checkpoint that waits for nobody: callers may come at any moment.
-    fn checkpoint_unless_read(&mut self) {
+    /// A checkpoint that waits for nobody: callers may come at any moment. Returns whether the WAL
+    /// is empty; if not, the next one, or the close, does it.
+    fn checkpoint_unless_read(&mut self) -> bool {
         let set = |db: &Connection, wait| db.busy_timeout(wait);
-        if set(&self.db, Duration::ZERO).is_ok() {
-            let _ = self.checkpoint(); // The next one, or the close, does it.
-        }
+        let emptied =
+            set(&self.db, Duration::ZERO).is_ok() && self.checkpoint().unwrap_or_default();
         let _ = set(&self.db, self.options.busy_timeout); // Cannot fail on an open connection.
+        emptied
     }
 
     fn reset_projection(&mut self) -> rusqlite::Result<()> {
@@ -336,6 +505,8 @@ mod tests {
             stop_on_error: false,
             split_stderr: false,
             shell: false,
+            pty: None,
+            rerun_of: None,
         };
         Change::Execution(Box::new(stepflow_model::ExecutionState::new(&spec).summary))
     }
@@ -347,7 +518,7 @@ mod tests {
         for changes in batches {
             let replies = replies.clone();
             let reply: Reply = Box::new(move |result| replies.send(result).unwrap());
-            sender.send(Message::Batch(Batch { changes, answer: reply.into() })).unwrap();
+            sender.send(Message::Batch(Batch::new(changes, reply.into()))).unwrap();
         }
         drop((sender, replies));
         thread.run(&receiver);
@@ -364,7 +535,7 @@ mod tests {
         // The 5th does not fit at all; the others do until the pages run out.
         let batches =
             (0..40).map(|n| vec![execution(n, if n == 5 { 1 << 20 } else { 2_000 })]).collect();
-        let results = run(WriterThread::new(db, path.clone(), options), batches);
+        let results = run(WriterThread::new(db, path.clone(), options, Arc::default()), batches);
         assert_eq!(results.len(), 40);
         let failures: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
         assert!(!failures.is_empty());
@@ -386,13 +557,13 @@ mod tests {
         let db = open::writing(&path, &options).unwrap();
         let other = Connection::open(&path).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
-        let mut thread = WriterThread::new(db, path, options);
+        let mut thread = WriterThread::new(db, path, options, Arc::default());
         let (sender, receiver) = mpsc::channel();
         let mut write = |number| {
             let sender = sender.clone();
             let reply: Reply = Box::new(move |result| sender.send(result).unwrap());
             let changes = vec![execution(number, 1)];
-            thread.write(&mut VecDeque::from([Batch { changes, answer: reply.into() }]));
+            thread.write(&mut VecDeque::from([Batch::new(changes, reply.into())]));
             receiver.try_recv().unwrap()
         };
         assert!(matches!(write(1), Err(CatalogError::Busy { .. })));
@@ -406,10 +577,10 @@ mod tests {
         let path = dir.path().join("stepflow.db");
         let options = Options::from(Role::Command);
         let db = open::writing(&path, &options).unwrap();
-        let mut thread = WriterThread::new(db, path, options);
+        let mut thread = WriterThread::new(db, path, options, Arc::default());
         let mut level = |changes| {
             let reply: Reply = Box::new(|result| result.unwrap());
-            thread.write(&mut VecDeque::from([Batch { changes, answer: reply.into() }]));
+            thread.write(&mut VecDeque::from([Batch::new(changes, reply.into())]));
             thread.db.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0)).unwrap()
         };
         assert_eq!(level(vec![execution(1, 1)]), 1);

@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 use common::{id, scratch, step, summary};
 use proptest::{collection::vec, option, prelude::*};
 use stepflow_catalog::{Change, ListQuery, Statistics};
-use stepflow_model::{Artifact, Position, Reason, Source, Status, Step, StepStatus, Summary};
+use stepflow_model::{
+    Artifact, ArtifactOrigin, ExecutionOrigin, Position, Reason, Source, Status, Step, StepOrigin,
+    StepStatus, Summary,
+};
 
 fn json() -> impl Strategy<Value = serde_json::Map<String, serde_json::Value>> {
     let value = prop_oneof![
@@ -54,6 +57,7 @@ fn any_summary() -> impl Strategy<Value = Summary> {
         let (reason, exit_code, signal, error_message, time, duration_us, current_step) = options;
         let [name, command, cwd, user, containment, host, step_name] =
             <[String; 7]>::try_from(texts).unwrap();
+        let extra = metadata.clone();
         Summary {
             id: id(1),
             name,
@@ -73,6 +77,7 @@ fn any_summary() -> impl Strategy<Value = Summary> {
             env,
             user,
             tags,
+            pinned: flags.1,
             total_steps: numbers[0],
             completed_steps: numbers[1],
             failed_steps: numbers[2],
@@ -85,6 +90,16 @@ fn any_summary() -> impl Strategy<Value = Summary> {
             containment,
             host,
             position: Position { bytes, lines, seq },
+            skipped_steps: numbers[4],
+            progress: current_step.map(f64::from),
+            progress_text: current_step.map(|step| format!("step {step}")),
+            pty: flags.0,
+            rerun_of: flags.1.then(|| id(9)),
+            origin: flags.0.then(|| {
+                let repairs = stepflow_model::Repairs { steps_closed: lines, ..<_>::default() };
+                let command = Some("a  b".to_owned());
+                Box::new(ExecutionOrigin { id: None, command, repairs, extra: extra.clone() })
+            }),
         }
     })
 }
@@ -125,11 +140,23 @@ fn any_step() -> impl Strategy<Value = Step> {
         duration_us: options.5,
         estimated_s: options.6,
         stop_on_error: rest.5,
+        origin: rest.5.then(|| {
+            Box::new(StepOrigin {
+                id: "old".to_owned(),
+                created_us: rest.4,
+                description: "d".to_owned(),
+                estimated_s: Some(0.5),
+                stop_on_error: rest.5,
+                extra: rest.6.clone(),
+            })
+        }),
         metadata: rest.6,
         start_offset: rest.7[1],
         end_offset: options.7,
         first_line: rest.7[2],
         last_line: options.7,
+        progress: options.6,
+        progress_text: options.6.map(|seconds| seconds.to_string()),
     })
 }
 
@@ -148,6 +175,22 @@ fn any_artifact() -> impl Strategy<Value = Artifact> {
             changed,
             problem,
             settled,
+            origin: settled.then(|| {
+                Box::new(ArtifactOrigin {
+                    id: "old".to_owned(),
+                    step_id: None,
+                    name: "n".to_owned(),
+                    file_name: String::new(),
+                    file_size: rest.3,
+                    mime_type: String::new(),
+                    artifact_type: "other".to_owned(),
+                    tags: vec!["t".to_owned()],
+                    metadata: serde_json::Map::new(),
+                    is_public: changed,
+                    retention_days: rest.1,
+                    extra: serde_json::Map::new(),
+                })
+            }),
         },
     )
 }

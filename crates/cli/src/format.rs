@@ -2,28 +2,56 @@
 
 use unicode_width::UnicodeWidthChar;
 
+use crate::text::{self, Locale};
+
 /// A duration for people: `0.4s`, `12.4s`, `1m 03s`, `2h 05m`.
 pub fn duration(us: u64) -> String {
+    duration_in(text::locale(), us)
+}
+
+/// The same in some locale.
+pub fn duration_in(locale: &Locale, us: u64) -> String {
+    let text = text::of(locale.language);
     let tenths = (us + 50_000) / 100_000;
     if tenths < 600 {
-        return format!("{}.{}s", tenths / 10, tenths % 10);
+        return (text.seconds)(&tenths_in(locale, tenths));
     }
     let seconds = (us + 500_000) / 1_000_000;
     let (minutes, hours) = (seconds / 60, seconds / 3600);
     if hours == 0 {
-        format!("{minutes}m {:02}s", seconds % 60)
+        (text.minutes)(minutes, &format!("{:02}", seconds % 60))
     } else {
-        format!("{hours}h {:02}m", minutes % 60)
+        (text.hours)(hours, minutes % 60)
     }
+}
+
+/// A duration of a step, below ten minutes to the tenth: `1m 03.1s`.
+pub fn fine_duration_in(locale: &Locale, us: u64) -> String {
+    let tenths = (us + 50_000) / 100_000;
+    if !(600..6_000).contains(&tenths) {
+        return duration_in(locale, us);
+    }
+    let seconds = tenths_in(locale, tenths % 600);
+    let zero = if tenths % 600 < 100 { "0" } else { "" };
+    (text::of(locale.language).minutes)(tenths / 600, &format!("{zero}{seconds}"))
+}
+
+fn tenths_in(locale: &Locale, tenths: u64) -> String {
+    format!("{}{}{}", tenths / 10, locale.decimal, tenths % 10)
 }
 
 /// A count with thousands separated: `48,201`.
 pub fn count(number: u64) -> String {
+    count_in(text::locale(), number)
+}
+
+/// The same in some locale.
+pub fn count_in(locale: &Locale, number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
+            text.push(locale.group);
         }
         text.push(digit);
     }
@@ -31,9 +59,16 @@ pub fn count(number: u64) -> String {
 }
 
 /// `1 line`, `2 lines`.
-pub fn plural(number: u64, word: &str) -> String {
-    let s = if number == 1 { "" } else { "s" };
-    format!("{} {word}{s}", count(number))
+pub fn lines(number: u64) -> String {
+    (text::text().lines)(&count(number), number == 1)
+}
+
+/// How far something is, in ten places: `[####......]  42%`.
+pub fn bar(percent: f64) -> String {
+    const PLACES: usize = 10;
+    let full = ((percent / 100.0 * PLACES as f64) as usize).min(PLACES);
+    // Rounded down: 100% is said when it is reached.
+    format!("[{}{}] {:>3}%", "#".repeat(full), ".".repeat(PLACES - full), percent.floor())
 }
 
 /// Script text made safe for a terminal: colours stay (if `colour`), everything else that could
@@ -108,42 +143,90 @@ pub fn clean(bytes: &[u8], colour: bool) -> String {
 
 /// Cuts `text` (which may hold colours) to `width` columns.
 pub fn cut(text: &str, width: usize) -> String {
+    cut_with(text, width, if text::locale().utf8 { "…" } else { "..." })
+}
+
+/// The same with another sign for "there is more".
+pub fn cut_with(text: &str, width: usize, more: &str) -> String {
+    if columns(text) <= width {
+        return text.to_owned();
+    }
+    // A window narrower than the sign shows as much of the text as it can.
+    let (room, more) = match width.checked_sub(columns(more)) {
+        Some(room) => (room, more),
+        None => (width, ""),
+    };
     let mut cut = String::new();
     let mut used = 0;
-    let mut chars = text.chars();
     let mut coloured = false;
-    while let Some(c) = chars.next() {
-        if c == '\x1b' {
-            coloured = true;
-            cut.push(c);
-            for c in chars.by_ref() {
+    for piece in pieces(text) {
+        match piece {
+            Piece::Colour(sequence) => {
+                coloured = true;
+                cut.push_str(sequence);
+            }
+            Piece::Char(c, wide) if used + wide <= room => {
+                used += wide;
                 cut.push(c);
-                if c == 'm' {
-                    break;
-                }
             }
-            continue;
+            Piece::Char(..) => break,
         }
-        let wide = c.width().unwrap_or(0);
-        if used + wide > width.saturating_sub(1) && !chars.as_str().is_empty() {
-            cut.push('…');
-            if coloured {
-                cut.push_str("\x1b[0m");
-            }
-            return cut;
-        }
-        if used + wide > width {
-            return cut;
-        }
-        used += wide;
-        cut.push(c);
+    }
+    cut.push_str(more);
+    if coloured {
+        cut.push_str("\x1b[0m");
     }
     cut
+}
+
+/// Columns that `text` (which may hold colours) takes.
+pub fn columns(text: &str) -> usize {
+    pieces(text).map(|piece| if let Piece::Char(_, wide) = piece { wide } else { 0 }).sum()
+}
+
+/// `text` with blanks behind it to `width` columns.
+pub fn pad(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(columns(text))))
+}
+
+/// `text` with blanks before it to `width` columns.
+pub fn pad_left(text: &str, width: usize) -> String {
+    format!("{}{text}", " ".repeat(width.saturating_sub(columns(text))))
+}
+
+enum Piece<'a> {
+    /// `ESC [ … m`: takes no room.
+    Colour(&'a str),
+    /// A character, and how many columns it adds.
+    Char(char, usize),
+}
+
+fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
+    let mut rest = text;
+    let mut last = 0;
+    std::iter::from_fn(move || {
+        let c = rest.chars().next()?;
+        if c == '\x1b' {
+            let length = rest.find('m').map_or(rest.len(), |at| at + 1);
+            let (sequence, behind) = rest.split_at(length);
+            rest = behind;
+            return Some(Piece::Colour(sequence));
+        }
+        rest = &rest[c.len_utf8()..];
+        let wide = match c {
+            // "As an emoji": what was one column wide is two.
+            '\u{fe0f}' if last == 1 => 1,
+            c => c.width().unwrap_or(0),
+        };
+        last = if c == '\u{fe0f}' { 0 } else { wide };
+        Some(Piece::Char(c, wide))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::Language;
 
     #[test]
     fn nothing_that_steers_a_terminal_comes_through() {
@@ -164,16 +247,45 @@ mod tests {
 
     #[test]
     fn lines_are_cut_by_columns_not_characters() {
-        assert_eq!(cut("日本語テキスト", 7), "日本語…");
-        assert_eq!(cut("short", 7), "short");
-        assert_eq!(cut("\x1b[1m日本語\x1b[0m", 5), "\x1b[1m日本…\x1b[0m");
+        for (text, width, expected) in [
+            ("日本語テキスト", 7, "日本語…"),
+            ("日本語テキスト", 8, "日本語…"), // The fourth would stand half outside.
+            ("short", 7, "short"),
+            ("exactly", 7, "exactly"),
+            ("\x1b[1m日本語\x1b[0m", 5, "\x1b[1m日本…\x1b[0m"),
+            ("\x1b[1m日本語\x1b[0m", 6, "\x1b[1m日本語\x1b[0m"),
+            ("e\u{301}e\u{301}e\u{301}", 2, "e\u{301}…"), // Marks take no room.
+            ("\u{2764}\u{fe0f}\u{2764}\u{fe0f}", 3, "\u{2764}\u{fe0f}…"),
+            ("👍👍👍", 5, "👍👍…"),
+            ("anything", 1, "…"),
+            ("anything", 0, ""),
+        ] {
+            assert_eq!(cut_with(text, width, "…"), expected, "{text:?} {width}");
+        }
+        assert_eq!(cut_with("anything", 6, "..."), "any...");
+        assert_eq!(cut_with("anything", 2, "..."), "an");
     }
 
     #[test]
     fn figures_read_well() {
-        assert_eq!(duration(1_240_000), "1.2s");
-        assert_eq!(duration(63_100_000), "1m 03s");
-        assert_eq!(duration(7_500_000_000), "2h 05m");
-        assert_eq!(count(1_048_201), "1,048,201");
+        let c = Locale::C;
+        assert_eq!(duration_in(&c, 1_240_000), "1.2s");
+        assert_eq!(duration_in(&c, 63_100_000), "1m 03s");
+        assert_eq!(duration_in(&c, 7_500_000_000), "2h 05m");
+        assert_eq!(fine_duration_in(&c, 1_240_000), "1.2s");
+        assert_eq!(fine_duration_in(&c, 63_100_000), "1m 03.1s");
+        assert_eq!(fine_duration_in(&c, 599_960_000), "10m 00s");
+        assert_eq!(count_in(&c, 1_048_201), "1,048,201");
+        let german = Locale { decimal: ',', group: '.', ..c };
+        assert_eq!(duration_in(&german, 1_240_000), "1,2s");
+        assert_eq!(count_in(&german, 1_048_201), "1.048.201");
+        let chinese = Locale { language: Language::Chinese, ..c };
+        assert_eq!(duration_in(&chinese, 12_400_000), "12.4秒");
+        assert_eq!(fine_duration_in(&chinese, 63_100_000), "1分03.1秒");
+        assert_eq!(duration_in(&chinese, 7_500_000_000), "2小时05分");
+        assert_eq!(bar(0.0), "[..........]   0%");
+        assert_eq!(bar(42.9), "[####......]  42%");
+        assert_eq!(bar(99.99), "[#########.]  99%");
+        assert_eq!(bar(100.0), "[##########] 100%");
     }
 }

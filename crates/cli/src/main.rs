@@ -4,13 +4,18 @@
 mod args; // flags
 mod commands; // everything but `run`
 mod config; // storage directory, stepflow.toml
+mod doctor; // `stepflow doctor`
 mod failure; // one printer for errors, one table of exit codes
 mod format; // durations, sizes, clean text for a terminal
+mod line; // a line of a log as the page shows it
+mod out; // standard output, through a pager
 mod run; // `stepflow run`
+mod settings; // what a server is told: flags, environment, file
+mod source; // who answers: a storage here, a server there
+mod text; // messages in English and Chinese, numbers as the locale writes them
+mod watch; // `stepflow watch`
 
 use std::{io::Write, process::ExitCode};
-
-use clap::Parser;
 
 fn main() -> ExitCode {
     let mut raw = std::env::args_os().skip(1);
@@ -26,17 +31,30 @@ fn main() -> ExitCode {
             }
         };
     }
-    let args = match args::Args::try_parse() {
+    let args = match args::read() {
         Ok(args) => args,
         Err(error) => {
-            let _ = error.print();
-            // `run`'s other codes belong to the script: a flag we do not know is not its 2.
-            let run = std::env::args().take_while(|arg| arg != "--").any(|arg| arg == "run");
+            let words: Vec<String> =
+                std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+            let refused = args::refused(&error, &words);
+            if refused.is_none() {
+                let _ = error.print();
+            }
+            // Their other codes belong to the script: a flag we do not know is not its 2.
+            let runs = ["run", "rerun", "attach", "pipe"];
+            let run = words
+                .iter()
+                .take_while(|word| *word != "--")
+                .any(|word| runs.contains(&word.as_str()));
             let code =
                 if run && error.use_stderr() { failure::OWN } else { error.exit_code() as u8 };
-            return ExitCode::from(code);
+            return match refused {
+                Some(failure) => failure.code(code).print(),
+                None => ExitCode::from(code),
+            };
         }
     };
+    run::look::choose(args.color);
     match commands::execute(args) {
         Ok(code) => code,
         Err(failure) => failure.print(),

@@ -7,7 +7,7 @@ use std::{io::Read, path::Path, process::Stdio, thread, time::Duration};
 
 use nix::sys::signal::Signal;
 use stepflow_model::{Reason, Status, StepStatus};
-use stepflow_testkit::{Rng, Scratch, eventually, example, rounds, signal};
+use stepflow_testkit::{Rng, Scratch, SmallDisk, eventually, example, rounds, signal};
 
 const STEPFLOW: &str = env!("CARGO_BIN_EXE_stepflow");
 
@@ -162,36 +162,13 @@ fn a_viewer_that_leaves_early_disturbs_nothing() {
     assert!(view.state.summary.status.is_end());
 }
 
-/// A small file system in memory, gone when the test ends. Needs root, as CI has.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mount(size: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let disk = Self(dir);
-        disk.call("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]);
-        disk
-    }
-
-    fn call(&self, program: &str, args: &[&str]) {
-        let status = std::process::Command::new(program).args(args).arg(self.0.path()).status();
-        assert!(status.unwrap().success(), "{program} {args:?} needs root");
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
 #[test]
 fn a_full_disk_pauses_the_script_and_loses_nothing() {
     let scratch = Scratch::new(STEPFLOW);
     let mut rng = Rng::seeded();
     for round in 0..3 {
         let disk = SmallDisk::mount(&format!("{}k", 400 + rng.below(600)));
-        let storage = disk.0.path().join("storage");
+        let storage = disk.path().join("storage");
         let run = |args: &[&str]| {
             let mut command = std::process::Command::new(STEPFLOW);
             command.arg("--storage").arg(&storage).args(args).current_dir(scratch.work());

@@ -429,3 +429,37 @@ fn a_foreground_run_ends_with_its_client_and_a_detached_one_does_not() {
     assert_eq!(view.state.summary.status, Status::Completed);
     assert_eq!(scratch.output_of(id), b"on my own\n");
 }
+
+#[test]
+fn a_script_that_says_its_progress_all_the_time_is_followed_and_its_journal_stays_small() {
+    let scratch = scratch();
+    let script = "echo STEP_START:Copy; awk 'BEGIN { for (i = 0; i <= 100000; i++) \
+                  printf \"PROGRESS:%.3f:file %d\\n\", i / 1000, i }'; echo STEP_COMPLETE:Copy; \
+                  echo STEP_SKIP:Publish:no token; echo PROGRESS:100";
+    let output = scratch.output(&["run", "--output", "json", "--", "sh", "-c", script]);
+    assert!(output.status.success());
+    let id = scratch.newest();
+    let state = scratch.view(id).state;
+    let copy = &state.steps[0];
+    assert_eq!((copy.progress, copy.progress_text.as_deref()), (Some(100.0), Some("file 100000")));
+    let skipped = &state.steps[1];
+    assert_eq!((skipped.status, skipped.error.as_deref()), (StepStatus::Skipped, Some("no token")));
+    assert_eq!((state.summary.progress, state.summary.position.lines), (Some(100.0), 100_005));
+    let journal = fs::metadata(scratch.storage.record_dir(id).join("journal.ndjson")).unwrap();
+    let quarters = state.summary.duration_us.unwrap() / 250_000 + 1;
+    assert!(journal.len() < 4_000 + quarters * 400, "{} bytes", journal.len());
+
+    let lines: Vec<serde_json::Value> = output
+        .stdout
+        .split(|b| *b == b'\n')
+        .filter_map(|l| serde_json::from_slice(l).ok())
+        .collect();
+    let told = lines.iter().filter(|line| line["event"]["kind"] == "progress").count();
+    assert!((3..1_000).contains(&told), "{told}");
+    assert_eq!(lines.last().unwrap()["end"]["progress"], 100.0);
+    let shown = scratch.text(&["show", "last"]);
+    assert!(
+        shown.contains("skipped: no token") && shown.contains("1/2 steps, 1 skipped"),
+        "{shown}"
+    );
+}

@@ -75,6 +75,70 @@ impl Server {
 }
 
 #[test]
+fn the_api_starts_scripts_on_terminals_and_repeats_executions() {
+    let scratch = Scratch::new(STEPFLOW);
+    let server = serve(&scratch, &["--auth", "off"]);
+    let script = "echo $TERM; stty size; read -p 'go? ' x; echo \"$x $A $B ${#KEY}\"";
+    let id = server.create(&json!({
+        "command": ["bash", "-c", script], "pty": true, "name": "asks", "tags": ["t"],
+        "environment": {"A": "1", "B": "2", "KEY": "hunter22"}, "mask_env": ["KEY"],
+    }));
+    let answer = |id: &str, said: &str| {
+        eventually("it asks", || {
+            let log = server.client.get(&format!("/api/executions/{id}/log")).unwrap();
+            log["lines"].to_string().contains("go? ").then_some(())
+        });
+        let mut child = scratch
+            .command(&["attach", id])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(said.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success());
+        let detail = server.ended(id);
+        let log = server.client.get(&format!("/api/executions/{id}/log")).unwrap();
+        let lines = log["lines"].as_array().unwrap();
+        let lines: Vec<_> = lines.iter().map(|l| l["text"].as_str().unwrap().trim_end()).collect();
+        (detail["execution"].clone(), lines.join("\n"))
+    };
+    let (execution, log) = answer(&id, "yes\n");
+    assert_eq!((&execution["pty"], &execution["rerun_of"]), (&json!(true), &json!(null)));
+    let (term, rest) = log.split_once('\n').unwrap();
+    assert!(!term.is_empty() && term != "dumb", "{log}");
+    assert_eq!(rest, "24 80\ngo? yes\nyes 1 2 8");
+
+    // Its secret is not recorded, so it must be given again.
+    let path = format!("/api/executions/{id}/rerun");
+    let refused = server.tcp(&format!("POST {path} HTTP/1.0\r\nHost: HOST\r\n\r\n"));
+    assert_eq!(refused.0, 422, "{}", refused.1);
+    assert!(refused.1.contains("`KEY`") && refused.1.contains("secrets-missing"), "{}", refused.1);
+    let body = json!({"environment": {"KEY": "another-key", "B": "3"}});
+    let again = server.client.post(&path, &body).unwrap();
+    let again = again["id"].as_str().unwrap();
+    let (execution, log) = answer(again, "si\n");
+    assert_eq!(execution["rerun_of"], json!(id));
+    assert_eq!((&execution["name"], &execution["tags"]), (&json!("asks"), &json!(["t"])));
+    assert_eq!(execution["environment"], json!({"A": "1", "B": "3"}));
+    assert!(log.ends_with("go? si\nsi 1 3 11"), "{log}");
+    let record = scratch.storage.record_dir(again.parse().unwrap());
+    assert!(!std::fs::read_to_string(record.join("spec.json")).unwrap().contains("another-key"));
+
+    for (path, body, status) in [
+        ("/api/executions/0198c2aa-0000-7000-8000-000000000001/rerun".to_owned(), "", 404),
+        (path.clone(), r#"{"command":"x"}"#, 400),
+        (path, r#"{"environment":{"A=B":"x"}}"#, 400),
+        ("/api/executions".to_owned(), r#"{"command":"a","pty":true,"split_stderr":true}"#, 400),
+    ] {
+        let (answered, said) = server.tcp(&format!(
+            "POST {path} HTTP/1.0\r\nHost: HOST\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        assert_eq!(answered, status, "{path} {body}: {said}");
+    }
+}
+
+#[test]
 fn a_killed_server_costs_no_script_and_no_line() {
     let scratch = Scratch::new(STEPFLOW);
     let mut rng = Rng::seeded();
@@ -102,9 +166,11 @@ fn a_killed_server_costs_no_script_and_no_line() {
         }
     }
     // The catalog counts each of them once.
-    let statistics = server.client.get("/api/executions/statistics").unwrap();
-    assert_eq!(statistics["by_status"]["completed"], rounds() * 3);
-    assert_eq!(statistics["total_executions"], rounds() * 3);
+    let all = eventually("the catalog has caught up", || {
+        let statistics = server.client.get("/api/executions/statistics").ok()?;
+        (statistics["by_status"]["completed"] == rounds() * 3).then_some(statistics)
+    });
+    assert_eq!(all["total_executions"], rounds() * 3);
 }
 
 #[test]
@@ -253,6 +319,10 @@ fn a_run_in_a_terminal_appears_live_and_the_catalog_can_be_rebuilt() {
     assert!(begun.elapsed() < Duration::from_secs(4), "asserted at 4 times the promise");
     std::fs::write(scratch.work().join("gate"), "go\n").unwrap();
     server.ended(&id);
+    eventually("the catalog has caught up", || {
+        let statistics = server.client.get("/api/executions/statistics").ok()?;
+        (statistics["by_status"]["completed"] == 1).then_some(())
+    });
     let answers = |server: &Server| {
         let mut answers = vec![
             server.client.get("/api/executions").unwrap(),

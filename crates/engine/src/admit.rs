@@ -6,7 +6,7 @@ use std::{
     io,
     os::unix::net::UnixStream as StdUnixStream,
     process::Stdio,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -50,6 +50,11 @@ impl Admission {
 
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// How many wait, how many run, and how many may.
+    pub(crate) fn figures(&self) -> (u64, u64, u64) {
+        (self.waiting.len() as u64, self.running.len() as u64, self.max_running as u64)
     }
 
     /// One that runs already, found at the start.
@@ -109,6 +114,7 @@ async fn launch(core: Arc<Core>, waiting: Waiting) {
             program: starter.program.clone(),
             env: Some(env),
             stdin: Stdio::null(),
+            mask: None,
         };
         launch.start(created)
     })
@@ -116,11 +122,13 @@ async fn launch(core: Arc<Core>, waiting: Waiting) {
     .unwrap_or_else(|| Err(io::Error::other("the starting thread was lost")));
     match started {
         Ok(launched) => {
+            core.counters.recorders_started.fetch_add(1, Relaxed);
             let _ = core.reaper.send((Arc::clone(&handle), launched.child)).await;
             core.tasks.spawn(hear_link(Arc::clone(&core), Arc::clone(&handle), launched.link));
         }
         Err(error) => {
             tracing::error!(execution = %handle.id(), %error, "cannot start a recorder");
+            core.counters.recorders_failed.fetch_add(1, Relaxed);
             handle.set_start_problem(format!("cannot start the recorder: {error}"));
         }
     }
@@ -165,7 +173,10 @@ pub(crate) async fn settle(core: &Core, handle: &Arc<Handle>, unstarted: NoteKin
     })
     .await;
     match settled {
-        Some(Ok(ended)) => ended,
+        Some(Ok(ended)) => {
+            core.counters.verdicts.fetch_add(u64::from(ended), Relaxed);
+            ended
+        }
         Some(Err(error)) => {
             tracing::error!(execution = %handle.id(), %error, "cannot write the verdict");
             false

@@ -18,6 +18,15 @@ const RINGS_BYTES: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Bell(UnixStream);
 
+/// What a ring told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ring {
+    /// Look. With the bytes that are safe, if it could be read.
+    Look(Option<u64>),
+    /// The recorder is gone.
+    Gone,
+}
+
 async fn open(path: &Path, request: &Request) -> io::Result<UnixStream> {
     let mut stream = UnixStream::connect(path).await?;
     let mut line = serde_json::to_vec(request)?;
@@ -32,12 +41,25 @@ impl Bell {
         Ok(Self(open(path, &Request::Subscribe).await?))
     }
 
-    /// Waits for wake-ups; `false`: the recorder is gone. Safe to cancel.
-    pub(crate) async fn ring(&mut self) -> bool {
-        // What they say does not matter: they say "look", and we look.
+    /// Waits for wake-ups. Safe to cancel.
+    pub(crate) async fn ring(&mut self) -> Ring {
+        // What they say of the position does not matter: they say "look", and we look.
         let mut rings = [0; RINGS_BYTES];
-        matches!(self.0.read(&mut rings).await, Ok(count) if count > 0)
+        match self.0.read(&mut rings).await {
+            Ok(count) if count > 0 => Ring::Look(safe_in(&rings[..count])),
+            _ => Ring::Gone,
+        }
     }
+}
+
+/// The newest number of safe bytes that whole lines tell; a figure only, so a cut line is no loss.
+fn safe_in(rings: &[u8]) -> Option<u64> {
+    rings.split(|byte| *byte == b'\n').rev().find_map(|line| {
+        match serde_json::from_slice::<Answer>(line) {
+            Ok(Answer::Position { safe, .. }) => Some(safe),
+            _ => None,
+        }
+    })
 }
 
 /// Asks a recorder for one thing.
@@ -48,4 +70,22 @@ pub(crate) async fn ask(path: &Path, request: &Request) -> io::Result<Answer> {
         Ok(serde_json::from_str(&line)?)
     };
     timeout(ANSWER_WITHIN, answer).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_whole_line_tells_what_is_safe() {
+        let line = |safe: u64| {
+            format!(
+                r#"{{"op":"position","bytes":9,"lines":1,"seq":1,"safe":{safe},"ended":false}}"#
+            )
+        };
+        let two = format!("{}\n{}\n", line(1), line(5));
+        assert_eq!(safe_in(two.as_bytes()), Some(5));
+        assert_eq!(safe_in(&two.as_bytes()[..two.len() - 9]), Some(1), "a cut line is left out");
+        assert_eq!(safe_in(b"?\n"), None);
+    }
 }

@@ -14,7 +14,14 @@ use stepflow_sys::host::SocketDir;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{admit::Admission, feed::Feed, handle::Handle};
+use crate::{
+    admit::Admission,
+    feed::Feed,
+    figures::Counters,
+    handle::Handle,
+    ingest::Ingest,
+    retention::{Policy, Swept},
+};
 
 /// Ended executions whose folded state is kept for viewers that come again.
 const RECENT_MAX: usize = 32;
@@ -29,6 +36,16 @@ pub(crate) struct Core {
     pub(crate) registry: Mutex<Registry>,
     pub(crate) admission: Mutex<Admission>,
     pub(crate) feed: Feed,
+    /// Whoever changes records from outside has it: one at a time.
+    pub(crate) changing: tokio::sync::Mutex<()>,
+    /// What is kept, and for how long.
+    pub(crate) retention: Policy,
+    /// One sweep at a time.
+    pub(crate) sweeping: tokio::sync::Mutex<()>,
+    /// The last one.
+    pub(crate) swept: Mutex<Option<Swept>>,
+    pub(crate) counters: Counters,
+    pub(crate) ingest: Ingest,
     pub(crate) reaper: mpsc::Sender<(Arc<Handle>, Child)>,
     pub(crate) tasks: TaskTracker,
     pub(crate) shutdown: CancellationToken,
@@ -49,6 +66,18 @@ impl Registry {
     /// Reserves `id` for the caller; `false`: somebody has it.
     pub(crate) fn reserve(&mut self, id: ExecutionId) -> bool {
         !self.live.contains_key(&id) && !self.broken.contains(&id) && self.reserved.insert(id)
+    }
+
+    /// Reserves `id` to remove it, broken or not; `false`: it is followed, or being opened.
+    pub(crate) fn reserve_to_remove(&mut self, id: ExecutionId) -> bool {
+        !self.live.contains_key(&id) && self.reserved.insert(id)
+    }
+
+    /// Forgets everything about a reserved one.
+    pub(crate) fn removed(&mut self, id: ExecutionId) {
+        self.reserved.remove(&id);
+        self.broken.remove(&id);
+        self.recent.retain(|known| known.id() != id);
     }
 
     pub(crate) fn release(&mut self, id: ExecutionId) {

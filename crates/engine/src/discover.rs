@@ -92,8 +92,14 @@ impl Core {
         let liveness = view.liveness()?;
         let server = view.spec.source == Source::Server;
         let spec = view.spec.clone();
+        if spec.source == Source::Ingest {
+            view.close_files(); // There may be thousands.
+        }
         let handle = Arc::new(Handle::new(&self.storage, view));
         self.registry().insert(Arc::clone(&handle));
+        if spec.source == Source::Ingest && liveness != Liveness::Ended {
+            self.ingest.adopt(&handle);
+        }
         if server && liveness == Liveness::Alive {
             self.admission().found_running(id);
         }
@@ -116,7 +122,7 @@ impl Core {
         let path = self.storage.claim(id);
         match Lock::try_take(&path) {
             Ok(Some(claim)) => Ok(Found::Start(Waiting {
-                env: environment::whole(id, &spec.env, &[]),
+                env: environment::whole(id, &spec.env, &[], spec.pty.is_some()),
                 created: Created { id, claim },
                 handle,
             })),

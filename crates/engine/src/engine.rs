@@ -2,14 +2,19 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
-use stepflow_catalog::{Catalog, CatalogError, Change, ListQuery, Reader, Role, Statistics};
+use stepflow_catalog::{
+    Catalog, CatalogError, Change, Figures, ListQuery, Maintained, Reader, Statistics,
+};
 use stepflow_model::{Artifact, ArtifactId, ExecutionId, Summary};
 use stepflow_record::{Liveness, RecordError, RecordView, Storage};
-use stepflow_recorder::control::{Answer, Request};
+use stepflow_recorder::{
+    control::{Answer, Request},
+    inflow::End,
+};
 use stepflow_sys::{clock, host::SocketDir};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
@@ -19,17 +24,22 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    CancelError, CreateError, FeedChanges, NewExecution, OpenError, QueryError, WriterLock,
+    CancelError, CreateError, FeedChanges, IngestError, NewExecution, OpenError, QueryError,
+    WriterLock,
     admit::{self, Admission, Waiting},
     bell,
     core::{Core, Registry, blocking},
     discover::{self, Opened},
     environment,
     feed::Feed,
+    figures::{Counters, EngineFigures},
     follow,
     handle::Handle,
+    ingest::{self, Ingest},
     project, reap,
     request::Prepared,
+    retention::{self, Policy},
+    upgrade,
 };
 
 /// Most executions that wait for a place. Each holds its claim, one open file. At it, more are
@@ -39,6 +49,8 @@ pub const QUEUED_MAX: usize = 4_096;
 const CREATES_AT_ONCE: usize = 64;
 /// Commands hold the writer lock for moments: a start waits this long for it.
 const LOCK_WITHIN: Duration = Duration::from_millis(1_500);
+/// A holder that is being killed lets go within this time.
+const DYING_WITHIN: Duration = Duration::from_secs(30);
 /// A recorder that is being started is reached within this time.
 const CANCEL_WITHIN: Duration = Duration::from_secs(10);
 /// All tasks see the shutdown within this time; the catalog is closed in what is left of 5 s.
@@ -52,6 +64,12 @@ pub struct EngineConfig {
     pub storage: Storage,
     /// Most executions that run at the same time; more wait.
     pub max_running: usize,
+    /// How the catalog is opened.
+    pub catalog: stepflow_catalog::Options,
+    /// How long a stream from elsewhere is waited for when its source, or the server, went away.
+    pub ingest_resume: Duration,
+    /// What is kept, and for how long.
+    pub retention: Policy,
     /// The program that understands the recorder's hidden command.
     pub program: PathBuf,
 }
@@ -70,8 +88,8 @@ pub struct ListPage {
 /// Many executions. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    core: Arc<Core>,
-    creates: Arc<Semaphore>,
+    pub(crate) core: Arc<Core>,
+    pub(crate) creates: Arc<Semaphore>,
     owned: Arc<Mutex<Option<(Catalog, WriterLock)>>>,
 }
 
@@ -81,12 +99,18 @@ impl Engine {
     pub async fn open(config: EngineConfig) -> Result<Self, OpenError> {
         let storage = config.storage;
         let lock = take_lock(&storage).await?;
-        let database = storage.database();
-        let catalog = blocking(move || Catalog::open(&database, Role::Server))
-            .await
-            .ok_or(CatalogError::Closed)??;
+        let opened = storage.clone();
+        let options = config.catalog;
+        let catalog = blocking(move || -> Result<Catalog, OpenError> {
+            upgrade::upgrade(&opened)?;
+            Ok(Catalog::open_with(&opened.database(), options)?)
+        })
+        .await
+        .ok_or(CatalogError::Closed)??;
         let sockets = SocketDir::open(&storage.run_dir())
             .map_err(OpenError::system("open the run directory"))?;
+        let (ingest, expiring) = Ingest::start(&storage, config.ingest_resume)
+            .map_err(OpenError::system("start the threads that record streams"))?;
         let (reaper, started) = mpsc::channel(reap::QUEUE_MAX);
         let core = Arc::new(Core {
             storage,
@@ -97,6 +121,12 @@ impl Engine {
             registry: Mutex::new(Registry::default()),
             admission: Mutex::new(Admission::new(config.max_running)),
             feed: Feed::default(),
+            changing: tokio::sync::Mutex::new(()),
+            retention: config.retention,
+            sweeping: tokio::sync::Mutex::new(()),
+            swept: Mutex::default(),
+            counters: Counters::default(),
+            ingest,
             reaper,
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
@@ -107,6 +137,10 @@ impl Engine {
             owned: Arc::new(Mutex::new(Some((catalog, lock)))),
         };
         core.tasks.spawn(reap::reap(started, core.shutdown.clone()));
+        let mender = Arc::clone(&core);
+        let mended = blocking(move || project::mend(&mender.storage, &mender.writer));
+        mended.await.unwrap_or(Ok(()))?;
+        core.tasks.spawn(ingest::expire(Arc::clone(&core), expiring));
         let opener = Arc::clone(&core);
         let opened =
             blocking(move || opener.open_all()).await.unwrap_or_else(|| Ok(Opened::default()))?;
@@ -119,6 +153,7 @@ impl Engine {
         }
         core.pump();
         core.tasks.spawn(discover::watch(Arc::clone(&core)));
+        core.tasks.spawn(retention::watch(Arc::clone(&core)));
         Ok(engine)
     }
 
@@ -130,6 +165,26 @@ impl Engine {
     /// Accepts an execution: when this returns, it will reach exactly one end. It is started at
     /// once, or waits for a place.
     pub async fn create(&self, new: NewExecution) -> Result<Arc<Handle>, CreateError> {
+        let id = ExecutionId::new(Uuid::now_v7());
+        match new.prepare(id, clock::wall_us()) {
+            Ok(prepared) => self.accept(prepared).await,
+            Err(refused) => {
+                self.core.counters.refused.fetch_add(1, Relaxed);
+                Err(refused.into())
+            }
+        }
+    }
+
+    /// Accepts what has been checked.
+    pub(crate) async fn accept(&self, prepared: Prepared) -> Result<Arc<Handle>, CreateError> {
+        let made = self.try_accept(prepared).await;
+        let counters = &self.core.counters;
+        let counter = if made.is_ok() { &counters.accepted } else { &counters.refused };
+        counter.fetch_add(1, Relaxed);
+        made
+    }
+
+    async fn try_accept(&self, prepared: Prepared) -> Result<Arc<Handle>, CreateError> {
         if self.core.shutdown.is_cancelled() {
             return Err(CreateError::Closing);
         }
@@ -137,8 +192,7 @@ impl Engine {
         if waiting >= QUEUED_MAX {
             return Err(CreateError::QueueFull { waiting });
         }
-        let id = ExecutionId::new(Uuid::now_v7());
-        let prepared = new.prepare(id, clock::wall_us())?;
+        let id = prepared.spec.id;
         let _permit = self.creates.acquire().await.map_err(|_| CreateError::Closing)?;
         // The marker must not be adopted by the watcher before we have it in hand.
         self.core.registry().reserve(id);
@@ -197,6 +251,16 @@ impl Engine {
     /// period, or at the second call, SIGKILL. When this returns, the wish is durable.
     pub async fn cancel(&self, id: ExecutionId, by: &str) -> Result<Arc<Handle>, CancelError> {
         let handle = self.execution(id).await?;
+        if handle.is_fed() {
+            let end = End::Cancelled { by: by.to_owned() };
+            return match self.end_ingest(id, end).await {
+                Ok(_) => Ok(handle),
+                Err(IngestError::Closing) => Err(CancelError::Closing),
+                Err(IngestError::Record(error)) => Err(error.into()),
+                Err(IngestError::Catalog(error)) => Err(error.into()),
+                Err(_) => Err(CancelError::Finished(id)),
+            };
+        }
         let deadline = Instant::now() + CANCEL_WITHIN;
         let request = Request::Cancel { by: by.to_owned(), kill: false };
         loop {
@@ -212,7 +276,7 @@ impl Engine {
             }
             match bell::ask(&self.core.socket(id), &request).await {
                 Ok(Answer::Error { error }) => return Err(CancelError::Refused(error)),
-                Ok(Answer::Ok | Answer::Position { .. }) => {
+                Ok(Answer::Ok | Answer::Full | Answer::Position { .. }) => {
                     let _ = handle.refresh(); // So that the caller sees its wish.
                     return Ok(handle);
                 }
@@ -269,6 +333,11 @@ impl Engine {
         active
     }
 
+    /// One that is followed.
+    pub fn live(&self, id: ExecutionId) -> Option<Arc<Handle>> {
+        self.core.registry().live(id)
+    }
+
     /// The summary of one that is followed.
     pub fn live_summary(&self, id: ExecutionId) -> Option<Summary> {
         let live = self.core.registry().live(id);
@@ -283,10 +352,15 @@ impl Engine {
     /// One artifact.
     pub async fn artifact(&self, id: ArtifactId) -> Result<Option<Artifact>, QueryError> {
         match self.execution(id.execution).await {
-            Ok(handle) => Ok(handle.read(|state| state.artifacts.get(id.index as usize).cloned())),
+            Ok(handle) => Ok(handle.read(|state| state.artifact(id.index).cloned())),
             Err(QueryError::Unknown(_)) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Which artifact the original StepFlow Monitor gave this id.
+    pub async fn artifact_by_origin(&self, id: String) -> Result<Option<ArtifactId>, QueryError> {
+        self.query(move |reader| reader.artifact_by_origin(&id)).await
     }
 
     /// Asks the catalog on a blocking thread.
@@ -301,6 +375,27 @@ impl Engine {
     /// Writes what lives only in the catalog: tokens and sessions. Returns after the commit.
     pub async fn apply(&self, batch: Vec<Change>) -> Result<(), CatalogError> {
         self.core.write(batch).await
+    }
+
+    /// What the engine counted since it was opened, and what is there now. In time proportional
+    /// to the live executions; reads no file.
+    pub fn figures(&self) -> EngineFigures {
+        self.core.figures()
+    }
+
+    /// What the catalog counted since it was opened. Blocks for nothing.
+    pub fn catalog_figures(&self) -> Figures {
+        self.core.reader.figures()
+    }
+
+    /// Maintenance of the catalog, in slices between which writes go on. Returns when it is done.
+    pub async fn optimize(&self) -> Result<Maintained, QueryError> {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let writer = self.core.writer.clone();
+        // On a blocking thread: the queue may be full for a moment.
+        let asked = blocking(move || writer.optimize(Box::new(|done| drop(sender.send(done)))));
+        asked.await.ok_or(QueryError::Closing)?;
+        Ok(receiver.await.map_err(|_| QueryError::Closing)??)
     }
 
     /// To be woken when any execution changes.
@@ -329,7 +424,9 @@ impl Engine {
         self.core.admission().forget_waiting(); // Their claims are free: the next engine takes them.
         let owned = self.owned.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((catalog, lock)) = owned else { return Ok(()) };
+        let core = Arc::clone(&self.core);
         let close = blocking(move || {
+            core.ingest.stop(); // Under the lock, which is the claim on every stream's record.
             let closed = catalog.close();
             drop(lock);
             closed
@@ -342,12 +439,23 @@ impl Engine {
     }
 }
 
+/// Whether a process has been killed and only its files are still being closed: a server with
+/// thousands of them takes seconds for that on a busy machine, and whoever restarts it comes first.
+fn is_dying(process: u32) -> bool {
+    std::fs::read(format!("/proc/{process}/cmdline")).map_or(true, |line| line.is_empty())
+}
+
 async fn take_lock(storage: &Storage) -> Result<WriterLock, OpenError> {
-    let deadline = Instant::now() + LOCK_WITHIN;
+    let begun = Instant::now();
     loop {
         match WriterLock::try_take(storage).map_err(OpenError::system("take the writer lock"))? {
             Some(lock) => return Ok(lock),
-            None if Instant::now() < deadline => sleep(Duration::from_millis(25)).await,
+            None if begun.elapsed() < LOCK_WITHIN
+                || (WriterLock::holder(storage).is_some_and(is_dying)
+                    && begun.elapsed() < DYING_WITHIN) =>
+            {
+                sleep(Duration::from_millis(25)).await;
+            }
             None => {
                 return Err(OpenError::Locked {
                     path: storage.root().to_owned(),
@@ -362,7 +470,7 @@ async fn take_lock(storage: &Storage) -> Result<WriterLock, OpenError> {
 async fn make(core: &Arc<Core>, prepared: Prepared) -> Result<Arc<Handle>, CreateError> {
     let Prepared { spec, secrets } = prepared;
     let storage = core.storage.clone();
-    let env = environment::whole(spec.id, &spec.env, &secrets);
+    let env = environment::whole(spec.id, &spec.env, &secrets, spec.pty.is_some());
     let made = blocking(move || {
         let made = storage.create(&spec).and_then(|created| {
             let view = RecordView::open(&storage, created.id)?;

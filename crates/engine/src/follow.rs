@@ -1,6 +1,9 @@
 //! One task per open record: fold, wake, project, and write the verdict when nobody is left.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use stepflow_model::{NoteKind, Reason, Source};
 use stepflow_record::Liveness;
@@ -8,7 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{
     admit,
-    bell::Bell,
+    bell::{Bell, Ring},
     core::{Core, blocking},
     handle::{Handle, Mark},
     project,
@@ -37,6 +40,22 @@ struct Follower {
     project_at: Option<Instant>,
 }
 
+/// Counts a recorder whose socket is connected, for as long as it lives.
+struct Connected(Arc<Core>);
+
+impl Connected {
+    fn new(core: &Arc<Core>) -> Self {
+        core.counters.recorders_connected.fetch_add(1, Relaxed);
+        Self(Arc::clone(core))
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.counters.recorders_connected.fetch_sub(1, Relaxed);
+    }
+}
+
 /// Follows one record until the catalog has committed its end, or until shutdown: the next engine
 /// goes on from the record.
 pub(crate) async fn follow(core: Arc<Core>, handle: Arc<Handle>) {
@@ -53,7 +72,10 @@ impl Follower {
     async fn run(mut self) {
         let id = self.handle.id();
         self.core.feed.changed(id, None); // It is there: lists learn of it, whatever it does next.
-        let mut bell: Option<Bell> = None;
+        if self.handle.is_fed() {
+            return self.run_fed().await;
+        }
+        let mut bell: Option<(Bell, Connected)> = None;
         let mut retry = RETRY_FIRST;
         loop {
             if self.look() {
@@ -64,7 +86,7 @@ impl Follower {
                 match Bell::connect(&self.core.socket(id)).await {
                     Ok(connected) => {
                         retry = RETRY_FIRST;
-                        bell = Some(connected);
+                        bell = Some((connected, Connected::new(&self.core)));
                         continue; // It may have gone on between the look and the connection.
                     }
                     Err(_) if self.nobody_is_left().await => {
@@ -82,16 +104,22 @@ impl Follower {
             let connected = bell.is_some();
             let rung = async {
                 match &mut bell {
-                    Some(bell) => bell.ring().await,
+                    Some((bell, _)) => bell.ring().await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
-                heard = rung => if heard {
-                    self.pause().await;
-                } else {
-                    bell = None;
-                    retry = RETRY_FIRST;
+                heard = rung => match heard {
+                    Ring::Look(safe) => {
+                        if let Some(safe) = safe {
+                            self.handle.set_safe_bytes(safe);
+                        }
+                        self.pause().await;
+                    }
+                    Ring::Gone => {
+                        bell = None;
+                        retry = RETRY_FIRST;
+                    }
                 },
                 () = self.handle.poke.notified() => retry = RETRY_FIRST,
                 () = sleep_until(wake_at) => if !connected && wake_at == look_at {
@@ -99,6 +127,24 @@ impl Follower {
                 },
             }
         }
+    }
+
+    /// Its writer is in this process: there is no socket, and no claim to look at.
+    async fn run_fed(mut self) {
+        while !self.look() {
+            self.project_if_due().await;
+            let due = async {
+                match self.project_at {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.handle.poke.notified() => self.pause().await,
+                () = due => {}
+            }
+        }
+        self.finish().await;
     }
 
     /// Lets wake-ups come together while nobody watches; the recorder's exit ends it.
@@ -188,12 +234,27 @@ impl Follower {
         }
     }
 
+    /// Removes the copies of artifacts that were removed while it ran.
+    async fn remove_copies(&self) {
+        if self.handle.read(|state| state.removed.is_empty()) {
+            return;
+        }
+        let _turn = self.core.changing.lock().await;
+        let (core, handle) = (Arc::clone(&self.core), Arc::clone(&self.handle));
+        let removed = blocking(move || handle.read(|state| core.storage.remove_copies(state)));
+        if let Some(Err(error)) = removed.await {
+            let id = self.handle.id();
+            tracing::warn!(execution = %id, %error, "cannot remove the copy of an artifact");
+        }
+    }
+
     /// Commits the end, tells everybody, and removes the marker.
     async fn finish(&mut self) {
         let id = self.handle.id();
         let mut committed = timeout(END_WITHIN, self.project()).await.unwrap_or(false);
         self.handle.publish();
         let summary = Arc::new(self.handle.summary());
+        self.core.counters.ended(summary.status);
         if !committed {
             self.core.feed.changed(id, None);
         }
@@ -204,12 +265,17 @@ impl Follower {
             tokio::time::sleep(CATALOG_RETRY).await;
             committed = self.project().await;
         }
+        self.remove_copies().await;
         if let Err(error) = self.core.storage.close_execution(id) {
             tracing::warn!(execution = %id, %error, "cannot remove an open marker");
         }
         // A recorder removes its socket itself, unless it was killed. Nobody else has this name.
         let _ = std::fs::remove_file(self.core.socket(id));
         self.core.registry().ended(&self.handle);
+        if self.handle.is_behind(self.mark) {
+            // A file was added or removed in this moment: what was written last may not have it.
+            self.project().await;
+        }
         self.core.feed.changed(id, Some(summary));
     }
 }

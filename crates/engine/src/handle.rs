@@ -1,8 +1,16 @@
 //! One execution, as viewers see it: the folded record, and a way to be woken.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
-use stepflow_model::{Annotation, Artifact, ExecutionId, ExecutionState, Position, Step, Summary};
+use stepflow_model::{
+    Annotation, Artifact, Event, ExecutionId, ExecutionState, Position, Source, Spec, Step, Summary,
+};
 use stepflow_record::{JournalReader, Liveness, LogReader, RecordError, RecordView, Storage};
 use tokio::sync::{Notify, watch};
 
@@ -35,6 +43,8 @@ pub struct Changed {
     pub artifacts: Vec<Artifact>,
     /// Annotations that came.
     pub annotations: Vec<Annotation>,
+    /// Numbers of all artifacts that have been removed.
+    pub removed: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -43,7 +53,8 @@ struct Seen {
     version: u64,
     /// The version at which each step changed last.
     steps: Vec<u64>,
-    artifacts: Vec<u64>,
+    /// By number: the script's own and uploaded ones are counted apart.
+    artifacts: HashMap<u32, u64>,
     /// Why its recorder could not start the script, in its own words.
     start_problem: Option<String>,
 }
@@ -53,20 +64,25 @@ struct Seen {
 pub struct Handle {
     id: ExecutionId,
     storage: Storage,
+    /// Its writer is in this process and says what is new: nothing is read.
+    fed: bool,
     seen: Mutex<Seen>,
     tick: watch::Sender<Tick>,
     /// Tells the follower to look at once.
     pub(crate) poke: Notify,
+    /// Output that a power cut cannot take, as its recorder said last.
+    safe: AtomicU64,
 }
 
 impl Handle {
     pub(crate) fn new(storage: &Storage, view: RecordView) -> Self {
         let id = view.spec.id;
+        let fed = view.spec.source == Source::Ingest;
         let mut seen = Seen {
             view,
             version: 1,
             steps: Vec::new(),
-            artifacts: Vec::new(),
+            artifacts: HashMap::new(),
             start_problem: None,
         };
         seen.note_all();
@@ -75,9 +91,11 @@ impl Handle {
         Self {
             id,
             storage: storage.clone(),
+            fed,
             seen: Mutex::new(seen),
             tick: watch::Sender::new(tick),
             poke: Notify::new(),
+            safe: AtomicU64::new(0),
         }
     }
 
@@ -108,6 +126,11 @@ impl Handle {
         look(&self.lock().view.state)
     }
 
+    /// What was asked for.
+    pub fn spec(&self) -> Spec {
+        self.lock().view.spec.clone()
+    }
+
     /// What lists show.
     pub fn summary(&self) -> Summary {
         self.read(|state| state.summary.clone())
@@ -118,18 +141,25 @@ impl Handle {
         let seen = self.lock();
         let state = &seen.view.state;
         let steps = state.steps.iter().zip(&seen.steps);
-        let artifacts = state.artifacts.iter().zip(&seen.artifacts);
         let changed = Changed {
             summary: state.summary.clone(),
             steps: steps.filter(|(_, at)| **at > mark.version).map(|(s, _)| s.clone()).collect(),
-            artifacts: artifacts
-                .filter(|(_, at)| **at > mark.version)
-                .map(|(a, _)| a.clone())
+            artifacts: state
+                .artifacts
+                .iter()
+                .filter(|one| seen.artifacts.get(&one.index).is_none_or(|at| *at > mark.version))
+                .cloned()
                 .collect(),
+            removed: state.removed.iter().map(|one| one.index).collect(),
             annotations: state.annotations.get(mark.annotations..).unwrap_or_default().to_vec(),
         };
         *mark = Mark { version: seen.version, annotations: state.annotations.len() };
         changed
+    }
+
+    /// Whether something has changed since `mark`.
+    pub(crate) fn is_behind(&self, mark: Mark) -> bool {
+        self.lock().version != mark.version
     }
 
     /// Opens the log; `None` before the recorder has made it. Blocks.
@@ -142,8 +172,21 @@ impl Handle {
         JournalReader::open(&self.storage.record_dir(self.id))
     }
 
+    /// Whether its writer is in this process.
+    pub(crate) fn is_fed(&self) -> bool {
+        self.fed
+    }
+
+    /// Folds what its writer, in this process, has recorded.
+    pub(crate) fn feed(&self, events: &[Event], position: Position) {
+        self.lock().folding(|view| view.take(events, position));
+    }
+
     /// Folds what is new. Viewers are told by [`Handle::publish`].
     pub(crate) fn refresh(&self) -> Result<(), RecordError> {
+        if self.fed {
+            return self.lock().folding(RecordView::refresh_notes);
+        }
         self.lock().folding(RecordView::refresh).map(drop)
     }
 
@@ -177,6 +220,15 @@ impl Handle {
             *tick = now;
             modified
         });
+    }
+
+    /// Notes what a recorder said; it never goes back.
+    pub(crate) fn set_safe_bytes(&self, safe: u64) {
+        self.safe.fetch_max(safe, Relaxed);
+    }
+
+    pub(crate) fn safe_bytes(&self) -> u64 {
+        self.safe.load(Relaxed)
     }
 
     pub(crate) fn set_start_problem(&self, problem: String) {
@@ -218,18 +270,16 @@ impl Seen {
         }
         self.version += 1;
         self.steps.resize(self.view.state.steps.len(), self.version);
-        self.artifacts.resize(self.view.state.artifacts.len(), self.version);
         for at in changes.steps {
             self.steps[at as usize] = self.version;
         }
-        for at in changes.artifacts {
-            self.artifacts[at as usize] = self.version;
-        }
+        self.artifacts.extend(changes.artifacts.into_iter().map(|index| (index, self.version)));
     }
 
     fn note_all(&mut self) {
         let _ = self.view.state.take_changes();
         self.steps = vec![self.version; self.view.state.steps.len()];
-        self.artifacts = vec![self.version; self.view.state.artifacts.len()];
+        let artifacts = self.view.state.artifacts.iter();
+        self.artifacts = artifacts.map(|one| (one.index, self.version)).collect();
     }
 }

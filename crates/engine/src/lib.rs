@@ -13,7 +13,9 @@
 #![forbid(unsafe_code)]
 
 mod admit; // who may run now, who waits; starting recorders
+mod backup; // a whole storage copied while it is used, and brought back
 mod bell; // the control socket's other end
+mod change; // delete one, add a file, remove a file
 mod command; // one text -> an argument vector, or why not
 mod core; // what all tasks share
 mod discover; // open markers: at the start, by inotify, by a look
@@ -21,20 +23,32 @@ mod engine; // the way in
 mod environment; // what a script started here inherits
 mod error; // why not
 mod feed; // which executions changed
+mod figures; // what the engine counts about itself
 mod follow; // one task per open record
 mod handle; // one execution, as viewers see it
+mod ingest; // streams from elsewhere, recorded here
 mod lock; // who writes
 mod project; // records -> catalog
 mod reap; // recorders that have ended leave no zombie
 mod request; // what to run -> a spec
+mod rerun; // the same again
+mod retention; // what is kept, and for how long
+mod upgrade; // a storage of the original, when a server opens it
 
 pub use crate::{
+    backup::{BackedUp, BackupError, Progress, Restored, backup, restore},
+    change::{Labels, Upload},
     command::{CommandError, split},
     engine::{Engine, EngineConfig, ListPage, QUEUED_MAX},
-    error::{CancelError, CreateError, OpenError, QueryError},
+    error::{
+        CancelError, ChangeError, CreateError, IngestError, OpenError, QueryError, RerunError,
+    },
     feed::{FeedChanges, FeedEntry},
+    figures::EngineFigures,
     handle::{Changed, Handle, Mark, Tick},
+    ingest::{Attachment, INGESTS_MAX, IngestState, NewIngest},
     lock::WriterLock,
     project::{ProjectError, Projected, project_open, reindex},
     request::{CommandLine, NewExecution, RequestError},
+    retention::{Policy, PolicyError, Rule, Swept},
 };

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use stepflow_catalog::{Catalog, CatalogError, Change};
+use stepflow_catalog::{Catalog, CatalogError, Change, Writer};
 use stepflow_model::{ExecutionId, ExecutionState, NoteKind, Reason, Source};
 use stepflow_record::{Liveness, RecordError, RecordView, Storage};
 
@@ -42,6 +42,7 @@ pub(crate) fn rows(state: &ExecutionState) -> Vec<Change> {
     rows.push(Change::Execution(Box::new(state.summary.clone())));
     rows.extend(state.steps.iter().map(|step| Change::Step(id, Box::new(step.clone()))));
     rows.extend(state.artifacts.iter().map(|file| Change::Artifact(id, Box::new(file.clone()))));
+    rows.extend(state.removed.iter().map(|file| Change::ArtifactRemoved(id, file.index)));
     rows
 }
 
@@ -51,6 +52,7 @@ pub(crate) fn changed_rows(changed: Changed) -> Vec<Change> {
     let mut rows = vec![Change::Execution(Box::new(changed.summary))];
     rows.extend(changed.steps.into_iter().map(|step| Change::Step(id, Box::new(step))));
     rows.extend(changed.artifacts.into_iter().map(|file| Change::Artifact(id, Box::new(file))));
+    rows.extend(changed.removed.into_iter().map(|index| Change::ArtifactRemoved(id, index)));
     rows
 }
 
@@ -60,6 +62,7 @@ pub(crate) fn changed_rows(changed: Changed) -> Vec<Change> {
 pub fn project_open(storage: &Storage, catalog: &Catalog) -> Result<Projected, ProjectError> {
     let mut projected = Projected::default();
     let writer = catalog.writer();
+    mend(storage, &writer)?;
     for id in storage.open_executions()? {
         let state = match look(storage, id, &mut projected) {
             Ok(Some(view)) => view.state,
@@ -72,10 +75,25 @@ pub fn project_open(storage: &Storage, catalog: &Catalog) -> Result<Projected, P
         writer.apply(rows(&state))?;
         projected.executions += 1;
         if state.summary.status.is_end() {
+            storage.remove_copies(&state)?;
+        }
+        if state.summary.status.is_end() {
             storage.close_execution(id)?;
         }
     }
     Ok(projected)
+}
+
+/// Ends what a crash interrupted: executions that were being deleted are deleted, and changed ones
+/// get their open marker back. The caller holds the writer lock and has begun nothing else.
+pub(crate) fn mend(storage: &Storage, writer: &Writer) -> Result<(), ProjectError> {
+    storage.recover_changed()?;
+    storage.forget_uploads()?;
+    for id in storage.trashed()? {
+        writer.apply(vec![Change::Delete(id)])?;
+        storage.purge(id)?;
+    }
+    Ok(())
 }
 
 /// Opens a record and writes the verdict over it if nobody holds it any more.
@@ -95,7 +113,7 @@ fn look(
     let settle = match view.liveness()? {
         Liveness::Ended | Liveness::Alive => false,
         Liveness::Lost => true,
-        Liveness::Unstarted => view.spec.source == Source::Cli,
+        Liveness::Unstarted => matches!(view.spec.source, Source::Cli | Source::Pipe),
     };
     if settle && view.settle(not_started)? {
         projected.settled += 1;
@@ -112,6 +130,7 @@ pub fn reindex(storage: &Storage, catalog: &Catalog) -> Result<Projected, Projec
     let mut projected = Projected::default();
     catalog.reset_projection()?;
     let writer = catalog.writer();
+    mend(storage, &writer)?;
     let mut batch = Vec::new();
     for id in storage.executions()? {
         let state = match look(storage, id, &mut projected) {

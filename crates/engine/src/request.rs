@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde_json::{Map, Value};
-use stepflow_model::{ExecutionId, Source, Spec};
+use stepflow_model::{ExecutionId, Source, Spec, TerminalSize};
 
 use crate::{
     command::{CommandError, split},
@@ -54,6 +54,8 @@ pub struct NewExecution {
     pub split_stderr: bool,
     /// Run the text with `/bin/sh -c`.
     pub shell: bool,
+    /// Give the script a terminal, 80 by 24 until somebody attaches with another.
+    pub pty: bool,
 }
 
 /// Why a request cannot become an execution.
@@ -68,6 +70,9 @@ pub enum RequestError {
     /// A list and `shell` together.
     #[error("`shell` needs the command as one text, not as a list")]
     ShellList,
+    /// A terminal is one stream.
+    #[error("`pty` and `split_stderr` exclude each other: a terminal shows both as one")]
+    PtySplit,
     /// A value that no program can be given.
     #[error("`{field}` contains a NUL character")]
     Nul {
@@ -131,6 +136,7 @@ impl NewExecution {
             stop_on_error: false,
             split_stderr: false,
             shell: false,
+            pty: false,
         }
     }
 
@@ -138,26 +144,11 @@ impl NewExecution {
     pub(crate) fn prepare(self, id: ExecutionId, now_us: i64) -> Result<Prepared, RequestError> {
         let (command, text) = argv(self.command, self.shell)?;
         let name = self.name.filter(|name| !name.trim().is_empty());
-        let too_long = |field, max, unit| Err(RequestError::TooLong { field, max, unit });
-        if name.as_ref().is_some_and(|name| name.len() > NAME_BYTES_MAX) {
-            return too_long("name", NAME_BYTES_MAX, "bytes");
-        }
-        if self.user.len() > TAG_BYTES_MAX {
-            return too_long("user", TAG_BYTES_MAX, "bytes");
-        }
-        if self.tags.len() > TAGS_MAX {
-            return too_long("tags", TAGS_MAX, "tags");
-        }
-        if self.tags.iter().any(|tag| tag.len() > TAG_BYTES_MAX) {
-            return too_long("tags", TAG_BYTES_MAX, "bytes each");
-        }
-        for name in self.environment.keys().chain(&self.mask_env) {
-            if name.is_empty() || name.contains(['=', '\0']) {
-                return Err(RequestError::EnvName { name: name.chars().take(80).collect() });
-            }
-        }
-        if self.environment.values().any(|value| value.contains('\0')) {
-            return Err(RequestError::Nul { field: "environment" });
+        check_words(name.as_deref(), &self.user, &self.tags)?;
+        check_environment(&self.environment)?;
+        self.mask_env.iter().try_for_each(|name| check_name(name))?;
+        if self.pty && self.split_stderr {
+            return Err(RequestError::PtySplit);
         }
         if self.timeout.is_some_and(|limit| limit.is_zero() || limit > TIMEOUT_MAX) {
             return Err(RequestError::Timeout);
@@ -185,9 +176,51 @@ impl NewExecution {
             stop_on_error: self.stop_on_error,
             split_stderr: self.split_stderr,
             shell: self.shell,
+            pty: self.pty.then(TerminalSize::default),
+            rerun_of: None,
         };
         Ok(Prepared { spec, secrets: secrets.into_iter().collect() })
     }
+}
+
+/// Whether a program can be given this environment.
+pub(crate) fn check_environment(
+    environment: &BTreeMap<String, String>,
+) -> Result<(), RequestError> {
+    environment.keys().try_for_each(|name| check_name(name))?;
+    if environment.values().any(|value| value.contains('\0')) {
+        return Err(RequestError::Nul { field: "environment" });
+    }
+    Ok(())
+}
+
+fn check_name(name: &str) -> Result<(), RequestError> {
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return Err(RequestError::EnvName { name: name.chars().take(80).collect() });
+    }
+    Ok(())
+}
+
+/// Checks how long the words are by which an execution is found.
+pub(crate) fn check_words(
+    name: Option<&str>,
+    user: &str,
+    tags: &[String],
+) -> Result<(), RequestError> {
+    let too_long = |field, max, unit| Err(RequestError::TooLong { field, max, unit });
+    if name.is_some_and(|name| name.len() > NAME_BYTES_MAX) {
+        return too_long("name", NAME_BYTES_MAX, "bytes");
+    }
+    if user.len() > TAG_BYTES_MAX {
+        return too_long("user", TAG_BYTES_MAX, "bytes");
+    }
+    if tags.len() > TAGS_MAX {
+        return too_long("tags", TAGS_MAX, "tags");
+    }
+    if tags.iter().any(|tag| tag.len() > TAG_BYTES_MAX) {
+        return too_long("tags", TAG_BYTES_MAX, "bytes each");
+    }
+    Ok(())
 }
 
 /// The argument vector, and the command as one text for people.
@@ -280,6 +313,8 @@ mod tests {
             refused(NewExecution { shell: true, ..NewExecution::new(list) }),
             RequestError::ShellList
         );
+        let both = NewExecution { pty: true, split_stderr: true, ..text("a") };
+        assert_eq!(refused(both), RequestError::PtySplit);
         let list = CommandLine::Args(vec!["a\0".to_owned()]);
         assert!(matches!(refused(NewExecution::new(list)), RequestError::Nul { .. }));
         let zero = NewExecution { timeout: Some(Duration::ZERO), ..text("a") };

@@ -5,7 +5,8 @@ use std::{path::PathBuf, time::Duration};
 
 use stepflow_catalog::{Catalog, ListQuery, Role};
 use stepflow_engine::{
-    CommandLine, Engine, EngineConfig, NewExecution, OpenError, WriterLock, project_open, reindex,
+    CommandLine, Engine, EngineConfig, NewExecution, OpenError, Policy, WriterLock, project_open,
+    reindex,
 };
 use stepflow_model::{Event, EventKind, ExecutionId, Reason, Source, Spec, Status, Summary};
 use stepflow_record::{JournalWriter, Storage, Writer};
@@ -33,6 +34,8 @@ fn spec(source: Source) -> Spec {
         stop_on_error: false,
         split_stderr: false,
         shell: false,
+        pty: None,
+        rerun_of: None,
     }
 }
 
@@ -99,7 +102,14 @@ fn place() -> Place {
 
 fn config(storage: &Storage) -> EngineConfig {
     // `/bin/false` stands in for a recorder that cannot start.
-    EngineConfig { storage: storage.clone(), max_running: 2, program: PathBuf::from("/bin/false") }
+    EngineConfig {
+        storage: storage.clone(),
+        max_running: 2,
+        catalog: stepflow_catalog::Role::Server.into(),
+        ingest_resume: Duration::from_secs(60),
+        retention: Policy::default(),
+        program: PathBuf::from("/bin/false"),
+    }
 }
 
 fn all(catalog: &Catalog) -> Vec<Summary> {

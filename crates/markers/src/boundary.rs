@@ -1,22 +1,26 @@
 //! What may stand before a marker: nothing, or the prefix of a log line; never the rest of a word,
 //! a quotation, a command that prints it, or a shell's trace. Constant work for each candidate.
 
-/// The five marker words.
+/// The marker words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Word {
     StepStart,
     StepComplete,
     StepError,
+    StepSkip,
     Artifact,
     Meta,
+    Progress,
 }
 
-const WORDS: [(&[u8], Word); 5] = [
+const WORDS: [(&[u8], Word); 7] = [
     (b"STEP_START", Word::StepStart),
     (b"STEP_COMPLETE", Word::StepComplete),
     (b"STEP_ERROR", Word::StepError),
+    (b"STEP_SKIP", Word::StepSkip),
     (b"ARTIFACT", Word::Artifact),
     (b"META", Word::Meta),
+    (b"PROGRESS", Word::Progress),
 ];
 
 /// Commands that print what follows: a marker behind one was quoted, not said.
@@ -26,11 +30,26 @@ const PRINTERS: [&str; 7] =
 /// How much of a prefix is looked at: a bound, or a line full of candidates takes quadratic time.
 const LOOK_BACK_BYTES: usize = 256;
 
+/// Whether a marker word ends in these two letters, in any case.
+///
+/// Without a branch, so that a search over a block of bytes becomes vector instructions.
+#[inline]
+#[expect(clippy::needless_bitwise_bool, reason = "a lazy operator is a branch")]
+pub(crate) fn ends_word(before: u8, last: u8) -> bool {
+    let (before, last) = (before | 0x20, last | 0x20);
+    ((last == b't') & ((before == b'r') | (before == b'c')))
+        | ((before == b't') & ((last == b'e') | (last == b'a')))
+        | ((before == b'o') & (last == b'r'))
+        | ((before == b'i') & (last == b'p'))
+        | ((before == b's') & (last == b's'))
+}
+
 /// The marker word that ends just before `colon`, in any case, and where it begins.
 #[inline]
 pub(crate) fn word_before(line: &[u8], colon: usize) -> Option<(Word, usize)> {
-    // The last letter decides for nearly every colon of ordinary output.
-    if !matches!(line.get(colon.checked_sub(1)?)? | 0x20, b't' | b'e' | b'r' | b'a') {
+    // The last two letters decide for nearly every colon of ordinary output.
+    let last = line.get(colon.checked_sub(2)?..colon)?;
+    if !ends_word(last[0], last[1]) {
         return None;
     }
     WORDS.iter().find_map(|(text, word)| {
@@ -51,9 +70,9 @@ pub(crate) fn allows(prefix: &str, word: Word, spelled: &str) -> bool {
     }
     let prefix = last_bytes(prefix);
     match word {
-        Word::StepStart | Word::StepComplete | Word::StepError => {}
+        Word::StepStart | Word::StepComplete | Word::StepError | Word::StepSkip => {}
         // Ordinary words: in prose they are no markers.
-        Word::Artifact | Word::Meta => {
+        Word::Artifact | Word::Meta | Word::Progress => {
             let shouted = spelled.bytes().all(|byte| byte.is_ascii_uppercase());
             if !shouted || !is_log_prefix(prefix) {
                 return false;

@@ -42,6 +42,15 @@ pub enum Marker {
         /// All parameters.
         params: Params,
     },
+    /// `STEP_SKIP:name:reason`.
+    StepSkip {
+        /// The name without parameters; never empty.
+        name: String,
+        /// Why, without parameters; may be empty.
+        reason: String,
+        /// All parameters.
+        params: Params,
+    },
     /// `ARTIFACT:path:description`.
     Artifact {
         /// The path as written, trimmed; never empty.
@@ -55,6 +64,15 @@ pub enum Marker {
         key: String,
         /// Trimmed; never empty.
         value: String,
+    },
+    /// `PROGRESS:percent:text`.
+    Progress {
+        /// 0 to 100.
+        percent: f64,
+        /// What is being done, without parameters; may be empty.
+        text: String,
+        /// All parameters.
+        params: Params,
     },
 }
 

@@ -34,6 +34,12 @@ pub(crate) fn parse(content: &str) -> (Params, usize) {
     (without_replaced(params), name_end)
 }
 
+/// `first`, then `later`; a key of `later` replaces the same of `first`.
+pub(crate) fn joined(mut first: Params, later: Params) -> Params {
+    first.extend(later);
+    without_replaced(first)
+}
+
 fn enclosed(content: &str, open: u8, separator: u8, close: u8, params: &mut Params) -> usize {
     let bytes = content.as_bytes();
     let mut first = content.len();

@@ -53,6 +53,26 @@ fn build(word: Word, content: &str) -> Result<Option<Marker>, MarkerError> {
         Word::StepError => {
             Marker::StepError { description: content.to_owned(), params: params_of(content)?.0 }
         }
+        Word::StepSkip => {
+            let content = content[..second_marker(content).unwrap_or(content.len())].trim();
+            let (params, _) = params_of(content)?;
+            let (name, reason) = split_name(content);
+            let reason = reason[..params::parse(reason).1].trim();
+            let (name, _) = step(name)?;
+            if name.is_empty() {
+                return Ok(None);
+            }
+            Marker::StepSkip { name, reason: bounded("reason of a skipped step", reason)?, params }
+        }
+        Word::Progress => {
+            let (percent, text) = content.split_once(':').unwrap_or((content, ""));
+            let (params, end) = params_of(text)?;
+            // `PROGRESS:40 [id=x]`: the parameters may stand where the text would.
+            let (more, percent_end) = params_of(percent)?;
+            let Some(percent) = percentage(&percent[..percent_end]) else { return Ok(None) };
+            let text = bounded("text of a progress", text[..end].trim())?;
+            Marker::Progress { percent, text, params: params::joined(more, params) }
+        }
         Word::Artifact => {
             let (path, description) = split_path(content);
             if path.is_empty() {
@@ -94,10 +114,54 @@ fn params_of(content: &str) -> Result<(Params, usize), MarkerError> {
 fn second_marker(content: &str) -> Option<usize> {
     memchr::memchr_iter(b':', content.as_bytes()).find_map(|colon| {
         let (word, start) = boundary::word_before(content.as_bytes(), colon)?;
-        let step = matches!(word, Word::StepStart | Word::StepComplete | Word::StepError);
+        let step = !matches!(word, Word::Artifact | Word::Meta | Word::Progress);
         let apart = content[..start].ends_with(char::is_whitespace);
         (step && apart).then_some(start)
     })
+}
+
+/// Name and reason, split at the first colon that stands in no parameter.
+fn split_name(content: &str) -> (&str, &str) {
+    let mut from = 0;
+    while let Some(next) = content[from..].find(':') {
+        let colon = from + next;
+        match param_around(content, from, colon) {
+            Some(end) => from = end,
+            None => return (&content[..colon], &content[colon + 1..]),
+        }
+    }
+    (content, "")
+}
+
+/// Where the parameter ends that holds `colon` and begins at `from` or later, if there is one.
+fn param_around(content: &str, from: usize, colon: usize) -> Option<usize> {
+    let before = &content[from..colon];
+    for (open, separator, close) in [('[', '=', ']'), ('{', ':', '}')] {
+        let Some(begin) = before.rfind(open).filter(|at| !before[*at..].contains(close)) else {
+            continue;
+        };
+        let Some(end) = content[colon..].find(close).map(|at| colon + at) else { continue };
+        if content[from + begin..end].contains(separator) {
+            return Some(end + 1);
+        }
+    }
+    let word = before.rfind(char::is_whitespace).map_or(0, |at| at + 1);
+    let word = before.get(word..).unwrap_or_default();
+    (word.starts_with("--") && word.contains('=')).then(|| {
+        let rest = &content[colon..];
+        colon + rest.find(char::is_whitespace).unwrap_or(rest.len())
+    })
+}
+
+/// 0 to 100, with or without a part behind the point and a percent sign.
+fn percentage(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let text = text.strip_suffix('%').unwrap_or(text).trim_end();
+    // What `f64` reads besides (`inf`, `1e2`, `+5`) nobody prints as a percentage.
+    if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return None;
+    }
+    text.parse().ok().filter(|percent| (0.0..=100.0).contains(percent))
 }
 
 /// Path and description, split at the first colon that is not a drive's or a URL's; both trimmed.

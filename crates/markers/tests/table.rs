@@ -32,6 +32,12 @@ fn words(marker: Option<Marker>) -> Json {
         Some(Marker::StepError { description, params: p }) => {
             json!({"type": "STEP_ERROR", "content": description, "parameters": params(&p)})
         }
+        Some(Marker::StepSkip { name, reason, params: p }) => {
+            json!({"type": "STEP_SKIP", "skip": [name, reason], "parameters": params(&p)})
+        }
+        Some(Marker::Progress { percent, text, params: p }) => {
+            json!({"type": "PROGRESS", "progress": [percent, text], "parameters": params(&p)})
+        }
         Some(Marker::Artifact { path, description }) => {
             json!({"type": "ARTIFACT", "artifact": [path, description]})
         }
@@ -171,6 +177,15 @@ fn what_stands_before_a_marker_decides() {
         ("the error is ARTIFACT:a.txt", false),
         ("see artifact:a.txt", false),
         ("[ci] ARTIFACT:a.txt", true),
+        ("STEP_SKIP:x", true),
+        ("echo STEP_SKIP:x", false),
+        ("MY_STEP_SKIP:x", false),
+        ("PROGRESS:5", true),
+        ("progress: 5 %", true),
+        ("12:00:01 PROGRESS:5", true),
+        ("12:00:01 progress:5", false),
+        ("our PROGRESS:5", false),
+        ("IN_PROGRESS:5", false),
     ] {
         assert_eq!(parse(line.as_bytes()).unwrap().is_some(), is_marker, "line: {line:?}");
     }
@@ -191,6 +206,76 @@ fn names_are_one_line_of_visible_text() {
         assert_eq!(parse(line.as_bytes()), Ok(expected), "line: {line:?}");
     }
     assert_eq!(parse(b"STEP_START:caf\xe9 au lait"), Ok(start("caf\u{fffd} au lait")));
+}
+
+#[test]
+fn a_skipped_step_has_a_name_and_perhaps_a_reason() {
+    let text = |text: &str| Value::Text(text.to_owned());
+    for (line, name, reason, params) in [
+        ("STEP_SKIP:Deploy", "Deploy", "", vec![]),
+        ("step_skip: Deploy : not on main ", "Deploy", "not on main", vec![]),
+        ("STEP_SKIP:Deploy:see http://x:80/", "Deploy", "see http://x:80/", vec![]),
+        ("STEP_SKIP:Deploy [id=d]:not now", "Deploy", "not now", vec![("id", text("d"))]),
+        ("STEP_SKIP:Deploy:not now [id=d]", "Deploy", "not now", vec![("id", text("d"))]),
+        ("STEP_SKIP:Deploy {id:d}:not now", "Deploy", "not now", vec![("id", text("d"))]),
+        ("STEP_SKIP:Deploy [at=10:30]:late", "Deploy", "late", vec![("at", text("10:30"))]),
+        ("STEP_SKIP:Deploy --at=1:2 :late", "Deploy", "late", vec![("at", text("1:2"))]),
+        ("STEP_SKIP:tests [unit]:no [gpu] here", "tests [unit]", "no [gpu] here", vec![]),
+        ("STEP_SKIP:a [b:c", "a [b", "c", vec![]),
+        ("STEP_SKIP:x STEP_START:y", "x", "", vec![]),
+    ] {
+        let params = params.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let (name, reason) = (name.to_owned(), reason.to_owned());
+        let skip = Marker::StepSkip { name, reason, params };
+        assert_eq!(parse(line.as_bytes()), Ok(Some(skip)), "line: {line:?}");
+    }
+    for line in ["STEP_SKIP:", "STEP_SKIP::why", "STEP_SKIP: : why"] {
+        assert_eq!(parse(line.as_bytes()), Ok(None), "line: {line:?}");
+    }
+}
+
+#[test]
+fn a_progress_is_a_number_from_0_to_100() {
+    for (line, percent, text) in [
+        ("PROGRESS:0", 0.0, ""),
+        ("PROGRESS:100:done", 100.0, "done"),
+        ("PROGRESS: 42.5 % : linking: app ", 42.5, "linking: app"),
+        ("progress:.5%", 0.5, ""),
+        ("PROGRESS:5.:x", 5.0, "x"),
+        ("10%\rPROGRESS:007:x [ticket 3]", 7.0, "x [ticket 3]"),
+        ("PROGRESS:1:x\r", 1.0, "x"),
+    ] {
+        let progress = Marker::Progress { percent, text: text.to_owned(), params: vec![] };
+        assert_eq!(parse(line.as_bytes()), Ok(Some(progress)), "line: {line:?}");
+    }
+    for line in ["PROGRESS:40:x [id=api]", "PROGRESS:40 [id=api]:x", "PROGRESS:40 [id=q]:x{id:api}"]
+    {
+        let params = vec![("id".to_owned(), Value::Text("api".to_owned()))];
+        let progress = Marker::Progress { percent: 40.0, text: "x".to_owned(), params };
+        assert_eq!(parse(line.as_bytes()), Ok(Some(progress)), "line: {line:?}");
+    }
+    for text in [
+        "",
+        ":x",
+        "x",
+        "-1",
+        "+1",
+        "100.1",
+        "101",
+        "1e2",
+        "inf",
+        "nan",
+        "1,5",
+        "50% done",
+        "3/10",
+        "5%%",
+        "1.2.3",
+        "0x10",
+        "٣",
+        "9999999999999999999999",
+    ] {
+        assert_eq!(parse(format!("PROGRESS:{text}").as_bytes()), Ok(None), "text: {text:?}");
+    }
 }
 
 #[test]
@@ -240,8 +325,19 @@ fn lines_made_to_be_slow_come_out_like_others() {
     ] {
         assert_eq!(parse(line.as_bytes()), Ok(None), "line: {:?}…", &line[..20]);
     }
-    for content in [fill("["), fill("[="), fill("{:"), fill("[= ") + "]", fill("[k= ") + "]"] {
+    for content in [
+        fill("["),
+        fill("[="),
+        fill("{:"),
+        fill("[=:]"),
+        fill("[:]"),
+        fill(" --=:"),
+        fill("[= ") + "]",
+        fill("[k= ") + "]",
+    ] {
         let _ = parse(format!("STEP_START:{content}").as_bytes()); // A long name or none.
+        let _ = parse(format!("STEP_SKIP:{content}").as_bytes());
+        let _ = parse(format!("PROGRESS:1:{content}").as_bytes());
     }
 }
 
@@ -257,9 +353,17 @@ fn limits_are_kept_to_the_byte() {
             limit: NAME_BYTES_MAX
         })
     );
-    for line in
-        ["STEP_START:a [?=1]", "STEP_ERROR:a --?=1", "ARTIFACT:?:d", "ARTIFACT:p:?", "META:?:v"]
-    {
+    for line in [
+        "STEP_START:a [?=1]",
+        "STEP_ERROR:a --?=1",
+        "STEP_SKIP:?:r",
+        "STEP_SKIP:n:?",
+        "PROGRESS:1:?",
+        "PROGRESS:1 [?=1]",
+        "ARTIFACT:?:d",
+        "ARTIFACT:p:?",
+        "META:?:v",
+    ] {
         let line = |bytes: usize| line.replace('?', &"n".repeat(bytes));
         assert!(parse(line(NAME_BYTES_MAX).as_bytes()).unwrap().is_some());
         assert!(parse(line(NAME_BYTES_MAX + 1).as_bytes()).is_err());
@@ -344,6 +448,8 @@ fn output() -> impl Strategy<Value = Vec<u8>> {
         Just(b"META:k:v".to_vec()),
         Just(b"step_error:".to_vec()),
         Just(b"ARTIFACT:p:d\r\n".to_vec()),
+        Just(b"STEP_SKIP:s:r".to_vec()),
+        Just(b"PROGRESS:5%:t".to_vec()),
         Just(b"[k=v]".to_vec()),
         Just(b"\x1b[31m".to_vec()),
         Just(b"\n".to_vec()),
@@ -390,9 +496,17 @@ fn assert_tidy(marker: &Marker) {
             (&[name], params)
         }
         Marker::StepError { description, params } => (&[description], params),
+        Marker::StepSkip { name, params, .. } => (&[name], params),
+        Marker::Progress { percent, params, .. } => {
+            assert!((0.0..=100.0).contains(percent));
+            (&[], params)
+        }
         Marker::Artifact { path, .. } => (&[path], &[]),
         Marker::Meta { key, value } => (&[key, value], &[]),
     };
+    if let Marker::StepSkip { reason: text, .. } | Marker::Progress { text, .. } = marker {
+        assert!(text.trim() == *text && !text.contains(char::is_control));
+    }
     for text in texts {
         assert!(!text.is_empty() && text.trim() == *text && !text.contains(char::is_control));
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Reason, Status, StepStatus};
+use crate::{ArtifactOrigin, ExecutionOrigin, Reason, Status, StepOrigin, StepStatus};
 
 /// One line of `journal.ndjson`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,11 +69,23 @@ pub enum EventKind {
         /// Its exit code, where one is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         exit_code: Option<i32>,
-        /// Why it failed.
+        /// Why it failed, or was skipped.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
-        /// What ended it: `marker`, `next`, `parent`, `end`.
+        /// What ended it: `marker`, `next`, `parent`, `skip`, `end`.
         by: String,
+    },
+    /// How far something is, as the script says. Few of what it says come here: the recorder keeps
+    /// the latest of a quarter of a second, and the last before a step's end.
+    Progress {
+        /// The step; the execution if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<u32>,
+        /// 0 to 100.
+        percent: f64,
+        /// What is being done; may be empty.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        text: String,
     },
     /// The script declared a file.
     Artifact {
@@ -143,6 +155,25 @@ pub enum EventKind {
     },
     /// The script goes on after a pause.
     Resumed {},
+    /// The execution was imported from a storage of the original StepFlow Monitor.
+    Imported {
+        /// What has no other place.
+        origin: Box<ExecutionOrigin>,
+    },
+    /// A step was imported; follows its start.
+    StepImported {
+        /// Its number.
+        step: u32,
+        /// What has no other place.
+        origin: Box<StepOrigin>,
+    },
+    /// An artifact was imported; follows its declaration.
+    ArtifactImported {
+        /// Its number.
+        artifact: u32,
+        /// What has no other place.
+        origin: Box<ArtifactOrigin>,
+    },
     /// The end. Nothing follows.
     Exited {
         /// How.
@@ -173,6 +204,41 @@ pub enum EventKind {
     Unknown,
 }
 
+/// Codes of warnings that a recorder gives by itself; all others come from the output.
+const OWN_WARNINGS: [&str; 7] = [
+    "clock_jump",
+    "keeper_lost",
+    "mask_unused",
+    "scanner_panic",
+    "source_back",
+    "source_gone",
+    "sync_failed",
+];
+
+impl EventKind {
+    /// Whether it follows from the output alone: reading the same bytes again gives the same event.
+    pub fn is_from_output(&self) -> bool {
+        match self {
+            Self::StepStarted { .. } | Self::Artifact { .. } | Self::Meta { .. } => true,
+            Self::StepFinished { by, .. } => by != "end",
+            Self::Warning { code, .. } => !OWN_WARNINGS.contains(&code.as_str()),
+            // Thinned out by time: which of them are recorded does not follow from the output.
+            Self::Progress { .. }
+            | Self::Started { .. }
+            | Self::ArtifactStored { .. }
+            | Self::CancelRequested { .. }
+            | Self::SignalSent { .. }
+            | Self::Paused { .. }
+            | Self::Resumed {}
+            | Self::Imported { .. }
+            | Self::StepImported { .. }
+            | Self::ArtifactImported { .. }
+            | Self::Exited { .. }
+            | Self::Unknown => false,
+        }
+    }
+}
+
 /// One line of `notes.ndjson`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Note {
@@ -200,6 +266,39 @@ pub enum NoteKind {
         set_aside_bytes: u64,
         /// Output bytes whose checksum does not match.
         damaged_bytes: u64,
+    },
+    /// Somebody other than the script added a file; its copy is in the storage already.
+    ArtifactAdded {
+        /// Its number, from [`crate::UPLOADED_FIRST`] on.
+        artifact: u32,
+        /// The step it belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<u32>,
+        /// Its file name.
+        name: String,
+        /// Its description; may be empty.
+        description: String,
+        /// SHA-256 of the copy, hex.
+        sha256: String,
+        /// Size of the copy in bytes.
+        size: u64,
+    },
+    /// An artifact was removed.
+    ArtifactRemoved {
+        /// Its number.
+        artifact: u32,
+    },
+    /// Somebody gave it another name, other tags, or pinned it. What is absent stays as it was.
+    Labelled {
+        /// Its name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// All its tags.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tags: Option<Vec<String>>,
+        /// Whether it is pinned.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pinned: Option<bool>,
     },
     /// It ended before its start.
     NotStarted {

@@ -8,7 +8,9 @@
 #![forbid(unsafe_code)]
 
 mod event; // what the recorder writes to the journal, and others to the notes
+mod expected; // how long a step should take
 mod id; // ids that cannot be malformed
+mod origin; // what the original StepFlow Monitor kept and has no other place
 mod spec; // what to run
 mod state; // the fold from events to what people see
 mod status; // the words for where an execution or a step stands
@@ -17,15 +19,20 @@ pub mod steps; // the rules: from a marker, or the end, to events
 pub use crate::{
     event::{Event, EventKind, Note, NoteKind},
     id::{ArtifactId, ExecutionId, IdError, StepId},
-    spec::{Source, Spec, drain_default, grace_default},
+    origin::{ArtifactOrigin, ExecutionOrigin, Repairs, StepOrigin},
+    spec::{Spec, TerminalSize, drain_default, grace_default},
     state::{Annotation, Artifact, ExecutionState, Position, Step, Summary},
-    status::{Reason, Status, StepStatus, Stream},
+    status::{Reason, Source, Status, StepStatus, Stream},
 };
 
 /// Most steps in one execution; later `STEP_START` lines stay plain output and earn one warning.
 pub const STEPS_MAX: usize = 10_000;
 /// Most artifacts in one execution.
 pub const ARTIFACTS_MAX: usize = 1_000;
+/// Number of the first artifact that somebody uploaded: the script's own are counted from 0.
+pub const UPLOADED_FIRST: u32 = 100_000;
+/// Most artifacts that are uploaded to one execution.
+pub const UPLOADS_MAX: usize = 1_000;
 /// Most annotations kept in the state of one execution; all of them stay in its journal.
 pub const ANNOTATIONS_MAX: usize = 1_000;
 /// Most metadata pairs on an execution or a step.

@@ -4,16 +4,33 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ExecutionId;
+use crate::{ExecutionId, Source};
 
-/// Who asked for an execution.
+/// The size of a terminal, in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// `stepflow run`.
-    Cli,
-    /// `POST /api/executions`; a server that finds it unstarted may start it.
-    Server,
+pub struct TerminalSize {
+    /// Columns.
+    pub cols: u16,
+    /// Rows.
+    pub rows: u16,
+}
+
+impl TerminalSize {
+    /// Most columns or rows: more is a mistake, and programs reserve memory by them.
+    pub const MAX: u16 = 10_000;
+
+    /// This size, unless a side is 0 or above [`TerminalSize::MAX`].
+    pub fn new(cols: u16, rows: u16) -> Option<Self> {
+        let fits = |side| (1..=Self::MAX).contains(&side);
+        (fits(cols) && fits(rows)).then_some(Self { cols, rows })
+    }
+}
+
+impl Default for TerminalSize {
+    /// 80 by 24, as terminals have been since 1978.
+    fn default() -> Self {
+        Self { cols: 80, rows: 24 }
+    }
 }
 
 /// What to run, with what, within which limits. Durations are milliseconds, times microseconds UTC.
@@ -23,9 +40,10 @@ pub struct Spec {
     pub id: ExecutionId,
     /// Shown to people; the command's text unless given.
     pub name: String,
-    /// The argument vector, exactly as it reaches the program; never empty.
+    /// The argument vector, exactly as it reaches the program; empty for output that StepFlow did
+    /// not start.
     pub command: Vec<String>,
-    /// The working directory, absolute.
+    /// The working directory, absolute; empty where it is not on this host.
     pub cwd: String,
     /// The declared environment, without the values of secrets.
     #[serde(default)]
@@ -70,6 +88,12 @@ pub struct Spec {
     /// The command was given as text for a shell.
     #[serde(default)]
     pub shell: bool,
+    /// The script gets a terminal, of this size at first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pty: Option<TerminalSize>,
+    /// The execution that this one repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun_of: Option<ExecutionId>,
 }
 
 /// Default grace period between SIGTERM and SIGKILL: 10 s.
@@ -83,6 +107,18 @@ pub const fn drain_default() -> u64 {
 }
 
 impl Spec {
+    /// Whether the same can be run again.
+    pub fn can_rerun(&self) -> bool {
+        self.source.has_command() && self.command.first().is_some_and(|word| !word.is_empty())
+    }
+
+    /// The same again, as `id`: command, directory, declared environment, tags, limits and flags.
+    /// Who asks, and what is passed on from their surroundings, is the caller's to set.
+    #[must_use]
+    pub fn rerun(&self, id: ExecutionId, created_us: i64) -> Self {
+        Self { id, created_us, rerun_of: Some(self.id), ..self.clone() }
+    }
+
     /// The command as one line for people: arguments joined by spaces, as the original shows it.
     pub fn command_text(&self) -> String {
         self.command.join(" ")

@@ -1,11 +1,13 @@
 //! The fold from events to what people see.
 
+mod artifacts; // the part of the fold that is about files
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    ANNOTATIONS_MAX, Event, EventKind, ExecutionId, METADATA_MAX, Note, NoteKind, Reason, Source,
-    Spec, Status, StepStatus,
+    ANNOTATIONS_MAX, ArtifactOrigin, Event, EventKind, ExecutionId, ExecutionOrigin, METADATA_MAX,
+    Note, NoteKind, Reason, Source, Spec, Status, StepOrigin, StepStatus, expected::expected_s,
 };
 
 /// How far a record has come.
@@ -58,12 +60,21 @@ pub struct Summary {
     pub user: String,
     /// Free words.
     pub tags: Vec<String>,
+    /// Somebody wants to find it again.
+    #[serde(default)]
+    pub pinned: bool,
     /// Steps begun.
     pub total_steps: u32,
     /// Steps ended as completed.
     pub completed_steps: u32,
     /// Steps ended as failed.
     pub failed_steps: u32,
+    /// Steps that were not run on purpose.
+    pub skipped_steps: u32,
+    /// How far the script says it is, outside of steps; 0 to 100.
+    pub progress: Option<f64>,
+    /// What it says it is doing.
+    pub progress_text: Option<String>,
     /// The newest step's number.
     pub current_step: Option<u32>,
     /// The newest open step's name.
@@ -76,17 +87,28 @@ pub struct Summary {
     pub metadata: Map<String, Value>,
     /// Who asked, as a way in.
     pub source: Source,
+    /// It has a terminal.
+    pub pty: bool,
+    /// The execution that this one repeats.
+    pub rerun_of: Option<ExecutionId>,
     /// How the tree is held together.
     pub containment: String,
     /// The host's name.
     pub host: String,
     /// How far its record has come, as far as known here.
     pub position: Position,
+    /// Imported from the original StepFlow Monitor, with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Box<ExecutionOrigin>>,
 }
 
 impl Summary {
-    /// Completed steps of all, 0 to 100; 0 without steps.
+    /// What the script itself says about the whole; else completed steps of all, 0 to 100, 0
+    /// without steps.
     pub fn progress_percentage(&self) -> f64 {
+        if let Some(progress) = self.progress {
+            return progress;
+        }
         if self.total_steps == 0 {
             return 0.0;
         }
@@ -111,8 +133,12 @@ pub struct Step {
     pub status: StepStatus,
     /// Its exit code, where one is known.
     pub exit_code: Option<i32>,
-    /// Why it failed.
+    /// Why it failed, or was skipped.
     pub error: Option<String>,
+    /// How far the script says it is, 0 to 100.
+    pub progress: Option<f64>,
+    /// What it says it is doing.
+    pub progress_text: Option<String>,
     /// Begun, wall clock.
     pub started_us: i64,
     /// Ended, wall clock.
@@ -121,7 +147,7 @@ pub struct Step {
     pub started_at_us: u64,
     /// From begin to end, monotonic.
     pub duration_us: Option<u64>,
-    /// Expected duration in seconds, from `[duration=…]`.
+    /// Expected duration in seconds, from `[expected=…]` or `[duration=…]`.
     pub estimated_s: Option<f64>,
     /// Its failure stops the script.
     pub stop_on_error: bool,
@@ -135,6 +161,9 @@ pub struct Step {
     pub first_line: u64,
     /// Number of its last line; `first_line - 1` when it has none.
     pub last_line: Option<u64>,
+    /// Imported from the original StepFlow Monitor, with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Box<StepOrigin>>,
 }
 
 /// One declared artifact.
@@ -160,6 +189,9 @@ pub struct Artifact {
     pub problem: Option<String>,
     /// Whether the copying has been decided.
     pub settled: bool,
+    /// Imported from the original StepFlow Monitor, with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Box<ArtifactOrigin>>,
 }
 
 /// Something people should know.
@@ -184,8 +216,10 @@ pub struct ExecutionState {
     pub summary: Summary,
     /// All steps in order of start.
     pub steps: Vec<Step>,
-    /// All artifacts in order of declaration.
+    /// All artifacts in order of their numbers: declared ones, then uploaded ones.
     pub artifacts: Vec<Artifact>,
+    /// Artifacts that were removed, as they were.
+    pub removed: Vec<Artifact>,
     /// Warnings, at most [`ANNOTATIONS_MAX`].
     pub annotations: Vec<Annotation>,
     /// The open steps' numbers in order of start; the last one owns the output.
@@ -202,6 +236,8 @@ pub struct ExecutionState {
     changed_steps: Vec<u32>,
     /// Artifacts changed since then.
     changed_artifacts: Vec<u32>,
+    /// Artifacts the script has declared, removed ones included.
+    declared_artifacts: u32,
     started_at_us: u64,
 }
 
@@ -237,21 +273,29 @@ impl ExecutionState {
                 env: spec.env.clone(),
                 user: spec.user.clone(),
                 tags: spec.tags.clone(),
+                pinned: false,
                 total_steps: 0,
                 completed_steps: 0,
                 failed_steps: 0,
+                skipped_steps: 0,
+                progress: None,
+                progress_text: None,
                 current_step: None,
                 current_step_name: None,
                 artifacts: 0,
                 warnings: 0,
                 metadata: spec.metadata.clone(),
                 source: spec.source,
+                pty: spec.pty.is_some(),
+                rerun_of: spec.rerun_of,
                 containment: String::new(),
                 host: String::new(),
                 position: Position::default(),
+                origin: None,
             },
             steps: Vec::new(),
             artifacts: Vec::new(),
+            removed: Vec::new(),
             annotations: Vec::new(),
             open: Vec::new(),
             owners: Vec::new(),
@@ -260,6 +304,7 @@ impl ExecutionState {
             leftover: Vec::new(),
             changed_steps: Vec::new(),
             changed_artifacts: Vec::new(),
+            declared_artifacts: 0,
             started_at_us: 0,
         }
     }
@@ -315,26 +360,22 @@ impl ExecutionState {
             EventKind::StepFinished { step, status, exit_code, error, .. } => {
                 self.step_finished(event, *step, *status, *exit_code, error.as_ref());
             }
+            EventKind::Progress { step, percent, text } => {
+                let (progress, said) = match step.and_then(|s| self.steps.get_mut(s as usize)) {
+                    Some(step) => {
+                        self.changed_steps.push(step.index);
+                        (&mut step.progress, &mut step.progress_text)
+                    }
+                    None => (&mut self.summary.progress, &mut self.summary.progress_text),
+                };
+                *progress = Some(percent.clamp(0.0, 100.0));
+                *said = Some(text.clone()).filter(|text| !text.is_empty());
+            }
             EventKind::Artifact { artifact, step, path, description } => {
-                if *artifact as usize == self.artifacts.len() {
-                    self.artifacts.push(Artifact {
-                        index: *artifact,
-                        step: *step,
-                        path: path.clone(),
-                        description: description.clone(),
-                        created_us: event.time_us,
-                        sha256: None,
-                        size: 0,
-                        changed: false,
-                        problem: None,
-                        settled: false,
-                    });
-                    self.summary.artifacts = self.artifacts.len() as u32;
-                    self.changed_artifacts.push(*artifact);
-                }
+                self.artifact_declared(event, *artifact, *step, path, description);
             }
             EventKind::ArtifactStored { artifact, sha256, size, changed, problem } => {
-                if let Some(known) = self.artifacts.get_mut(*artifact as usize) {
+                if let Some(known) = self.artifact_mut(*artifact) {
                     known.sha256.clone_from(sha256);
                     known.size = *size;
                     known.changed = *changed;
@@ -368,20 +409,34 @@ impl ExecutionState {
             EventKind::CancelRequested { .. } => self.summary.cancelling = true,
             EventKind::Paused { .. } => self.summary.paused = true,
             EventKind::Resumed {} => self.summary.paused = false,
+            EventKind::Imported { origin } => self.imported(origin),
+            EventKind::StepImported { step, origin } => {
+                if self.step_imported(*step, origin) {
+                    self.changed_steps.push(*step);
+                }
+            }
+            EventKind::ArtifactImported { artifact, origin } => {
+                if self.artifact_imported(*artifact, origin) {
+                    self.changed_artifacts.push(*artifact);
+                }
+            }
             EventKind::SignalSent { .. } | EventKind::Unknown => {}
             EventKind::Exited { status, reason, exit_code, signal, message, leftover, .. } => {
                 self.leftover.clone_from(leftover);
                 self.end(*status, *reason, message.clone(), event.time_us);
                 self.summary.exit_code = *exit_code;
                 self.summary.signal = *signal;
-                self.summary.duration_us = Some(event.at_us.saturating_sub(self.started_at_us));
+                // What never started took no time.
+                self.summary.duration_us =
+                    self.summary.started_us.map(|_| event.at_us.saturating_sub(self.started_at_us));
             }
         }
     }
 
-    /// Takes a note of somebody else. A recorded end wins over it.
+    /// Takes a note of somebody else. A recorded end wins over a verdict; files and labels come and
+    /// go after it as before.
     pub fn apply_note(&mut self, note: &Note) {
-        if self.summary.status.is_end() {
+        if self.artifact_noted(note) || self.labelled(note) || self.summary.status.is_end() {
             return;
         }
         let (reason, message) = match &note.kind {
@@ -407,6 +462,9 @@ impl ExecutionState {
                 (*reason, "the recorder was lost: how the script ended cannot be known".to_owned())
             }
             NoteKind::NotStarted { reason, message } => (*reason, message.clone()),
+            NoteKind::ArtifactAdded { .. }
+            | NoteKind::ArtifactRemoved { .. }
+            | NoteKind::Labelled { .. } => return,
         };
         let status = if reason == Reason::User { Status::Cancelled } else { Status::Failed };
         let open = std::mem::take(&mut self.open);
@@ -431,6 +489,19 @@ impl ExecutionState {
         let started = self.summary.started_us;
         self.end(status, Some(reason), Some(message), note.time_us);
         self.summary.duration_us = started.and_then(|at| u64::try_from(note.time_us - at).ok());
+    }
+
+    /// Takes a note of labels; whether it is one.
+    fn labelled(&mut self, note: &Note) -> bool {
+        let NoteKind::Labelled { name, tags, pinned } = &note.kind else { return false };
+        if let Some(name) = name {
+            self.summary.name.clone_from(name);
+        }
+        if let Some(tags) = tags {
+            self.summary.tags.clone_from(tags);
+        }
+        self.summary.pinned = pinned.unwrap_or(self.summary.pinned);
+        true
     }
 
     fn end(&mut self, status: Status, reason: Option<Reason>, message: Option<String>, at: i64) {
@@ -470,13 +541,16 @@ impl ExecutionState {
             ended_us: None,
             started_at_us: event.at_us,
             duration_us: None,
-            estimated_s: params.get("duration").and_then(Value::as_f64),
+            progress: None,
+            progress_text: None,
+            estimated_s: expected_s(params),
             stop_on_error: params.get("stop_on_error").is_some_and(truthy),
             metadata: params.clone(),
             start_offset: event.offset,
             end_offset: None,
             first_line: event.lines + 1,
             last_line: None,
+            origin: None,
         });
         self.open.push(step);
         self.summary.total_steps = self.steps.len() as u32;
@@ -508,6 +582,11 @@ impl ExecutionState {
         match status {
             StepStatus::Completed => self.summary.completed_steps += 1,
             StepStatus::Failed => self.summary.failed_steps += 1,
+            StepStatus::Skipped => {
+                self.summary.skipped_steps += 1;
+                // What runs beside it is still the one that people want to see.
+                self.summary.current_step = self.current().or(Some(step));
+            }
             _ => {}
         }
         self.changed_steps.push(step);

@@ -55,6 +55,31 @@ impl Status {
 }
 
 words!(
+    /// By which way an execution came in.
+    Source {
+        /// `stepflow run`.
+        Cli = "cli",
+        /// `POST /api/executions`; a server that finds it unstarted may start it.
+        Server = "server",
+        /// `PUT /api/ingest`: a stream from elsewhere, which the server itself records.
+        Ingest = "ingest",
+        /// `stepflow pipe`: what is piped into a recorder.
+        Pipe = "pipe",
+        /// Taken over from the original StepFlow Monitor.
+        Import = "import",
+    }
+);
+
+impl Source {
+    /// Whether its executions have a command of ours that can be run again: what was sent or piped
+    /// in has none, and neither an exit code of its own nor a tree of processes; of what was taken
+    /// over only the joined text is known.
+    pub const fn has_command(self) -> bool {
+        matches!(self, Self::Cli | Self::Server)
+    }
+}
+
+words!(
     /// Why an execution failed or was cancelled.
     Reason {
         /// The script's exit code was not 0.

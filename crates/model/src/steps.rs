@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use stepflow_markers::{Marker, Value as ParamValue};
 
 use crate::{
-    ARTIFACTS_MAX, EventKind, ExecutionState, Reason, STEPS_MAX, Status, StepStatus, state::truthy,
+    ARTIFACTS_MAX, EventKind, ExecutionState, Reason, STEPS_MAX, Status, Step, StepStatus,
+    state::truthy,
 };
 
 /// Where on the marker's line an event belongs.
@@ -34,6 +35,15 @@ pub fn decide(state: &ExecutionState, marker: &Marker, stop_on_error: bool) -> D
         Marker::StepComplete { name, params } => complete(state, name, &to_json(params)),
         Marker::StepError { description, params } => {
             error(state, description, &to_json(params), stop_on_error)
+        }
+        Marker::StepSkip { name, reason, params } => skip(state, name, reason, &to_json(params)),
+        Marker::Progress { percent, text, params } => {
+            let step = match self::text(&to_json(params), "id") {
+                Some(key) => find_open(state, &key).or_else(|| state.current()),
+                None => state.current(),
+            };
+            let progress = EventKind::Progress { step, percent: *percent, text: text.clone() };
+            Decision::just(At::LineStart, progress)
         }
         Marker::Artifact { path, description } => {
             if state.artifacts.len() >= ARTIFACTS_MAX {
@@ -151,33 +161,77 @@ fn warning_if(really: bool, code: &str, message: impl FnOnce() -> String) -> Dec
     Decision::just(At::LineStart, EventKind::Warning { code: code.to_owned(), message: message() })
 }
 
-fn start(state: &ExecutionState, name: &str, params: &Map<String, Value>) -> Decision {
-    if state.steps.len() >= STEPS_MAX {
+/// The parent that a new step names, if it is open; else a warning says that there is none.
+fn parent(
+    state: &ExecutionState,
+    name: &str,
+    params: &Map<String, Value>,
+    decision: &mut Decision,
+) -> Option<u32> {
+    let wanted = text(params, "parent")?;
+    let found = find_open(state, &wanted);
+    if found.is_none() {
+        decision.events.push((
+            At::LineStart,
+            EventKind::Warning {
+                code: "unknown_parent".to_owned(),
+                message: format!(
+                    "step `{name}` names the parent `{wanted}`, which is not open: it starts at the top"
+                ),
+            },
+        ));
+    }
+    found
+}
+
+/// Whether there is room for one more step; else what to say instead, once.
+fn step_limit(state: &ExecutionState) -> Option<Decision> {
+    (state.steps.len() >= STEPS_MAX).then(|| {
         let first = !state.annotations.iter().any(|a| a.code == "step_limit");
-        return warning_if(first, "step_limit", || {
+        warning_if(first, "step_limit", || {
             format!("more than {STEPS_MAX} steps: later ones are shown as plain output")
-        });
+        })
+    })
+}
+
+/// A step that is not run: its marker's line is all it has. What is open stays open.
+fn skip(state: &ExecutionState, name: &str, reason: &str, params: &Map<String, Value>) -> Decision {
+    if let Some(limit) = step_limit(state) {
+        return limit;
+    }
+    let mut decision = Decision::default();
+    let parent = parent(state, name, params, &mut decision);
+    let step = state.steps.len() as u32;
+    decision.events.push((
+        At::LineStart,
+        EventKind::StepStarted {
+            step,
+            name: name.to_owned(),
+            parent,
+            key: text(params, "id"),
+            params: params.clone(),
+        },
+    ));
+    decision.events.push((
+        At::LineEnd,
+        EventKind::StepFinished {
+            step,
+            status: StepStatus::Skipped,
+            exit_code: None,
+            error: Some(reason.to_owned()).filter(|reason| !reason.is_empty()),
+            by: "skip".to_owned(),
+        },
+    ));
+    decision
+}
+
+fn start(state: &ExecutionState, name: &str, params: &Map<String, Value>) -> Decision {
+    if let Some(limit) = step_limit(state) {
+        return limit;
     }
     let key = text(params, "id");
     let mut decision = Decision::default();
-    let parent = match text(params, "parent") {
-        None => None,
-        Some(wanted) => {
-            let found = find_open(state, &wanted);
-            if found.is_none() {
-                decision.events.push((
-                    At::LineStart,
-                    EventKind::Warning {
-                        code: "unknown_parent".to_owned(),
-                        message: format!(
-                            "step `{name}` names the parent `{wanted}`, which is not open: it starts at the top"
-                        ),
-                    },
-                ));
-            }
-            found
-        }
-    };
+    let parent = parent(state, name, params, &mut decision);
     // A start ends its sibling, unless one of the two carries an id: those may run side by side.
     if key.is_none() {
         let siblings: Vec<u32> = state
@@ -267,13 +321,17 @@ fn error(
         At::LineEnd,
         &mut decision,
     );
-    let step = &state.steps[step as usize];
-    let wanted = step.metadata.get("stop_on_error");
-    // A step's own parameter wins over the execution's setting, in both directions.
-    if wanted.map_or(stop_on_error, truthy) {
-        decision.stop = Some(format!("Critical step failed: {} - {description}", step.name));
-    }
+    decision.stop = critical_failure(&state.steps[step as usize], description, stop_on_error);
     decision
+}
+
+/// What is said of the script's end when `step` has failed with `description`, if that is critical.
+/// `stop_on_error` holds for the whole execution; a step's own parameter wins, in both directions.
+pub fn critical_failure(step: &Step, description: &str, stop_on_error: bool) -> Option<String> {
+    let wanted = step.metadata.get("stop_on_error");
+    wanted
+        .map_or(stop_on_error, truthy)
+        .then(|| format!("Critical step failed: {} - {description}", step.name))
 }
 
 /// Closes `step` after everything that is open inside it.

@@ -33,6 +33,8 @@ fn spec() -> Spec {
         stop_on_error: false,
         split_stderr: false,
         shell: false,
+        pty: None,
+        rerun_of: None,
     }
 }
 
@@ -208,6 +210,52 @@ fn metadata_artifacts_and_durations_land_where_they_belong() {
 }
 
 #[test]
+fn a_skipped_step_stands_beside_what_is_open_and_has_its_line() {
+    let script = "STEP_START:A\nx\nSTEP_SKIP:Deploy:not on main\ny\nSTEP_START:P [id=p]\n\
+                  STEP_SKIP:inner:no gpu [id=i][parent=p]\nSTEP_SKIP:bare\nz\nSTEP_COMPLETE:A\n";
+    let run = run(script, false, &exit(1));
+    insta::assert_snapshot!(run.tree(), @r"
+    A completed lines 1-9
+    Deploy skipped lines 3-3 (not on main)
+    P failed lines 5-9 (the script ended with exit code 1)
+      inner skipped lines 6-6 (no gpu)
+    bare skipped lines 7-7
+    ");
+    let state = &run.state;
+    let summary = &state.summary;
+    assert_eq!((summary.total_steps, summary.completed_steps), (5, 1));
+    assert_eq!((summary.failed_steps, summary.skipped_steps), (1, 3));
+    assert_eq!(summary.current_step, Some(2), "the newest that is not only skipped");
+    let owner = |line: &str| state.owner_of(script.find(line).unwrap() as u64);
+    assert_eq!((owner("x\n"), owner("STEP_SKIP:Deploy")), (Some(0), Some(1)));
+    assert_eq!((owner("y\n"), owner("z\n")), (Some(0), Some(2)));
+}
+
+#[test]
+fn progress_is_the_newest_open_steps_or_the_executions() {
+    let script = "PROGRESS:10:all\nSTEP_START:A [id=a]\nSTEP_START:B [id=b]\nPROGRESS:40:b\n\
+                  PROGRESS:20%:a [id=a]\nPROGRESS:55\nSTEP_COMPLETE:B [id=b]\n";
+    let state = run(script, false, &ok()).state;
+    let said = |step: usize| (state.steps[step].progress, state.steps[step].progress_text.clone());
+    assert_eq!(said(0), (Some(20.0), Some("a".to_owned())));
+    assert_eq!(said(1), (Some(55.0), None), "the text goes with its number");
+    assert_eq!(state.summary.progress_text.as_deref(), Some("all"));
+    assert!((state.summary.progress_percentage() - 10.0).abs() < 1e-9, "as the script says");
+    let counted = run("STEP_START:A\nPROGRESS:5\nSTEP_SKIP:B\n", false, &ok()).state;
+    assert!((counted.summary.progress_percentage() - 50.0).abs() < 1e-9, "one of two completed");
+}
+
+#[test]
+fn an_expected_duration_is_the_steps_estimate() {
+    let script =
+        "STEP_START:A [expected=2m30s]\nSTEP_START:B [expected=90]\nSTEP_START:C [expected=fail]\n";
+    let steps = run(script, false, &ok()).state.steps;
+    let estimates: Vec<_> = steps.iter().map(|step| step.estimated_s).collect();
+    assert_eq!(estimates, [Some(150.0), Some(90.0), None]);
+    assert_eq!(steps[2].metadata["expected"], "fail");
+}
+
+#[test]
 fn limits_warn_once_and_lose_nothing() {
     let mut script = String::new();
     for number in 0..=stepflow_model::STEPS_MAX + 100 {
@@ -246,7 +294,7 @@ proptest! {
     /// has one owner, and the fold does not depend on how the events are delivered.
     #[test]
     fn any_sequence_of_markers_folds_to_a_whole(
-        lines in proptest::collection::vec((0_u8..8, 0_u8..3, 0_u8..4), 0..40),
+        lines in proptest::collection::vec((0_u8..11, 0_u8..3, 0_u8..4), 0..40),
         code in 0_i32..2,
     ) {
         let mut script = String::new();
@@ -259,6 +307,9 @@ proptest! {
                 4 => format!("STEP_COMPLETE:n{name}\n"),
                 5 => format!("STEP_COMPLETE:n{name} [id=k{other}]\n"),
                 6 => "STEP_ERROR:e\n".to_owned(),
+                7 => format!("STEP_SKIP:n{name}:why [parent=k{other}][id=k{name}]\n"),
+                8 => format!("PROGRESS:{name}{other} [id=k{other}]\n"),
+                9 => format!("STEP_SKIP:n{name}\n"),
                 _ => "text\n".to_owned(),
             });
         }
@@ -269,6 +320,7 @@ proptest! {
         let count = |status| state.steps.iter().filter(|s| s.status == status).count() as u32;
         prop_assert_eq!(state.summary.completed_steps, count(StepStatus::Completed));
         prop_assert_eq!(state.summary.failed_steps, count(StepStatus::Failed));
+        prop_assert_eq!(state.summary.skipped_steps, count(StepStatus::Skipped));
         prop_assert!(state.owners.is_sorted_by(|a, b| a.0 < b.0));
         for step in &state.steps {
             prop_assert!(step.parent.is_none_or(|parent| parent < step.index));

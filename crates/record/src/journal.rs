@@ -10,91 +10,162 @@ use std::{
 use serde::Serialize;
 use stepflow_model::{Event, EventKind, Note};
 
-use crate::RecordError;
+use crate::{RecordError, append::Appender};
 
-const VERSION: u64 = 1;
+pub(crate) const VERSION: u64 = 1;
+/// The journal's file.
+pub(crate) const NAME: &str = "journal.ndjson";
 /// A journal line is never longer; a longer one is damage.
-const LINE_BYTES_MAX: usize = 1 << 20;
+pub(crate) const LINE_BYTES_MAX: usize = 1 << 20;
 
 /// `value` as a line with its checksum and line feed.
 pub(crate) fn seal_line(value: &impl Serialize, path: &Path) -> Result<Vec<u8>, RecordError> {
-    let mut line = serde_json::to_vec(value)
-        .map_err(|error| RecordError::Damaged { path: path.to_owned(), why: error.to_string() })?;
-    line.pop(); // The closing brace.
-    let crc = crc32c::crc32c(&line);
-    line.extend_from_slice(format!(",\"crc\":\"{crc:08x}\"}}\n").as_bytes());
+    let mut line = Vec::with_capacity(256);
+    seal_into(&mut line, value, path)?;
     Ok(line)
+}
+
+/// The same at the end of `lines`, which stays as it was on an error.
+pub(crate) fn seal_into(
+    lines: &mut Vec<u8>,
+    value: &impl Serialize,
+    path: &Path,
+) -> Result<(), RecordError> {
+    let before = lines.len();
+    if let Err(error) = serde_json::to_writer(&mut *lines, value) {
+        lines.truncate(before);
+        return Err(RecordError::Damaged { path: path.to_owned(), why: error.to_string() });
+    }
+    lines.pop(); // The closing brace.
+    let crc = crc32c::crc32c(&lines[before..]);
+    // Writing to a vector cannot fail.
+    let _ = writeln!(lines, ",\"crc\":\"{crc:08x}\"}}");
+    Ok(())
 }
 
 /// The line itself if its checksum holds. A line feed is not part of it.
 pub(crate) fn proven(line: &[u8]) -> Option<&[u8]> {
-    const TAIL: usize = r#","crc":"00000000"}"#.len();
-    let at = line.len().checked_sub(TAIL)?;
-    let tail = std::str::from_utf8(&line[at..]).ok()?;
-    let hex = tail.strip_prefix(",\"crc\":\"")?.strip_suffix("\"}")?;
+    let (at, hex) = checksum(line)?;
     // Compared as text: parsing would let `A` pass for `a`, and `+` for `0`.
     (format!("{:08x}", crc32c::crc32c(&line[..at])) == hex).then_some(line)
 }
 
+/// Where a line's checksum stands, and its digits, whether it holds or not.
+pub(crate) fn checksum(line: &[u8]) -> Option<(usize, &str)> {
+    const TAIL: usize = r#","crc":"00000000"}"#.len();
+    let at = line.len().checked_sub(TAIL)?;
+    let tail = std::str::from_utf8(&line[at..]).ok()?;
+    Some((at, tail.strip_prefix(",\"crc\":\"")?.strip_suffix("\"}")?))
+}
+
 #[derive(Serialize)]
-struct Header {
-    format: &'static str,
-    v: u64,
+pub(crate) struct Header {
+    pub(crate) format: &'static str,
+    pub(crate) v: u64,
 }
 
 /// Appends events to `journal.ndjson`.
 #[derive(Debug)]
 pub struct JournalWriter {
-    file: File,
-    path: PathBuf,
-    /// Bytes of a line that a full disk cut; they go first when space is back.
+    file: Appender,
+    dir: PathBuf,
+    /// Bytes of lines that a full disk cut, or that go out together; first in, first out.
     unwritten: Vec<u8>,
+    held: bool,
 }
 
 impl JournalWriter {
     /// Creates the journal of a new record.
     pub fn create(dir: &Path) -> Result<Self, RecordError> {
-        let path = dir.join("journal.ndjson");
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(RecordError::io("create", &path))?;
+        let path = dir.join(NAME);
+        let file = Appender::create_or_open(dir, NAME).map_err(RecordError::io("create", &path))?;
         let header = seal_line(&Header { format: "stepflow-journal", v: VERSION }, &path)?;
-        let mut journal = Self { file, path, unwritten: header };
+        let mut journal = Self { file, dir: dir.to_owned(), unwritten: header, held: false };
         journal.flush()?;
         Ok(journal)
     }
 
+    /// Goes on with the journal of a recovered record.
+    pub fn resume(dir: &Path) -> Result<Self, RecordError> {
+        match std::fs::metadata(dir.join(NAME)) {
+            Ok(meta) if meta.len() > 0 => Ok(Self {
+                file: Appender::closed(NAME),
+                dir: dir.to_owned(),
+                unwritten: Vec::new(),
+                held: false,
+            }),
+            // Its writer was gone before the first line was whole.
+            _ => Self::create(dir),
+        }
+    }
+
     /// Appends one event. After an error nothing is lost: [`JournalWriter::flush`] goes on.
     pub fn append(&mut self, event: &Event) -> Result<(), RecordError> {
-        let line = seal_line(event, &self.path)?;
+        let line = seal_line(event, &self.dir.join(NAME))?;
         self.unwritten.extend_from_slice(&line);
+        self.flush()
+    }
+
+    /// Lets events come together until [`JournalWriter::release`] writes them at once.
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Writes what was held.
+    pub fn release(&mut self) -> Result<(), RecordError> {
+        self.held = false;
         self.flush()
     }
 
     /// Writes what a full disk held back.
     pub fn flush(&mut self) -> Result<(), RecordError> {
-        while !self.unwritten.is_empty() {
-            match self.file.write(&self.unwritten) {
+        while !self.held && !self.unwritten.is_empty() {
+            match self.file.write(&self.dir, &self.unwritten) {
                 Ok(written) => drop(self.unwritten.drain(..written)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(RecordError::io("write", &self.path)(error)),
+                Err(error) => return Err(RecordError::io("write", &self.dir.join(NAME))(error)),
             }
         }
         Ok(())
     }
 
     /// Makes what is written durable.
-    pub fn sync(&self) -> Result<(), RecordError> {
-        self.file.sync_data().map_err(RecordError::io("sync", &self.path))
+    pub fn sync(&mut self) -> Result<(), RecordError> {
+        let synced = self.file.file(&self.dir).and_then(File::sync_data);
+        synced.map_err(RecordError::io("sync", &self.dir.join(NAME)))
     }
 
     /// A second handle, for a thread that syncs.
-    pub fn handle(&self) -> Result<File, RecordError> {
-        self.file.try_clone().map_err(RecordError::io("open", &self.path))
+    pub fn handle(&mut self) -> Result<File, RecordError> {
+        let handle = self.file.file(&self.dir).and_then(File::try_clone);
+        handle.map_err(RecordError::io("open", &self.dir.join(NAME)))
     }
+
+    /// Closes the file; whatever writes next opens it again.
+    pub fn close_files(&mut self) {
+        self.file.close();
+    }
+
+    /// Descriptors in use.
+    pub fn open_files(&self) -> usize {
+        usize::from(self.file.is_open())
+    }
+}
+
+/// All events of a recovered journal, each with the offset of its line in the file.
+pub fn read_journal(dir: &Path) -> Result<Vec<(u64, Event)>, RecordError> {
+    let Some(mut reader) = JournalReader::open(dir)? else { return Ok(Vec::new()) };
+    let path = dir.join(NAME);
+    let bytes = std::fs::read(&path).map_err(RecordError::io("read", &path))?;
+    let mut placed = Vec::new();
+    let mut events = Vec::new();
+    let mut at = 0;
+    while let Some(end) = memchr::memchr(b'\n', &bytes[at..]) {
+        reader.take_line(&bytes[at..at + end], &mut events)?;
+        placed.extend(events.drain(..).map(|event| (at as u64, event)));
+        at += end + 1;
+    }
+    Ok(placed)
 }
 
 /// Follows a journal that may still grow.
@@ -112,7 +183,7 @@ pub struct JournalReader {
 impl JournalReader {
     /// Opens the journal; `Ok(None)` if the recorder has not made it yet.
     pub fn open(dir: &Path) -> Result<Option<Self>, RecordError> {
-        let path = dir.join("journal.ndjson");
+        let path = dir.join(NAME);
         match File::open(&path) {
             Ok(file) => {
                 Ok(Some(Self { file, path, at: 0, seq: 0, header_seen: false, damaged_lines: 0 }))

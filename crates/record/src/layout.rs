@@ -14,9 +14,9 @@ use stepflow_sys::lock::{self, Lock};
 use crate::{RecordError, journal};
 
 /// Version of `spec.json` that this build writes.
-const SPEC_VERSION: u64 = 1;
+pub(crate) const SPEC_VERSION: u64 = 1;
 /// A spec is read whole: larger ones are refused when they are written.
-const SPEC_BYTES_MAX: u64 = 4 << 20;
+pub(crate) const SPEC_BYTES_MAX: u64 = 4 << 20;
 
 /// A storage directory.
 #[derive(Debug, Clone)]
@@ -34,10 +34,10 @@ pub struct Created {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Versioned {
-    v: u64,
+pub(crate) struct Versioned {
+    pub(crate) v: u64,
     #[serde(flatten)]
-    spec: Spec,
+    pub(crate) spec: Spec,
 }
 
 impl Storage {
@@ -51,6 +51,7 @@ impl Storage {
             storage.root.join("artifacts"),
             storage.run_dir(),
             storage.root.join("database"),
+            storage.cache_dir(),
         ] {
             DirBuilder::new()
                 .recursive(true)
@@ -59,6 +60,11 @@ impl Storage {
                 .map_err(RecordError::io("create", &dir))?;
         }
         Ok(storage)
+    }
+
+    /// The storage at `root`, whatever is there: makes nothing. For looking at it.
+    pub fn at(root: &Path) -> Result<Self, RecordError> {
+        Ok(Self { root: std::path::absolute(root).map_err(RecordError::io("find", root))? })
     }
 
     /// The storage directory, absolute.
@@ -79,6 +85,16 @@ impl Storage {
     /// Sockets and open markers.
     pub fn run_dir(&self) -> PathBuf {
         self.root.join("run")
+    }
+
+    /// What can be made anew from the records, and deleted at any time.
+    pub fn cache_dir(&self) -> PathBuf {
+        self.root.join("cache")
+    }
+
+    /// What viewers need to know of one execution's log.
+    pub fn view_cache(&self, id: ExecutionId) -> PathBuf {
+        self.cache_dir().join(format!("{id}.view"))
     }
 
     /// The name of a recorder's socket in [`Storage::run_dir`].
@@ -117,14 +133,7 @@ impl Storage {
             .and_then(|lock| lock.ok_or_else(|| io::ErrorKind::WouldBlock.into()))
             .map_err(RecordError::io("lock", &path))?;
         let path = dir.join("spec.json");
-        let line = journal::seal_line(&Versioned { v: SPEC_VERSION, spec: spec.clone() }, &path)?;
-        if line.len() as u64 > SPEC_BYTES_MAX {
-            return Err(RecordError::Damaged {
-                path,
-                why: format!("larger than {SPEC_BYTES_MAX} bytes"),
-            });
-        }
-        write_synced(&path, &line)?;
+        write_synced(&path, &spec_line(spec, &path)?)?;
         sync_dir(&dir)?;
         sync_dir(&self.root.join("executions"))?;
         write_synced(&self.open_marker(spec.id), b"")?;
@@ -132,7 +141,53 @@ impl Storage {
         Ok(Created { id: spec.id, claim })
     }
 
-    /// Reads a spec.
+    /// Makes a record that the holder of the writer lock writes itself: it has no claim of its own.
+    ///
+    /// Nothing is synced: the caller does that, together with many others, before it tells anybody
+    /// that the execution is accepted. The marker comes first, so that no record is without one.
+    ///
+    /// What a writer left that was killed in here makes place: its id was chosen by a source that
+    /// comes back with it.
+    pub fn create_held(&self, spec: &Spec) -> Result<(), RecordError> {
+        let dir = self.record_dir(spec.id);
+        let path = self.open_marker(spec.id);
+        write(&path, b"").map_err(RecordError::io("create", &path))?;
+        let made = self.remove_husk(spec.id).and_then(|()| {
+            let path = dir.join("spec.json");
+            let line = spec_line(spec, &path)?;
+            let mut builder = DirBuilder::new();
+            builder.mode(0o700).create(&dir).map_err(RecordError::io("create", &dir))?;
+            // Renamed: whoever is killed leaves a whole spec or none.
+            let new = dir.join("spec.new");
+            write(&new, &line)
+                .and_then(|_| fs::rename(&new, &path))
+                .map_err(RecordError::io("write", &path))
+        });
+        if made.is_err() {
+            let _ = self.close_execution(spec.id); // Not accepted: nothing needs to be found.
+        }
+        made
+    }
+
+    /// Removes the directory of a record that was never accepted: no spec, no log, no recorder.
+    fn remove_husk(&self, id: ExecutionId) -> Result<(), RecordError> {
+        let dir = self.record_dir(id);
+        let is_husk = matches!(self.spec(id), Err(RecordError::Missing { .. }))
+            && fs::metadata(dir.join("output.log")).map_or(true, |log| log.len() == 0)
+            && !self.is_alive(id)?;
+        if !is_husk {
+            return Ok(()); // Making the directory says what stands there.
+        }
+        match fs::remove_dir_all(&dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(RecordError::io("remove", &dir)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads a spec. One without a byte is missing: a machine that lost power before the record
+    /// was accepted leaves names without contents.
     pub fn spec(&self, id: ExecutionId) -> Result<Spec, RecordError> {
         let path = self.record_dir(id).join("spec.json");
         let file = match File::open(&path) {
@@ -146,6 +201,9 @@ impl Storage {
         file.take(SPEC_BYTES_MAX)
             .read_to_end(&mut bytes)
             .map_err(RecordError::io("read", &path))?;
+        if bytes.is_empty() {
+            return Err(RecordError::Missing { path: self.record_dir(id) });
+        }
         let damaged = |why: String| RecordError::Damaged { path: path.clone(), why };
         let line = bytes.strip_suffix(b"\n").ok_or_else(|| damaged("it is cut".to_owned()))?;
         let body =
@@ -161,6 +219,13 @@ impl Storage {
         let versioned: Versioned =
             serde_json::from_slice(body).map_err(|e| damaged(e.to_string()))?;
         Ok(versioned.spec)
+    }
+
+    /// Whether anybody holds the writer lock: a server, which records ingested streams itself, or a
+    /// command for a moment.
+    pub fn is_written(&self) -> Result<bool, RecordError> {
+        let path = self.writer_lock();
+        lock::is_held(&path).map_err(RecordError::io("look at", &path))
     }
 
     /// Whether recorder or keeper of this execution live.
@@ -195,7 +260,7 @@ impl Storage {
     }
 }
 
-fn ids(dir: &Path, suffix: &str) -> Result<Vec<ExecutionId>, RecordError> {
+pub(crate) fn ids(dir: &Path, suffix: &str) -> Result<Vec<ExecutionId>, RecordError> {
     let entries = fs::read_dir(dir).map_err(RecordError::io("list", dir))?;
     let mut found = Vec::new();
     for entry in entries {
@@ -207,15 +272,24 @@ fn ids(dir: &Path, suffix: &str) -> Result<Vec<ExecutionId>, RecordError> {
     Ok(found)
 }
 
+fn spec_line(spec: &Spec, path: &Path) -> Result<Vec<u8>, RecordError> {
+    let line = journal::seal_line(&Versioned { v: SPEC_VERSION, spec: spec.clone() }, path)?;
+    if line.len() as u64 > SPEC_BYTES_MAX {
+        let why = format!("larger than {SPEC_BYTES_MAX} bytes");
+        return Err(RecordError::Damaged { path: path.to_owned(), why });
+    }
+    Ok(line)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(RecordError::io("create", path))?;
-    file.write_all(bytes).map_err(RecordError::io("write", path))?;
+    let file = write(path, bytes).map_err(RecordError::io("write", path))?;
     file.sync_all().map_err(RecordError::io("sync", path))
 }
 

@@ -9,6 +9,10 @@
 //! formats: `docs/reference/record.md`. One place writes ([`Writer`]), one recovers ([`recover`]).
 #![forbid(unsafe_code)]
 
+mod append; // a file that is only ever appended to
+mod block; // output read in large pieces
+mod changes; // what others than the recorder do to a record: mark, discard, purge
+mod copy; // a record copied while it may be written
 mod error; // what can go wrong, with the path
 mod index; // fixed-size entries: which bytes one read brought, when, from which stream
 mod journal; // checked JSON lines, written and followed
@@ -16,17 +20,23 @@ mod layout; // where things are; creating a record
 mod lines; // output read as lines
 mod read; // output read by offset and by line number
 mod recover; // after a crash: keep what checksums prove, set the rest aside
+mod verify; // a record held against its checksums
 mod view; // the state of a record now: events and notes, folded
+mod whole; // records that are over when they are made
 mod write; // the one place that appends
 
 pub use crate::{
+    block::Block,
+    copy::Copied,
     error::RecordError,
     index::{ENTRY_BYTES, Entry, Flags},
-    journal::{JournalReader, JournalWriter, append_note, read_notes},
+    journal::{JournalReader, JournalWriter, append_note, read_journal, read_notes},
     layout::{Created, Storage},
     lines::{LINE_TEXT_MAX, Line},
     read::LogReader,
-    recover::{Recovery, recover},
+    recover::{Recovery, cut_journal, recover, recover_to_resume},
+    verify::{Flaw, Proof},
     view::{Liveness, RecordView},
+    whole::{WholeBuffers, WholeRecord},
     write::Writer,
 };

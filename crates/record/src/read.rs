@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Entries read at once.
-const ENTRIES_BATCH: u64 = 1024;
+pub(crate) const ENTRIES_BATCH: u64 = 1024;
 /// Output bytes read at once.
 const OUTPUT_BATCH: u64 = 256 * 1024;
 
@@ -166,7 +166,7 @@ impl LogReader {
     }
 
     /// Output offset and ended lines before the entry.
-    fn bounds(&self, at: u64) -> Result<(u64, u64), RecordError> {
+    pub(crate) fn bounds(&self, at: u64) -> Result<(u64, u64), RecordError> {
         Ok(match at.checked_sub(1) {
             Some(before) => {
                 let entry = self.entry(before)?;
@@ -188,13 +188,17 @@ impl LogReader {
         }
     }
 
-    fn damaged(&self, at: u64) -> RecordError {
+    pub(crate) fn damaged(&self, at: u64) -> RecordError {
         let why = format!("entry {at} does not follow from the one before it");
         RecordError::Damaged { path: self.dir.join("output.idx"), why }
     }
 
     /// First entry of `count` for which `before` does not hold.
-    fn partition(&self, count: u64, before: impl Fn(&Entry) -> bool) -> Result<u64, RecordError> {
+    pub(crate) fn partition(
+        &self,
+        count: u64,
+        before: impl Fn(&Entry) -> bool,
+    ) -> Result<u64, RecordError> {
         let (mut low, mut high) = (0, count);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -208,7 +212,7 @@ impl LogReader {
     }
 
     /// Where line `number` ends: the offset just after it, and the entry that byte is in.
-    fn line_end(&self, number: u64) -> Result<(u64, u64), RecordError> {
+    pub(crate) fn line_end(&self, number: u64) -> Result<(u64, u64), RecordError> {
         let count = self.entries()?;
         let at = self.partition(count, |entry| entry.line_end < number)?;
         if at == count {
@@ -309,7 +313,7 @@ impl LogReader {
         Ok(found)
     }
 
-    fn batch(&self, at: u64, count: u64) -> Result<Vec<Entry>, RecordError> {
+    pub(crate) fn batch(&self, at: u64, count: u64) -> Result<Vec<Entry>, RecordError> {
         let mut bytes = vec![0; (count * ENTRY_BYTES) as usize];
         self.index
             .read_exact_at(&mut bytes, (at + 1) * ENTRY_BYTES)
@@ -326,7 +330,7 @@ impl LogReader {
 }
 
 /// Whether an entry can follow one that ends at `start` with `before` lines.
-fn plausible(entry: &Entry, start: u64, before: u64) -> bool {
+pub(crate) fn plausible(entry: &Entry, start: u64, before: u64) -> bool {
     entry.byte_end >= start
         && entry.byte_end - start <= ENTRY_OUTPUT_LIMIT
         && entry.line_end >= before

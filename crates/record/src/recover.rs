@@ -33,10 +33,34 @@ pub struct Recovery {
 /// Running it again changes nothing.
 pub fn recover(dir: &Path) -> Result<Recovery, RecordError> {
     let mut recovery = Recovery::default();
-    recover_output(dir, &mut recovery)?;
+    if let Some((output, index)) = recover_output(dir, &mut recovery)? {
+        let path = dir.join("output.idx");
+        index
+            .sync_all()
+            .and_then(|()| output.sync_all())
+            .map_err(RecordError::io("sync", &path))?;
+    }
     recover_journal(dir, &mut recovery)?;
     sync_dir(dir)?;
     Ok(recovery)
+}
+
+/// [`recover`] for a record that will be written on, by somebody who makes it durable together with
+/// many others: what was found whole is not synced here.
+pub fn recover_to_resume(dir: &Path) -> Result<Recovery, RecordError> {
+    let mut recovery = Recovery::default();
+    recover_output(dir, &mut recovery)?;
+    recover_journal(dir, &mut recovery)?;
+    Ok(recovery)
+}
+
+/// Sets aside the journal from offset `keep` on, where a line begins.
+pub fn cut_journal(dir: &Path, keep: u64) -> Result<(), RecordError> {
+    let path = dir.join(journal::NAME);
+    match open(&path)? {
+        Some(file) => set_aside(&file, &path, keep, &mut Recovery::default()),
+        None => Ok(()),
+    }
 }
 
 fn open(path: &Path) -> Result<Option<File>, RecordError> {
@@ -47,10 +71,13 @@ fn open(path: &Path) -> Result<Option<File>, RecordError> {
     }
 }
 
-fn recover_output(dir: &Path, recovery: &mut Recovery) -> Result<(), RecordError> {
+fn recover_output(
+    dir: &Path,
+    recovery: &mut Recovery,
+) -> Result<Option<(File, File)>, RecordError> {
     let output_path = dir.join("output.log");
     let index_path = dir.join("output.idx");
-    let Some(output) = open(&output_path)? else { return Ok(()) };
+    let Some(output) = open(&output_path)? else { return Ok(None) };
     let index = match open(&index_path)? {
         Some(index) => index,
         None => OpenOptions::new()
@@ -119,7 +146,8 @@ fn recover_output(dir: &Path, recovery: &mut Recovery) -> Result<(), RecordError
         index.write_all_at(&HEADER, 0).map_err(RecordError::io("write", &index_path))?;
     }
     complete(&output, &index, good, last, size, recovery)
-        .map_err(RecordError::io("complete", &index_path))
+        .map_err(RecordError::io("complete", &index_path))?;
+    Ok(Some((output, index)))
 }
 
 /// Indexes the output behind the last good entry.
@@ -148,12 +176,11 @@ fn complete(
         recovery.unverified_bytes += len;
         last = entry;
     }
-    index.sync_all()?;
-    output.sync_all()
+    Ok(())
 }
 
 fn recover_journal(dir: &Path, recovery: &mut Recovery) -> Result<(), RecordError> {
-    let path = dir.join("journal.ndjson");
+    let path = dir.join(journal::NAME);
     let Some(mut file) = open(&path)? else { return Ok(()) };
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(RecordError::io("read", &path))?;

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use stepflow_model::{Event, ExecutionId, ExecutionState, Note, NoteKind, Position, Reason, Spec};
+use stepflow_model::{
+    Event, ExecutionId, ExecutionState, Note, NoteKind, Position, Reason, Source, Spec,
+};
 use stepflow_sys::{clock, host, lock::Lock};
 
 use crate::{
@@ -39,20 +41,19 @@ pub struct RecordView {
 impl RecordView {
     /// Opens a record and folds what is there.
     pub fn open(storage: &Storage, id: ExecutionId) -> Result<Self, RecordError> {
+        let mut view = Self::open_unread(storage, id)?;
+        view.refresh()?;
+        Ok(view)
+    }
+
+    /// Opens a record and reads nothing yet: for those who want every event, which the first
+    /// [`RecordView::refresh`] gives them.
+    pub fn open_unread(storage: &Storage, id: ExecutionId) -> Result<Self, RecordError> {
         let spec = storage.spec(id)?;
         let state = ExecutionState::new(&spec);
         let dir = storage.record_dir(id);
-        let mut view = Self {
-            storage: storage.clone(),
-            dir,
-            spec,
-            state,
-            journal: None,
-            notes_seen: 0,
-            log: None,
-        };
-        view.refresh()?;
-        Ok(view)
+        let storage = storage.clone();
+        Ok(Self { storage, dir, spec, state, journal: None, notes_seen: 0, log: None })
     }
 
     /// Reads what is new: events, notes, position. Returns the new events.
@@ -73,18 +74,23 @@ impl RecordView {
                 }
             }
         }
-        if !self.state.summary.status.is_end() {
-            for note in read_notes(&self.dir)?.iter().skip(self.notes_seen) {
-                self.state.apply_note(note);
-                self.notes_seen += 1;
-            }
-        }
+        // After the end as well: files may be added to it and taken away.
+        self.refresh_notes()?;
         if let Some(log) = self.log()? {
             let (bytes, lines) = log.position()?;
             let position = &mut self.state.summary.position;
             *position = Position { bytes, lines, seq: position.seq };
         }
         Ok(fresh)
+    }
+
+    /// Reads the notes that are new: for a record whose writer says by itself what else is.
+    pub fn refresh_notes(&mut self) -> Result<(), RecordError> {
+        for note in read_notes(&self.dir)?.iter().skip(self.notes_seen) {
+            self.state.apply_note(note);
+            self.notes_seen += 1;
+        }
+        Ok(())
     }
 
     /// The log; `None` before the recorder has made it.
@@ -98,12 +104,21 @@ impl RecordView {
     /// Whether somebody will still write. Looks at the claim first and at the journal after it:
     /// an end that was written between the two is seen.
     pub fn liveness(&mut self) -> Result<Liveness, RecordError> {
+        Ok(self.look()?.0)
+    }
+
+    /// The same, and the events that were new.
+    pub fn look(&mut self) -> Result<(Liveness, Vec<Event>), RecordError> {
         if self.state.summary.status.is_end() {
-            return Ok(Liveness::Ended);
+            return Ok((Liveness::Ended, Vec::new()));
         }
-        let alive = self.storage.is_alive(self.spec.id)?;
-        self.refresh()?;
-        Ok(if self.state.summary.status.is_end() {
+        let alive = if self.is_ingested() {
+            self.storage.is_written()?
+        } else {
+            self.storage.is_alive(self.spec.id)?
+        };
+        let fresh = self.refresh()?;
+        let liveness = if self.state.summary.status.is_end() {
             Liveness::Ended
         } else if alive {
             Liveness::Alive
@@ -111,12 +126,40 @@ impl RecordView {
             Liveness::Lost
         } else {
             Liveness::Unstarted
-        })
+        };
+        Ok((liveness, fresh))
+    }
+
+    /// Whether the server itself records it, as the holder of the writer lock.
+    fn is_ingested(&self) -> bool {
+        self.spec.source == Source::Ingest
+    }
+
+    /// Takes what the writer of this record, in our own process, has just recorded.
+    pub fn take(&mut self, events: &[Event], position: Position) {
+        for event in events {
+            self.state.apply(event);
+        }
+        let known = &mut self.state.summary.position;
+        *known = Position { seq: known.seq, ..position };
+    }
+
+    /// Closes the files; a later look opens them again and reads from the beginning, which changes
+    /// nothing: events are counted once.
+    pub fn close_files(&mut self) {
+        self.journal = None;
+        self.log = None;
     }
 
     /// Writes the verdict over a record that nobody holds: lost, or not started. The caller holds
-    /// the writer lock. Returns whether the record has ended now; `false`: somebody holds it.
+    /// the writer lock. Returns whether the record has ended now; `false`: somebody holds it, or it
+    /// is an ingested stream: its source may come back while no server runs, so the next server
+    /// waits for it and gives the verdict.
     pub fn settle(&mut self, unstarted: impl FnOnce() -> NoteKind) -> Result<bool, RecordError> {
+        if self.is_ingested() {
+            self.refresh()?;
+            return Ok(self.state.summary.status.is_end());
+        }
         let path = self.storage.claim(self.spec.id);
         let claim = Lock::try_take(&path).map_err(RecordError::io("lock", &path))?;
         let Some(_claim) = claim else { return Ok(false) };

@@ -1,9 +1,9 @@
 //! The one place that appends output and index.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,13 +13,14 @@ use stepflow_model::Stream;
 
 use crate::{
     RecordError,
-    index::{Entry, Flags, HEADER},
+    append::Appender,
+    index::{ENTRY_BYTES, Entry, Flags, HEADER},
 };
 
 /// Reads of one stream share an entry within this time.
 pub const ENTRY_AGE_MAX: Duration = Duration::from_millis(5);
 /// Reads of one stream share an entry up to this size.
-const ENTRY_OUTPUT_MAX: u64 = 64 * 1024;
+pub(crate) const ENTRY_OUTPUT_MAX: u64 = 64 * 1024;
 
 #[derive(Debug)]
 struct Open {
@@ -34,8 +35,8 @@ struct Open {
 /// [`Writer::close_entry`] when [`Writer::entry_due_us`] says so, before each sync and at the end.
 #[derive(Debug)]
 pub struct Writer {
-    output: File,
-    index: File,
+    output: Appender,
+    index: Appender,
     dir: PathBuf,
     /// Bytes written to `output.log`.
     bytes: u64,
@@ -52,21 +53,80 @@ pub struct Writer {
     digest: Sha256,
 }
 
-fn create(path: &Path) -> Result<File, RecordError> {
-    OpenOptions::new()
-        .append(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(RecordError::io("create", path))
+/// Bytes as lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 impl Writer {
     /// Creates output and index of a new record.
     pub fn create(dir: &Path) -> Result<Self, RecordError> {
-        let output = create(&dir.join("output.log"))?;
-        let index = create(&dir.join("output.idx"))?;
-        let mut writer = Self {
+        let create = |name: &'static str| {
+            Appender::create(dir, name).map_err(RecordError::io("create", &dir.join(name)))
+        };
+        let mut writer = Self::at_start(dir, create("output.log")?, create("output.idx")?);
+        writer.unwritten = HEADER.to_vec();
+        writer.flush_index()?;
+        Ok(writer)
+    }
+
+    /// Goes on where a writer that is gone stopped. The record has been recovered; the caller is the
+    /// only one who writes to it.
+    pub fn resume(dir: &Path) -> Result<Self, RecordError> {
+        let path = dir.join("output.idx");
+        let mut index = match File::open(&path) {
+            Ok(index) => index,
+            // It was gone before it had made its files; a recovered output has an index.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::create(dir),
+            Err(error) => return Err(RecordError::io("open", &path)(error)),
+        };
+        let mut writer =
+            Self::at_start(dir, Appender::closed("output.log"), Appender::closed("output.idx"));
+        let mut entries = vec![0; 1024 * ENTRY_BYTES as usize];
+        let mut header = [0; ENTRY_BYTES as usize];
+        let read = RecordError::io("read", &path);
+        let mut digest_all = || {
+            index.read_exact(&mut header)?;
+            loop {
+                let mut have = 0;
+                while have < entries.len() {
+                    match index.read(&mut entries[have..])? {
+                        0 => break,
+                        count => have += count,
+                    }
+                }
+                let whole = have - have % ENTRY_BYTES as usize;
+                writer.digest.update(&entries[..whole]);
+                if let Some(last) = entries[..whole].last_chunk() {
+                    let last = Entry::decode(*last);
+                    writer.bytes = last.byte_end;
+                    writer.lines = last.line_end;
+                    writer.stream = last.flags.stream();
+                }
+                if have < entries.len() {
+                    return io::Result::Ok(());
+                }
+            }
+        };
+        digest_all().map_err(read)?;
+        writer.recorded = (writer.bytes, writer.lines);
+        if let Some(last) = writer.bytes.checked_sub(1) {
+            let path = dir.join("output.log");
+            let mut byte = [0];
+            File::open(&path)
+                .and_then(|output| output.read_exact_at(&mut byte, last))
+                .map_err(RecordError::io("read", &path))?;
+            writer.at_line_start = byte == *b"\n";
+        }
+        Ok(writer)
+    }
+
+    fn at_start(dir: &Path, output: Appender, index: Appender) -> Self {
+        Self {
             output,
             index,
             dir: dir.to_owned(),
@@ -76,12 +136,21 @@ impl Writer {
             stream: Stream::Stdout,
             cut: [false; 2],
             open: None,
-            unwritten: HEADER.to_vec(),
+            unwritten: Vec::new(),
             recorded: (0, 0),
             digest: Sha256::new(),
-        };
-        writer.flush_index()?;
-        Ok(writer)
+        }
+    }
+
+    /// Closes the files; whatever writes next opens them again. The open entry is not affected.
+    pub fn close_files(&mut self) {
+        self.output.close();
+        self.index.close();
+    }
+
+    /// Descriptors in use.
+    pub fn open_files(&self) -> usize {
+        usize::from(self.output.is_open()) + usize::from(self.index.is_open())
     }
 
     /// Appends `bytes`. Returns how many were written: fewer than all only with an error beside
@@ -118,7 +187,7 @@ impl Writer {
         }
         let mut written = 0;
         while written < bytes.len() {
-            match self.output.write(&bytes[written..]) {
+            match self.output.write(&self.dir, &bytes[written..]) {
                 Ok(0) => {
                     let error = io::ErrorKind::WriteZero.into();
                     return (written, Err(self.failed("output.log", error)));
@@ -133,6 +202,34 @@ impl Writer {
         }
         let full = self.open.as_ref().is_some_and(|o| self.bytes - o.from >= ENTRY_OUTPUT_MAX);
         (written, if full { self.close_entry() } else { Ok(()) })
+    }
+
+    /// Fills `buffer` with what was appended at `offset`.
+    pub fn read_back(&self, buffer: &mut [u8], offset: u64) -> Result<(), RecordError> {
+        let path = self.dir.join("output.log");
+        File::open(&path)
+            .and_then(|output| output.read_exact_at(buffer, offset))
+            .map_err(RecordError::io("read", &path))
+    }
+
+    /// How many bytes at the end of the output are `byte`.
+    pub fn trailing(&self, byte: u8) -> Result<u64, RecordError> {
+        let count = || {
+            let output = File::open(self.dir.join("output.log"))?;
+            let mut piece = [0; 4096];
+            let mut from = self.bytes;
+            while from > 0 {
+                let size = from.min(piece.len() as u64);
+                from -= size;
+                let piece = &mut piece[..size as usize];
+                output.read_exact_at(piece, from)?;
+                if let Some(other) = piece.iter().rposition(|known| *known != byte) {
+                    return io::Result::Ok(self.bytes - (from + other as u64 + 1));
+                }
+            }
+            Ok(self.bytes)
+        };
+        count().map_err(RecordError::io("read", &self.dir.join("output.log")))
     }
 
     /// When the open entry must be closed, in microseconds of the recorder's clock.
@@ -172,24 +269,23 @@ impl Writer {
 
     /// SHA-256 over all entries so far, hex. Each entry holds its bytes' checksum.
     pub fn digest(&self) -> String {
-        use std::fmt::Write;
-        self.digest.clone().finalize().iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        hex(&self.digest.clone().finalize())
     }
 
     /// Makes everything recorded durable.
-    pub fn sync(&self) -> Result<(), RecordError> {
-        self.output.sync_data().map_err(|error| self.failed("output.log", error))?;
-        self.index.sync_data().map_err(|error| self.failed("output.idx", error))
+    pub fn sync(&mut self) -> Result<(), RecordError> {
+        let output = self.output.file(&self.dir).and_then(File::sync_data);
+        output.map_err(|error| self.failed("output.log", error))?;
+        let index = self.index.file(&self.dir).and_then(File::sync_data);
+        index.map_err(|error| self.failed("output.idx", error))
     }
 
     /// Second handles of output and index, for a thread that syncs.
-    pub fn handles(&self) -> Result<(File, File), RecordError> {
-        let clone =
-            |file: &File| file.try_clone().map_err(|error| self.failed("output.log", error));
-        Ok((clone(&self.output)?, clone(&self.index)?))
+    pub fn handles(&mut self) -> Result<(File, File), RecordError> {
+        let output = self.output.file(&self.dir).and_then(File::try_clone);
+        let output = output.map_err(|error| self.failed("output.log", error))?;
+        let index = self.index.file(&self.dir).and_then(File::try_clone);
+        Ok((output, index.map_err(|error| self.failed("output.idx", error))?))
     }
 
     fn account(&mut self, bytes: &[u8]) {
@@ -203,7 +299,7 @@ impl Writer {
 
     fn flush_index(&mut self) -> Result<(), RecordError> {
         while !self.unwritten.is_empty() {
-            match self.index.write(&self.unwritten) {
+            match self.index.write(&self.dir, &self.unwritten) {
                 Ok(count) => drop(self.unwritten.drain(..count)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.failed("output.idx", error)),

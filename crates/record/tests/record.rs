@@ -8,7 +8,9 @@ use proptest::prelude::*;
 use stepflow_model::{
     Event, EventKind, ExecutionId, ExecutionState, Reason, Source, Spec, Status, Stream,
 };
-use stepflow_record::{JournalReader, JournalWriter, Line, LogReader, Recovery, Writer, recover};
+use stepflow_record::{
+    JournalReader, JournalWriter, Line, LogReader, RecordError, Recovery, Storage, Writer, recover,
+};
 
 fn spec() -> Spec {
     Spec {
@@ -31,6 +33,8 @@ fn spec() -> Spec {
         stop_on_error: false,
         split_stderr: false,
         shell: false,
+        pty: None,
+        rerun_of: None,
     }
 }
 
@@ -322,4 +326,29 @@ fn a_journal_is_followed_while_it_grows_and_unknown_kinds_keep_their_place() {
     fs::write(&path, [bytes, line.into_bytes()].concat()).unwrap();
     let future = reader.read_new().unwrap();
     assert_eq!((future.len(), &future[0].kind), (1, &EventKind::Unknown));
+}
+
+#[test]
+fn what_a_killed_writer_left_makes_place_and_a_record_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Storage::open(dir.path()).unwrap();
+    let spec = spec();
+    let record = storage.record_dir(spec.id);
+    std::fs::create_dir(&record).unwrap();
+    storage.create_held(&spec).unwrap();
+    assert_eq!(storage.spec(spec.id).unwrap(), spec);
+    // Names without contents, as a machine leaves them that lost power.
+    for name in ["spec.json", "spec.new", "output.log", "journal.ndjson"] {
+        std::fs::write(record.join(name), "").unwrap();
+    }
+    assert!(matches!(storage.spec(spec.id), Err(RecordError::Missing { .. })));
+    storage.create_held(&spec).unwrap();
+    assert_eq!(storage.spec(spec.id).unwrap(), spec);
+    assert!(!record.join("output.log").exists());
+    // A record stays, and so does what has a line but no spec.
+    assert!(storage.create_held(&spec).is_err());
+    std::fs::remove_file(record.join("spec.json")).unwrap();
+    std::fs::write(record.join("output.log"), "a line\n").unwrap();
+    assert!(storage.create_held(&spec).is_err());
+    assert_eq!(std::fs::read(record.join("output.log")).unwrap(), b"a line\n");
 }

@@ -12,8 +12,9 @@ use stepflow_sys::host;
 
 use crate::control::{Answer, REQUEST_BYTES_MAX, Request};
 
-/// Most connections at once; a further one is closed at once and may come back.
-const CONNECTIONS_MAX: usize = 12;
+/// Most connections at once: a viewer has one, one that types has two. A further one is closed at
+/// once and may come back.
+const CONNECTIONS_MAX: usize = 32;
 
 /// One caller.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use nix::sys::signal::SigSet;
 use stepflow_record::{Created, Storage};
 use stepflow_sys::spawn;
 
@@ -29,6 +30,8 @@ pub struct Launch<'a> {
     pub env: Option<Vec<(OsString, OsString)>>,
     /// Becomes the script's standard input.
     pub stdin: Stdio,
+    /// The signals that the script finds blocked; `None`: those that this thread has blocked.
+    pub mask: Option<SigSet>,
 }
 
 /// A recorder that has been started.
@@ -62,7 +65,7 @@ impl Launch<'_> {
         if let Some(env) = self.env {
             command.env_clear().envs(env);
         }
-        spawn::keep_fds_in_own_session(&mut command, vec![created.claim.raw_fd()]);
+        spawn::keep_fds_in_own_session(&mut command, vec![created.claim.raw_fd()], self.mask);
         let child = command.spawn()?;
         Ok(Launched { child, link: ours })
     }

@@ -7,9 +7,12 @@
 mod artifact; // copies declared files, in a thread of its own
 pub mod control; // what is said over its socket
 mod doorbell; // the socket: callers and wake-ups
+pub mod inflow; // output that nobody here started, recorded by its holder
 mod launch; // how others start one
 pub mod lifecycle; // when "cancel" becomes "kill": pure
 pub mod mask; // keep secrets out of the record, whatever the split into reads
+mod pipe; // a recorder whose source is its standard input
+mod progress; // thin out what scripts say about their progress
 mod recording; // the way of a byte
 mod session; // one recorder's life
 mod worker; // threads for what must not hold up the read loop

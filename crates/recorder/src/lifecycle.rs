@@ -19,12 +19,18 @@ pub enum Input {
         /// Skip the grace period.
         kill: bool,
     },
+    /// The tree is to stand still (Ctrl-Z).
+    Suspend,
+    /// It is to go on.
+    Resume,
     /// The script's first process ended.
     MainExited,
     /// No process of the tree is left.
     TreeEmpty,
     /// All ends of the script's output are closed, and everything was read.
     OutputEnded,
+    /// Nobody of the tree holds the script's output, as far as can be seen.
+    NobodyHolds,
     /// Time has passed.
     Tick,
 }
@@ -38,6 +44,10 @@ pub enum Effect {
     Signal(Sig),
     /// Signal those that still hold the script's output open, after its first process has ended.
     SignalHolders(Sig),
+    /// The whole tree stands still.
+    Suspend,
+    /// The whole tree goes on.
+    Resume,
     /// The execution has ended.
     Finish,
 }
@@ -84,11 +94,14 @@ pub struct Lifecycle {
     grace_us: u64,
     drain_us: u64,
     timeout_at: Option<u64>,
+    /// Since when the tree stands still.
+    suspended_at: Option<u64>,
     main_exited: bool,
     tree_empty: bool,
     output_ended: bool,
     stopped: Option<(Reason, String)>,
     leftover: bool,
+    nobody_held: bool,
 }
 
 impl Lifecycle {
@@ -99,11 +112,13 @@ impl Lifecycle {
             grace_us: grace_ms.saturating_mul(1_000),
             drain_us: drain_ms.saturating_mul(1_000),
             timeout_at: timeout_ms.map(|ms| now.saturating_add(ms.saturating_mul(1_000))),
+            suspended_at: None,
             main_exited: false,
             tree_empty: false,
             output_ended: false,
             stopped: None,
             leftover: false,
+            nobody_held: false,
         }
     }
 
@@ -124,6 +139,9 @@ impl Lifecycle {
 
     /// When to come back with [`Input::Tick`] at the latest.
     pub fn next_tick(&self) -> Option<u64> {
+        if self.suspended_at.is_some() {
+            return None;
+        }
         match self.phase {
             Phase::Running => self.timeout_at,
             Phase::Stopping { kill_at } | Phase::Leftover { kill_at } => Some(kill_at),
@@ -134,17 +152,55 @@ impl Lifecycle {
     }
 
     /// Takes `input`, seen at `now`, and says what must be done.
-    #[expect(clippy::match_same_arms, reason = "every pair of phase and input is written down")]
     #[must_use = "an effect that nobody carries out is a lost signal"]
     pub fn apply(&mut self, now: u64, input: Input) -> Vec<Effect> {
+        match (self.suspended_at, input) {
+            (None, Input::Suspend) if self.phase != Phase::Finished => {
+                self.suspended_at = Some(now);
+                vec![Effect::Suspend]
+            }
+            (Some(since), Input::Resume) => self.resume(now - since),
+            (_, Input::Suspend | Input::Resume) | (Some(_), Input::Tick) => vec![],
+            // A process that stands still takes no SIGTERM.
+            (Some(since), input @ Input::Stop { .. }) => {
+                let mut effects = self.resume(now - since);
+                effects.extend(self.advance(now, input));
+                effects
+            }
+            (_, input) => self.advance(now, input),
+        }
+    }
+
+    /// Whatever was waited for comes so much later.
+    fn resume(&mut self, stood_still: u64) -> Vec<Effect> {
+        self.suspended_at = None;
+        let later = |at: &mut u64| *at = at.saturating_add(stood_still);
+        self.timeout_at.as_mut().map(later);
+        match &mut self.phase {
+            Phase::Stopping { kill_at: at }
+            | Phase::Leftover { kill_at: at }
+            | Phase::Killing { again_at: at }
+            | Phase::Draining { until: at }
+            | Phase::Emptied { until: at } => later(at),
+            Phase::Running | Phase::Finished => {}
+        }
+        vec![Effect::Resume]
+    }
+
+    #[expect(clippy::match_same_arms, reason = "every pair of phase and input is written down")]
+    fn advance(&mut self, now: u64, input: Input) -> Vec<Effect> {
         match &input {
             Input::MainExited => self.main_exited = true,
             Input::TreeEmpty => self.tree_empty = true,
             Input::OutputEnded => self.output_ended = true,
-            Input::Stop { .. } | Input::Tick => {}
+            Input::Stop { .. }
+            | Input::NobodyHolds
+            | Input::Tick
+            | Input::Suspend
+            | Input::Resume => {}
         }
         match (&self.phase, input) {
-            (Phase::Finished, _) => vec![],
+            (Phase::Finished, _) | (_, Input::Suspend | Input::Resume) => vec![],
             (Phase::Running, Input::Stop { reason, message, kill }) => {
                 self.stop(now, reason, message, kill)
             }
@@ -182,6 +238,19 @@ impl Lifecycle {
             (
                 Phase::Draining { .. } | Phase::Leftover { .. } | Phase::Emptied { .. },
                 Input::MainExited | Input::TreeEmpty,
+            ) => vec![],
+            // Twice, so that what the last holder printed has been read: a stranger holds it.
+            (Phase::Leftover { .. }, Input::NobodyHolds) => {
+                let again = std::mem::replace(&mut self.nobody_held, true);
+                self.finish_if(again)
+            }
+            (
+                Phase::Running
+                | Phase::Stopping { .. }
+                | Phase::Killing { .. }
+                | Phase::Draining { .. }
+                | Phase::Emptied { .. },
+                Input::NobodyHolds,
             ) => vec![],
             (Phase::Running, Input::Tick) => match self.timeout_at {
                 Some(at) if at <= now => {
@@ -312,6 +381,19 @@ mod tests {
     }
 
     #[test]
+    fn output_that_nobody_of_the_tree_holds_is_not_waited_for() {
+        let mut life = running();
+        let _ = life.apply(0, Input::MainExited);
+        assert_eq!(life.apply(5 * S, Input::Tick), [Effect::SignalHolders(Sig::Term)]);
+        assert_eq!(life.apply(5 * S, Input::NobodyHolds), [], "it may just have gone");
+        assert_eq!(life.apply(15 * S, Input::Tick), [Effect::SignalHolders(Sig::Kill)]);
+        assert_eq!(life.apply(15 * S, Input::NobodyHolds), [Effect::Finish]);
+        let mut life = running();
+        assert_eq!(life.apply(0, Input::NobodyHolds), []);
+        assert_eq!(life.apply(0, Input::NobodyHolds), [], "the script runs");
+    }
+
+    #[test]
     fn a_stranger_who_holds_the_pipe_is_not_waited_for() {
         let mut life = running();
         let _ = life.apply(0, Input::MainExited);
@@ -333,6 +415,37 @@ mod tests {
             [Effect::RecordWish(Reason::TimedOut), Effect::Signal(Sig::Kill)]
         );
         assert_eq!(life.stopped().map(|s| s.0), Some(Reason::TimedOut));
+    }
+
+    #[test]
+    fn what_stands_still_loses_no_time() {
+        let mut life = Lifecycle::running(0, 10_000, 5_000, Some(60_000));
+        assert_eq!(life.apply(50 * S, Input::Suspend), [Effect::Suspend]);
+        assert_eq!(life.apply(51 * S, Input::Suspend), []);
+        assert_eq!(life.next_tick(), None);
+        assert_eq!(life.apply(90 * S, Input::Tick), [], "the time limit stands still as well");
+        assert_eq!(life.apply(100 * S, Input::Resume), [Effect::Resume]);
+        assert_eq!(life.apply(100 * S, Input::Resume), []);
+        assert_eq!(life.next_tick(), Some(110 * S));
+        let _ = life.apply(105 * S, cancel());
+        assert_eq!(life.apply(106 * S, Input::Suspend), [Effect::Suspend]);
+        assert_eq!(life.apply(206 * S, Input::Resume), [Effect::Resume]);
+        assert_eq!(life.next_tick(), Some(215 * S), "the grace period too");
+    }
+
+    #[test]
+    fn a_script_that_stands_still_is_woken_to_be_stopped() {
+        let mut life = running();
+        let _ = life.apply(0, Input::Suspend);
+        assert_eq!(
+            life.apply(S, cancel()),
+            [Effect::Resume, Effect::RecordWish(Reason::User), Effect::Signal(Sig::Term)]
+        );
+        assert_eq!(life.next_tick(), Some(11 * S));
+        let _ = life.apply(12 * S, Input::MainExited);
+        let _ = life.apply(12 * S, Input::TreeEmpty);
+        assert_eq!(life.apply(12 * S, Input::OutputEnded), [Effect::Finish]);
+        assert_eq!(life.apply(13 * S, Input::Suspend), [], "the end is final");
     }
 
     #[test]

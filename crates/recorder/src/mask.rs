@@ -15,6 +15,8 @@ pub struct Masker {
     secrets: Vec<Vec<u8>>,
     held: Vec<u8>,
     out: Vec<u8>,
+    /// A secret becomes as many asterisks as it has bytes.
+    keeps_length: bool,
 }
 
 impl Masker {
@@ -25,12 +27,33 @@ impl Masker {
         for value in values {
             let lines = value.split(|byte| *byte == b'\n').map(|line| line.trim_ascii().to_vec());
             secrets.extend(lines.collect::<Vec<_>>());
+            // A terminal shows `\n` as `\r\n`.
+            secrets.push(with_returns(&value));
             secrets.push(value);
         }
         secrets.retain(|secret| !Self::is_too_short(secret));
         secrets.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
         secrets.dedup();
-        Self { secrets, held: Vec::new(), out: Vec::new() }
+        Self { secrets, ..Self::default() }
+    }
+
+    /// A masker that changes no offset: a secret becomes as many asterisks as it has bytes. For
+    /// streams whose source counts bytes to know what it need not send again.
+    #[must_use]
+    pub fn keeping_length(mut self) -> Self {
+        self.keeps_length = true;
+        self
+    }
+
+    /// One for the same secrets, with nothing held back.
+    #[must_use]
+    pub fn forgetful(&self) -> Self {
+        Self { held: Vec::new(), out: Vec::new(), ..self.clone() }
+    }
+
+    /// Bytes that are held back now.
+    pub fn held(&self) -> usize {
+        self.held.len()
     }
 
     /// Whether a value is too short to be masked.
@@ -66,7 +89,11 @@ impl Masker {
             let rest = &self.held[at..];
             for secret in &self.secrets {
                 if rest.starts_with(secret) {
-                    self.out.extend_from_slice(MASK);
+                    if self.keeps_length {
+                        self.out.resize(self.out.len() + secret.len(), b'*');
+                    } else {
+                        self.out.extend_from_slice(MASK);
+                    }
                     at += secret.len();
                     continue 'bytes;
                 }
@@ -80,6 +107,19 @@ impl Masker {
         }
         self.held.drain(..at);
     }
+}
+
+fn with_returns(value: &[u8]) -> Vec<u8> {
+    let mut shown = Vec::with_capacity(value.len());
+    let mut before = 0;
+    for byte in value {
+        if *byte == b'\n' && before != b'\r' {
+            shown.push(b'\r');
+        }
+        shown.push(*byte);
+        before = *byte;
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -112,9 +152,28 @@ mod tests {
     }
 
     #[test]
+    fn a_mask_that_keeps_the_length_changes_no_offset() {
+        let mut masker = Masker::new([b"hunter22".to_vec()]).keeping_length();
+        assert_eq!(masker.push(b"a hunter2"), b"a ");
+        assert_eq!(masker.held(), 7);
+        assert_eq!(masker.push(b"2 b"), b"******** b");
+    }
+
+    #[test]
     fn short_values_are_not_masked_and_long_lines_of_a_value_are() {
         assert_eq!(mask(&["abc"], b"abcabc", &[]), b"abcabc");
         assert_eq!(mask(&["first-line\nsecond-line"], b"x second-line y", &[]), b"x *** y");
+    }
+
+    #[test]
+    fn a_secret_of_several_lines_is_masked_as_a_terminal_shows_it() {
+        // Its lines are too short to be masked one by one.
+        for shown in ["one\ntwo\nthree", "one\r\ntwo\r\nthree"] {
+            let shown = format!("<{shown}>\r\n");
+            assert_eq!(mask(&["one\ntwo\nthree"], shown.as_bytes(), &[1; 30]), b"<***>\r\n");
+        }
+        let windows = mask(&["one\r\ntwo\r\n"], b"one\r\ntwo\r\n.", &[]);
+        assert_eq!(windows, b"***.");
     }
 
     proptest! {

@@ -1,5 +1,7 @@
 //! The way of a byte: held back, masked, appended, indexed, scanned; and the journal beside it.
 
+mod replay; // going on with a record whose recorder is gone
+
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
@@ -13,7 +15,11 @@ use stepflow_model::{
 use stepflow_record::{JournalWriter, RecordError, Writer};
 use stepflow_sys::clock::{Clock, Stamp};
 
-use crate::mask::Masker;
+use self::replay::Replay;
+use crate::{
+    mask::Masker,
+    progress::{Progress, Said},
+};
 
 /// A wall clock that jumps back further than this is worth a line in the journal.
 const JUMP_NS: i64 = 1_000_000_000;
@@ -36,6 +42,7 @@ pub(crate) struct Recording {
     pub(crate) state: ExecutionState,
     pub(crate) clock: Clock,
     pub(crate) wants: Wants,
+    progress: Progress,
     stop_on_error: bool,
     maskers: [Masker; 2],
     /// `None` after a panic: it records on without steps.
@@ -49,16 +56,29 @@ pub(crate) struct Recording {
     trouble: Option<String>,
     announced_trouble: bool,
     jump_noted: bool,
+    /// Where the half line at the end begins.
+    line_start: u64,
+    /// How many of the bytes decided next are appended already.
+    known: u64,
+    /// What was journaled already, while recorded output is read again.
+    replay: Option<Replay>,
+    /// Events since they were last taken, for who folds them in this process.
+    pub(crate) fresh: Option<Vec<Event>>,
 }
 
 impl Recording {
     pub(crate) fn create(dir: &Path, spec: &Spec, masker: Masker) -> Result<Self, RecordError> {
-        Ok(Self {
-            writer: Writer::create(dir)?,
-            journal: JournalWriter::create(dir)?,
+        Ok(Self::new(spec, masker, Writer::create(dir)?, JournalWriter::create(dir)?))
+    }
+
+    fn new(spec: &Spec, masker: Masker, writer: Writer, journal: JournalWriter) -> Self {
+        Self {
+            writer,
+            journal,
             state: ExecutionState::new(spec),
             clock: Clock::default(),
             wants: Wants::default(),
+            progress: Progress::default(),
             stop_on_error: spec.stop_on_error,
             maskers: [masker.clone(), masker],
             scanners: Some([Scanner::new(), Scanner::new()]),
@@ -68,7 +88,59 @@ impl Recording {
             trouble: None,
             announced_trouble: false,
             jump_noted: false,
-        })
+            line_start: 0,
+            known: 0,
+            replay: None,
+            fresh: None,
+        }
+    }
+
+    /// Forgets what was taken and is not appended: held back by a mask, or refused by the disk. Its
+    /// source sends it again.
+    ///
+    /// A mask that is not appended whole must be decided anew from its beginning: what stands there
+    /// already is left out.
+    pub(crate) fn rewind(&mut self, masker: Masker) -> Result<(), RecordError> {
+        self.refused.clear();
+        self.known = if masker.is_idle() { 0 } else { self.writer.trailing(b'*')? };
+        self.maskers = [masker.clone(), masker];
+        Ok(())
+    }
+
+    /// As [`Recording::rewind`], with the masks that there are.
+    pub(crate) fn forget(&mut self) {
+        let masker = self.maskers[0].forgetful();
+        if let Err(error) = self.rewind(masker) {
+            self.note_trouble(Err(error));
+        }
+    }
+
+    /// Where `bytes`, at `at`, differ from what is appended there. Masked streams are not compared.
+    pub(crate) fn first_difference(
+        &self,
+        at: u64,
+        bytes: &[u8],
+    ) -> Result<Option<u64>, RecordError> {
+        let there = self.offset().saturating_sub(at).min(bytes.len() as u64) as usize;
+        if !self.maskers[0].is_idle() || there == 0 {
+            return Ok(None);
+        }
+        let mut known = vec![0; there];
+        self.writer.read_back(&mut known, at)?;
+        let same = known.iter().zip(bytes).position(|(known, byte)| known != byte);
+        Ok(same.map(|differs| at + differs as u64))
+    }
+
+    /// Bytes of the stream, from its beginning, that need not be sent again.
+    pub(crate) fn offset(&self) -> u64 {
+        self.writer.appended().0 - self.known
+    }
+
+    /// Bytes that were taken and are not appended yet.
+    pub(crate) fn in_hand(&self) -> u64 {
+        let held: usize = self.maskers.iter().map(Masker::held).sum();
+        let refused: usize = self.refused.iter().map(|(_, bytes)| bytes.len()).sum();
+        (held + refused) as u64
     }
 
     /// Takes what one read brought.
@@ -76,15 +148,24 @@ impl Recording {
         let stamp = self.stamp();
         let mut masker = std::mem::take(&mut self.maskers[stream as usize]);
         let decided = masker.push(bytes);
+        let decided = self.unknown(decided);
         self.append(stream, decided, stamp);
         self.maskers[stream as usize] = masker;
+    }
+
+    /// What of `decided` is not appended already.
+    fn unknown<'a>(&mut self, decided: &'a [u8]) -> &'a [u8] {
+        let known = decided.len().min(self.known as usize);
+        self.known -= known as u64;
+        &decided[known..]
     }
 
     /// A stream has ended: nothing is held back any more, its last half line counts as whole.
     pub(crate) fn end_stream(&mut self, stream: Stream) {
         let stamp = self.stamp();
         let mut masker = std::mem::take(&mut self.maskers[stream as usize]);
-        self.append(stream, masker.finish(), stamp);
+        let decided = self.unknown(masker.finish());
+        self.append(stream, decided, stamp);
         self.maskers[stream as usize] = masker;
         if self.refused.is_empty() {
             self.finish_scan(stream);
@@ -117,16 +198,90 @@ impl Recording {
         self.note_trouble(closed);
     }
 
-    /// Appends an event that belongs behind everything printed so far.
+    /// Writes the events that the journal held, at once.
+    pub(crate) fn release_journal(&mut self) {
+        let released = self.journal.release();
+        self.note_trouble(released);
+    }
+
+    /// Appends an event that belongs behind everything printed so far: before the half line at the
+    /// end, which may still become the first of a step; an end comes after it.
     pub(crate) fn emit(&mut self, kind: EventKind) {
         let (offset, lines) = self.writer.appended();
-        self.emit_at(kind, offset, lines);
+        let ends = matches!(kind, EventKind::StepFinished { .. } | EventKind::Exited { .. });
+        self.emit_at(kind, if ends { offset } else { self.line_start }, lines);
+    }
+
+    /// Appends an event that output gave rise to, unless it was journaled already.
+    fn emit_found(&mut self, kind: EventKind, offset: u64, lines: u64) {
+        let mut new = true;
+        if let Some(replay) = &mut self.replay {
+            let known;
+            (known, new) = replay.meet(&kind, offset, lines);
+            for event in &known {
+                self.apply_known(event);
+            }
+        }
+        if new {
+            // What was said before is journaled before: a record that is gone on with is read again
+            // from here.
+            if self.replay.is_none() && self.progress.due_us().is_some() {
+                self.tell_progress();
+            }
+            self.emit_at(kind, offset, lines);
+        } else if let EventKind::StepFinished { step, .. } = kind {
+            self.progress.take(step);
+        }
+    }
+
+    /// When [`Recording::tell_progress`] is to be called at the latest.
+    pub(crate) fn progress_due_us(&self) -> Option<u64> {
+        self.progress.due_us()
+    }
+
+    /// [`Recording::tell_progress`], if it is time.
+    pub(crate) fn tell_progress_if_due(&mut self) {
+        if self.progress.due_us().is_some_and(|due| due <= self.clock.at_us()) {
+            self.tell_progress();
+        }
+    }
+
+    /// Records what the script said about its progress and was not recorded yet.
+    pub(crate) fn tell_progress(&mut self) {
+        for (step, said) in self.progress.take_all(self.clock.at_us()) {
+            self.progressed(step, said);
+        }
+    }
+
+    fn progressed(&mut self, step: Option<u32>, said: Said) {
+        let summary = &self.state.summary;
+        let known = match step.and_then(|step| self.state.steps.get(step as usize)) {
+            Some(step) => (step.progress, step.progress_text.as_deref()),
+            None => (summary.progress, summary.progress_text.as_deref()),
+        };
+        if known != (Some(said.percent), Some(said.text.as_str()).filter(|text| !text.is_empty())) {
+            let (offset, lines) = (said.offset, said.lines);
+            self.emit_at(said.event(step), offset, lines);
+        }
     }
 
     fn emit_at(&mut self, kind: EventKind, offset: u64, lines: u64) {
+        match &kind {
+            // What ends has said its last word before.
+            EventKind::StepFinished { step, .. } => {
+                if let Some(said) = self.progress.take(*step) {
+                    self.progressed(Some(*step), said);
+                }
+            }
+            EventKind::Exited { .. } => self.tell_progress(),
+            _ => {}
+        }
         // The journal follows the output: nothing is announced before it is recorded.
         self.close_entry();
-        let stamp = self.stamp();
+        let stamp = match &mut self.replay {
+            Some(replay) => replay.stamp(),
+            None => self.stamp(),
+        };
         let position = self.state.summary.position;
         let event = Event {
             seq: position.seq + 1,
@@ -138,6 +293,9 @@ impl Recording {
         };
         self.state.apply(&event);
         let appended = self.journal.append(&event);
+        if let Some(fresh) = &mut self.fresh {
+            fresh.push(event);
+        }
         self.note_trouble(appended);
     }
 
@@ -180,6 +338,7 @@ impl Recording {
         if stream != self.stream {
             self.stream = stream;
             self.run_start = base;
+            self.line_start = base;
         }
         let (count, result) = self.writer.append(stream, bytes, stamp.wall_ns, stamp.at_us);
         if count < bytes.len() {
@@ -187,6 +346,9 @@ impl Recording {
         }
         self.note_trouble(result);
         self.scan(stream, &bytes[..count], base);
+        if let Some(end) = memchr::memrchr(b'\n', &bytes[..count]) {
+            self.line_start = base + end as u64 + 1;
+        }
     }
 
     fn scan(&mut self, stream: Stream, bytes: &[u8], base: u64) {
@@ -245,7 +407,7 @@ impl Recording {
                     code: "marker_refused".to_owned(),
                     message: error.to_string(),
                 };
-                return self.emit_at(kind, start, lines_before);
+                return self.emit_found(kind, start, lines_before);
             }
         };
         let decision = steps::decide(&self.state, &marker, self.stop_on_error);
@@ -260,9 +422,17 @@ impl Recording {
                 }
                 _ => {}
             }
+            if let EventKind::Progress { step, percent, text } = kind {
+                let said = Said { percent, text, offset: start, lines: lines_before };
+                self.progress.say(step, said);
+                if self.replay.is_none() {
+                    self.tell_progress_if_due();
+                }
+                continue;
+            }
             match at {
-                At::LineStart => self.emit_at(kind, start, lines_before),
-                At::LineEnd => self.emit_at(kind, found.end, lines_after),
+                At::LineStart => self.emit_found(kind, start, lines_before),
+                At::LineEnd => self.emit_found(kind, found.end, lines_after),
             }
         }
         if self.wants.stop.is_none() {
@@ -301,6 +471,8 @@ mod tests {
             stop_on_error: false,
             split_stderr: false,
             shell: false,
+            pty: None,
+            rerun_of: None,
         };
         Recording::create(dir, &spec, Masker::default()).unwrap()
     }
@@ -317,6 +489,27 @@ mod tests {
         assert_eq!(recording.state.annotations[0].code, "scanner_panic");
         let log = LogReader::open(dir.path()).unwrap().unwrap();
         assert_eq!(log.position().unwrap(), (31, 3));
+    }
+
+    #[test]
+    fn a_hundred_thousand_words_about_progress_are_few_events_and_the_last_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut recording = recording(dir.path());
+        recording.take(Stream::Stdout, b"STEP_START:A\n");
+        let begun = recording.clock.at_us();
+        for number in 0..100_000 {
+            let line = format!("PROGRESS:{}:file {number}\n", number % 101);
+            recording.take(Stream::Stdout, line.as_bytes());
+        }
+        recording.take(Stream::Stdout, b"PROGRESS:77:almost\nSTEP_COMPLETE:A\nPROGRESS:5\n");
+        let rounds = (recording.clock.at_us() - begun) / crate::progress::EVERY_US + 1;
+        recording.tell_progress();
+        let step = &recording.state.steps[0];
+        assert_eq!((step.progress, step.progress_text.as_deref()), (Some(77.0), Some("almost")));
+        assert_eq!(recording.state.summary.progress, Some(5.0));
+        let events = recording.state.summary.position.seq;
+        assert!(events <= 4 + rounds, "{events} events in {rounds} quarters of a second");
+        assert_eq!(recording.writer.appended().1, 100_004, "every line is in the output");
     }
 
     #[test]

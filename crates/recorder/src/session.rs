@@ -1,7 +1,11 @@
 //! One recorder's life: start the keeper, wait in one place, act, end.
 
 mod finish; // the end: whole, synced, before anybody hears of it
+mod hint; // a word to those whose script wanted a terminal
+mod signal; // to the tree, and to those who hold the output
+mod source; // where the output arrives
 mod start; // from a spec to a released script
+mod terminal; // what is typed, and the window's size
 
 use std::{
     ffi::OsString,
@@ -13,11 +17,10 @@ use std::{
 };
 
 use nix::{
-    fcntl::{FcntlArg, fcntl},
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{signal::Signal, signalfd::SignalFd},
 };
-use stepflow_model::{EventKind, ExecutionId, Reason, Spec, Stream};
+use stepflow_model::{EventKind, ExecutionId, Reason, Source as WayIn, Spec};
 use stepflow_record::Storage;
 use stepflow_sys::{
     host::SocketDir,
@@ -28,40 +31,29 @@ use stepflow_sys::{
 
 use crate::{
     artifact::Job,
-    control::{Answer, Request},
+    control::{Answer, Request, stdin_bytes},
     doorbell::Doorbell,
-    lifecycle::{Effect, Input, Lifecycle, Sig},
+    lifecycle::{Effect, Input, Lifecycle},
+    pipe,
     recording::Recording,
     worker::{Files, Worker},
 };
+use signal::number;
+use source::{Output, Source};
+use terminal::Terminal;
 
 /// Most bytes of one read.
-const READ_BYTES: usize = 128 * 1024;
-/// A pipe that brings at least this much, [`FULL_READS`] times running, is grown once, to
-/// [`PIPE_BYTES`]: its writer is faster than 64 KiB at a time lets it be. (Waiting to see it quite
-/// full would miss most of them: the reader takes while the writer fills.)
-const BUSY_BYTES: usize = 16 * 1024;
-const FULL_READS: u32 = 4;
-const PIPE_BYTES: i32 = 256 * 1024;
+pub(crate) const READ_BYTES: usize = 128 * 1024;
 /// Output is safe at the latest this long after it was recorded, plus the sync in flight.
-const SYNC_US: u64 = 1_000_000;
+pub(crate) const SYNC_US: u64 = 1_000_000;
 /// Or when this much is unsynced, whichever is first.
-const SYNC_BYTES: u64 = 4 << 20;
+pub(crate) const SYNC_BYTES: u64 = 4 << 20;
 /// Past this much unsynced output the script waits for the disk.
-const UNSYNCED_MAX: u64 = 64 << 20;
+pub(crate) const UNSYNCED_MAX: u64 = 64 << 20;
 /// Wake-ups are merged to one in this time.
-const RING_US: u64 = 20_000;
+pub(crate) const RING_US: u64 = 20_000;
 /// A disk that refused is asked again this often.
-const RETRY_US: u64 = 250_000;
-
-/// Where one of the script's streams arrives.
-struct Source {
-    stream: Stream,
-    pipe: File,
-    inode: u64,
-    full_reads: u32,
-    ended: bool,
-}
+pub(crate) const RETRY_US: u64 = 250_000;
 
 struct Session {
     spec: Spec,
@@ -73,6 +65,7 @@ struct Session {
     main_exited: bool,
     life: Lifecycle,
     sources: Vec<Source>,
+    terminal: Option<Terminal>,
     doorbell: Doorbell,
     link: Option<File>,
     signals: SignalFd,
@@ -109,7 +102,7 @@ pub enum SessionError {
     },
 }
 
-fn system(what: &'static str) -> impl Fn(io::Error) -> SessionError {
+pub(crate) fn system(what: &'static str) -> impl Fn(io::Error) -> SessionError {
     move |source| SessionError::System { what, source }
 }
 
@@ -130,9 +123,12 @@ pub fn record(args: &[OsString]) -> Result<(), SessionError> {
 
     let storage = Storage::open(Path::new(root))?;
     let spec = storage.spec(id)?;
-    let mut session = Session::start(&storage, spec, &claim, &inherited)?;
-    session.run();
-    drop(session);
+    if spec.source == WayIn::Pipe {
+        pipe::record(&storage, spec, &inherited)?;
+    } else {
+        let mut session = Session::start(&storage, spec, &claim, &inherited)?;
+        session.run();
+    }
     let run = SocketDir::open(&storage.run_dir()).map_err(system("open the run directory"))?;
     let _ = std::fs::remove_file(run.path(&Storage::socket_name(id)));
     drop(claim);
@@ -155,6 +151,9 @@ impl Session {
             self.hear_link();
             self.hear_callers();
             self.hear_workers();
+            if let Some(terminal) = &mut self.terminal {
+                terminal.feed();
+            }
             if !self.recording.is_blocked() && !self.waits_for_sync() {
                 self.read(&mut buffer);
             }
@@ -192,7 +191,8 @@ impl Session {
             fds.push(self.keeper.messages());
         }
         if reading {
-            fds.extend(self.sources.iter().filter(|s| !s.ended).map(|s| s.pipe.as_fd()));
+            let open = self.sources.iter().filter(|s| !s.ended && s.again_at.is_none());
+            fds.extend(open.map(|s| s.file.as_fd()));
         }
         fds.extend(self.syncer.as_ref().map(Worker::bell));
         fds.extend(self.collector.as_ref().map(Worker::bell));
@@ -201,12 +201,16 @@ impl Session {
         }
         let mut waiting: Vec<_> =
             fds.into_iter().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        let typed = self.terminal.as_ref().and_then(Terminal::waits_for_room);
+        waiting.extend(typed.map(|fd| PollFd::new(fd, PollFlags::POLLOUT)));
         let due = [
             self.recording.writer.entry_due_us().filter(|_| reading),
             self.life.next_tick(),
             self.sync_due,
             self.ring_due,
             self.retry_at,
+            self.recording.progress_due_us(),
+            self.sources.iter().filter(|s| reading && !s.ended).filter_map(|s| s.again_at).min(),
         ];
         let timeout = match due.into_iter().flatten().min() {
             // Rounded up: a tick that comes too early would only spin.
@@ -305,10 +309,21 @@ impl Session {
                     self.input(Input::Stop { reason: Reason::User, message, kill });
                     Answer::Ok
                 }
+                Ok(Request::Suspend {}) => {
+                    self.input(Input::Suspend);
+                    Answer::Ok
+                }
+                Ok(Request::Resume {}) => {
+                    self.input(Input::Resume);
+                    Answer::Ok
+                }
                 Ok(Request::Signal { signal }) => {
                     self.signal_tree(signal);
                     Answer::Ok
                 }
+                Ok(Request::Stdin { bytes }) => self.typed(stdin_bytes(&bytes)),
+                Ok(Request::StdinEnd {}) => self.typed_all(),
+                Ok(Request::Resize { cols, rows }) => self.resized(cols, rows),
                 Err(error) => Answer::Error { error },
             };
             self.doorbell.answer(number, &answer);
@@ -344,32 +359,6 @@ impl Session {
         }
     }
 
-    fn read(&mut self, buffer: &mut [u8]) {
-        for at in 0..self.sources.len() {
-            let source = &mut self.sources[at];
-            if source.ended {
-                continue;
-            }
-            match source.pipe.read(buffer) {
-                Ok(0) => {
-                    source.ended = true;
-                    let stream = source.stream;
-                    self.recording.end_stream(stream);
-                    if self.sources.iter().all(|source| source.ended) {
-                        self.input(Input::OutputEnded);
-                    }
-                }
-                Ok(count) => {
-                    source.grow_if_full(count);
-                    let stream = source.stream;
-                    self.recording.take(stream, &buffer[..count]);
-                }
-                // Nothing there now, or interrupted: the next wait tells.
-                Err(_) => {}
-            }
-        }
-    }
-
     fn tick(&mut self) {
         let now = self.now();
         if self.recording.writer.entry_due_us().is_some_and(|due| due <= now)
@@ -385,6 +374,9 @@ impl Session {
             self.retry_at = self.recording.is_blocked().then_some(now + RETRY_US);
         } else if !self.recording.is_blocked() {
             self.retry_at = None;
+        }
+        if self.recording.progress_due_us().is_some_and(|due| due <= now) {
+            self.recording.tell_progress();
         }
         if self.life.next_tick().is_some_and(|due| due <= now) {
             self.input(Input::Tick);
@@ -457,38 +449,10 @@ impl Session {
                 }
                 Effect::Signal(sig) => self.signal_tree(number(sig)),
                 Effect::SignalHolders(sig) => self.signal_holders(number(sig)),
+                Effect::Suspend => self.suspend_tree(),
+                Effect::Resume => self.signal_tree(Signal::SIGCONT as i32),
                 Effect::Finish => self.finishing = true,
             }
-        }
-    }
-
-    fn root(&self) -> i32 {
-        if self.keeper_gone { keeper::this_pid() } else { self.keeper.pid }
-    }
-
-    fn signal_tree(&mut self, signal: i32) {
-        let processes = tree::signal_descendants(self.root(), signal);
-        if processes > 0 {
-            self.recording.emit(EventKind::SignalSent { signal, processes });
-        }
-    }
-
-    /// Signals what holds the script's output; a daemon that holds none of it is left alone.
-    fn signal_holders(&mut self, signal: i32) {
-        let mut hit = 0;
-        for process in tree::descendants(self.root()) {
-            let holds =
-                self.sources.iter().any(|s| !s.ended && tree::holds_pipe(process.pid, s.inode));
-            if holds && tree::signal_if_unchanged(&process, signal) {
-                hit += 1;
-                let name = format!("{} ({})", process.name, process.pid);
-                if !self.leftover.contains(&name) {
-                    self.leftover.push(name);
-                }
-            }
-        }
-        if hit > 0 {
-            self.recording.emit(EventKind::SignalSent { signal, processes: hit });
         }
     }
 
@@ -516,28 +480,7 @@ impl Session {
     }
 }
 
-impl Source {
-    fn grow_if_full(&mut self, count: usize) {
-        if count < BUSY_BYTES {
-            self.full_reads = 0;
-            return;
-        }
-        self.full_reads += 1;
-        if self.full_reads == FULL_READS {
-            // EPERM: this user's share of pipe memory is used up; the pipe stays as it is.
-            let _ = fcntl(&self.pipe, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
-        }
-    }
-}
-
-fn number(sig: Sig) -> i32 {
-    match sig {
-        Sig::Term => Signal::SIGTERM as i32,
-        Sig::Kill => Signal::SIGKILL as i32,
-    }
-}
-
-fn readable(fd: BorrowedFd<'_>) -> bool {
+pub(crate) fn readable(fd: BorrowedFd<'_>) -> bool {
     let mut waiting = [PollFd::new(fd, PollFlags::POLLIN)];
     matches!(poll(&mut waiting, PollTimeout::ZERO), Ok(count) if count > 0)
 }

@@ -1,11 +1,29 @@
 //! What all routes share.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Instant,
+};
 
 use stepflow_engine::Engine;
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{config::Auth, credential::Keyring, login::Logins};
+use crate::{
+    base_path::BasePath,
+    config::{Auth, Limits, ServerConfig},
+    credential::{Digest, Keyring},
+    limits::Gate,
+    login::Logins,
+    metrics::Metrics,
+    samples::Samples,
+    table,
+    views::Views,
+};
+
+/// Files that are received at the same time; further ones are refused.
+const UPLOADS_AT_ONCE: usize = 32;
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
@@ -17,8 +35,22 @@ pub(crate) struct Inner {
     pub(crate) auth: Auth,
     pub(crate) keyring: Keyring,
     pub(crate) logins: Logins,
+    pub(crate) limits: Limits,
+    pub(crate) api_key: Option<Digest>,
+    pub(crate) gate: Gate,
+    /// Clients of the original's WebSocket.
+    pub(crate) legacy_clients: AtomicUsize,
+    /// Files that are being received.
+    pub(crate) uploads: Semaphore,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) samples: Samples,
+    pub(crate) started: Instant,
+    /// What viewers know of logs.
+    pub(crate) views: Views,
     /// Names under which we may be called, in lower case, besides loopback ones.
     pub(crate) hosts: Vec<String>,
+    /// Stands before every path of the page.
+    pub(crate) base_path: BasePath,
     /// Where browsers on this host find us: `http://127.0.0.1:8080`.
     pub(crate) base_url: String,
     /// Connections, streams, notes of use: everything that runs beside a request.
@@ -28,13 +60,14 @@ pub(crate) struct Inner {
 }
 
 impl App {
-    pub(crate) fn new(engine: Engine, auth: Auth, hosts: &[String], local: SocketAddr) -> Self {
+    pub(crate) fn new(engine: Engine, config: &ServerConfig, local: SocketAddr) -> Self {
         let shown = if local.ip().is_unspecified() {
             SocketAddr::from(([127, 0, 0, 1], local.port()))
         } else {
             local
         };
-        let mut hosts: Vec<String> = hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
+        let mut hosts: Vec<String> =
+            config.hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
         if !local.ip().is_unspecified() {
             hosts.push(match local {
                 SocketAddr::V4(v4) => v4.ip().to_string(),
@@ -43,11 +76,21 @@ impl App {
         }
         Self(Arc::new(Inner {
             engine,
-            auth,
+            auth: config.auth,
+            limits: config.limits.clone(),
+            api_key: config.api_key.map(|key| key.0),
+            gate: Gate::new(&config.limits),
+            legacy_clients: AtomicUsize::new(0),
+            uploads: Semaphore::new(UPLOADS_AT_ONCE),
+            views: Views::default(),
             keyring: Keyring::default(),
             logins: Logins::default(),
+            metrics: Arc::new(Metrics::new(table::routes().len())),
+            samples: Samples::default(),
+            started: Instant::now(),
             hosts,
-            base_url: format!("http://{shown}"),
+            base_url: format!("http://{shown}{}", config.base_path.as_str()),
+            base_path: config.base_path.clone(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
         }))

@@ -1,9 +1,14 @@
 //! What a server is told, and why it may refuse.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{fmt, io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use stepflow_engine::OpenError;
 use stepflow_record::Storage;
+
+use crate::{
+    base_path::BasePath,
+    credential::{self, Digest},
+};
 
 /// Who may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +17,51 @@ pub enum Auth {
     On,
     /// Everybody who can connect: loopback addresses only.
     Off,
+}
+
+/// A secret that a server is started with. Only its digest is kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ApiKey(pub(crate) Digest);
+
+impl ApiKey {
+    /// Fewest characters: a shorter one could be guessed.
+    pub const CHARS_MIN: usize = 20;
+
+    /// `None`: it is too short, or has white space.
+    pub fn new(secret: &str) -> Option<Self> {
+        let good = secret.len() >= Self::CHARS_MIN && secret.chars().all(|c| c.is_ascii_graphic());
+        good.then(|| Self(credential::digest(secret)))
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey") // A digest could confirm a guess.
+    }
+}
+
+/// What one client may take. Callers over the Unix socket are not counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest file that is uploaded, in bytes.
+    pub upload_bytes: u64,
+    /// Live streams of one token or login at once; 0: any number.
+    pub streams: usize,
+    /// Requests of one token or login a second; 0: any number.
+    pub requests_per_s: u32,
+    /// A connection whose client takes nothing for this long is cut off.
+    pub stalled: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            upload_bytes: 1 << 30,
+            streams: 50,
+            requests_per_s: 100,
+            stalled: Duration::from_secs(30),
+        }
+    }
 }
 
 /// What a server is told.
@@ -25,8 +75,22 @@ pub struct ServerConfig {
     pub auth: Auth,
     /// Names, besides loopback ones, under which it may be called.
     pub hosts: Vec<String>,
+    /// Under which path a proxy offers it.
+    pub base_path: BasePath,
     /// Most executions that run at the same time.
     pub max_running: usize,
+    /// Where clients of the original's WebSocket are served as well; `None`: nowhere.
+    pub legacy_ws: Option<SocketAddr>,
+    /// A token that lives outside the catalog, with the scope operator.
+    pub api_key: Option<ApiKey>,
+    /// What one client may take.
+    pub limits: Limits,
+    /// How the catalog is opened.
+    pub catalog: stepflow_catalog::Options,
+    /// How long a stream from elsewhere is waited for when its source, or the server, went away.
+    pub ingest_resume: Duration,
+    /// What is kept, and for how long.
+    pub retention: stepflow_engine::Policy,
     /// The program that understands the recorder's hidden command.
     pub program: PathBuf,
 }

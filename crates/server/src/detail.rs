@@ -1,6 +1,6 @@
-//! `GET /api/executions/{id}`: one JSON object, with the steps' logs streamed from the record.
+//! `GET /api/executions/{id}`: one JSON object, with the logs streamed from the record.
 
-use std::{collections::HashSet, io, sync::Arc};
+use std::{collections::HashMap, io, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
@@ -8,16 +8,31 @@ use axum::{
     response::Response,
 };
 use futures_util::stream;
-use stepflow_api::{Annotation, Artifact, Execution, Step, rfc3339_ns};
+use stepflow_api::{Annotation, Artifact, Execution, Step};
 use stepflow_engine::Handle;
-use stepflow_model::EventKind;
-use stepflow_record::{LogReader, RecordError};
+use stepflow_record::LogReader;
 use stepflow_sys::clock;
 
-use crate::{lines, problem::Problem};
+use crate::{
+    entries::{self, Entries, Entry, Part},
+    problem::Problem,
+};
 
-/// Log bytes that are read for one chunk of the answer.
-const CHUNK_BYTES: u64 = 64 * 1024;
+/// A chunk of an answer is sent when it has this many bytes.
+pub(crate) const SEND_BYTES: usize = 64 * 1024;
+
+/// Which part of each log is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slice {
+    /// Entries of each log that are left out first.
+    pub(crate) offset: u64,
+    /// Most entries of each log.
+    pub(crate) limit: u64,
+}
+
+impl Slice {
+    pub(crate) const ALL: Self = Self { offset: 0, limit: u64::MAX };
+}
 
 /// The answer without logs.
 pub(crate) fn whole(handle: &Handle) -> stepflow_api::ExecutionDetail {
@@ -29,169 +44,163 @@ pub(crate) fn whole(handle: &Handle) -> stepflow_api::ExecutionDetail {
             steps: state.steps.iter().map(|step| Step::new(id, step, now)).collect(),
             artifacts: state.artifacts.iter().map(|file| Artifact::new(id, file)).collect(),
             annotations: state.annotations.iter().map(Annotation::from).collect(),
+            logs: Vec::new(),
             status: 200,
         }
     })
 }
 
-/// Where the lines of markers that had an effect begin, or end: the journal says so.
-#[derive(Default)]
-struct Markers {
-    starts: HashSet<u64>,
-    ends: HashSet<u64>,
+/// What is sent next.
+enum Stage {
+    /// This text, then the first step.
+    Head(String),
+    /// The log that is open goes on: these parts of it, last first.
+    Log(Vec<Part>),
+    /// The next step, or what follows the last.
+    Step,
+    Done,
 }
 
-impl Markers {
-    fn read(handle: &Handle) -> Result<Self, RecordError> {
-        let mut markers = Self::default();
-        let Some(mut journal) = handle.journal()? else { return Ok(markers) };
-        loop {
-            let events = journal.read_new()?;
-            if events.is_empty() {
-                return Ok(markers);
-            }
-            for event in events {
-                match event.kind {
-                    EventKind::StepStarted { .. }
-                    | EventKind::Artifact { .. }
-                    | EventKind::Meta { .. } => {
-                        markers.starts.insert(event.offset);
-                    }
-                    EventKind::StepFinished { by, .. } if by == "marker" => {
-                        markers.ends.insert(event.offset);
-                    }
-                    _ => {}
-                }
-            }
-        }
-    }
-}
-
-/// What is still to be sent. Only this much is held, however long the log is.
-struct Logs {
-    handle: Arc<Handle>,
-    log: LogReader,
-    markers: Markers,
+/// What is still to be sent. Only a chunk is held, however long the log is.
+struct Answer {
+    entries: Entries,
+    /// By step, last first.
+    parts: HashMap<Option<u32>, Vec<Part>>,
+    slice: Slice,
     steps: std::vec::IntoIter<Step>,
-    /// Parts of the log that belong to the step being sent, last first.
-    parts: Vec<(u64, u64)>,
-    /// End of the log when the answer began.
-    end: u64,
+    stage: Stage,
     first_step: bool,
-    first_entry: bool,
-    in_step: bool,
-    tail: Option<String>,
+    /// Entries of the open log that were left out, and sent.
+    skipped: u64,
+    sent: u64,
+    /// Between the steps and the log outside of them; taken when that is reached.
+    middle: Option<String>,
 }
 
-/// The answer with logs, chunk by chunk, as fast as it is taken.
-pub(crate) fn streamed(handle: Arc<Handle>, log: LogReader) -> Result<Response, Problem> {
+/// The answer with logs, chunk by chunk, as fast as it is taken. Blocks.
+pub(crate) fn streamed(
+    handle: &Arc<Handle>,
+    log: LogReader,
+    slice: Slice,
+) -> Result<Response, Problem> {
     let (end, _) = log.position()?;
-    let mut detail = whole(&handle);
+    let mut detail = whole(handle);
     let steps = std::mem::take(&mut detail.steps);
     let json = |value: serde_json::Result<String>| value.map_err(|e| Problem::internal(&e));
     let head =
         format!("{{\"execution\":{},\"steps\":[", json(serde_json::to_string(&detail.execution))?);
-    let tail = format!(
-        "],\"artifacts\":{},\"annotations\":{},\"status\":200}}",
+    let middle = format!(
+        "],\"artifacts\":{},\"annotations\":{},\"logs\":[",
         json(serde_json::to_string(&detail.artifacts))?,
         json(serde_json::to_string(&detail.annotations))?,
     );
-    let logs = Logs {
-        markers: Markers::read(&handle)?,
-        handle,
-        log,
+    let mut parts: HashMap<Option<u32>, Vec<Part>> = HashMap::new();
+    for part in entries::parts(handle, end).into_iter().rev() {
+        parts.entry(part.step).or_default().push(part);
+    }
+    let answer = Answer {
+        entries: Entries::new(handle, log)?,
+        parts,
+        slice,
         steps: steps.into_iter(),
-        parts: Vec::new(),
-        end,
+        stage: Stage::Head(head),
         first_step: true,
-        first_entry: true,
-        in_step: false,
-        tail: Some(tail),
+        skipped: 0,
+        sent: 0,
+        middle: Some(middle),
     };
-    let chunks = stream::try_unfold((Some(head), logs), |(head, mut logs)| async move {
-        if let Some(head) = head {
-            return Ok(Some((Bytes::from(head), (None, logs))));
-        }
-        let next = tokio::task::spawn_blocking(move || (logs.next(), logs));
-        let (chunk, logs) = next.await.map_err(io::Error::other)?;
-        Ok::<_, io::Error>(chunk?.map(|chunk| (Bytes::from(chunk), (None, logs))))
+    Ok(respond(answer, Answer::next))
+}
+
+/// A JSON answer that is made chunk by chunk on a blocking thread; `None`: it is complete.
+pub(crate) fn respond<S: Send + 'static>(
+    state: S,
+    next: impl Fn(&mut S) -> io::Result<Option<String>> + Copy + Send + 'static,
+) -> Response {
+    let chunks = stream::try_unfold(state, move |mut state| async move {
+        let made = tokio::task::spawn_blocking(move || {
+            let chunk = next(&mut state)?;
+            io::Result::Ok(chunk.map(|chunk| (Bytes::from(chunk), state)))
+        });
+        made.await.map_err(io::Error::other)?
     });
     let mut response = Response::new(Body::from_stream(chunks));
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
+    response
 }
 
-impl Logs {
-    /// The next part of the answer; `None`: that was all. Blocks.
+impl Answer {
     fn next(&mut self) -> io::Result<Option<String>> {
         let mut chunk = String::new();
-        while chunk.len() < CHUNK_BYTES as usize {
-            if !self.in_step {
-                let Some(step) = self.steps.next() else {
-                    chunk.extend(self.tail.take());
-                    break;
-                };
-                self.begin(&step, &mut chunk)?;
-            } else if let Some((from, until)) = self.parts.pop() {
-                self.part(from, until, &mut chunk)?;
-            } else {
-                chunk.push_str("]}");
-                self.in_step = false;
+        while chunk.len() < SEND_BYTES {
+            match std::mem::replace(&mut self.stage, Stage::Done) {
+                Stage::Done => break,
+                Stage::Head(head) => {
+                    chunk.push_str(&head);
+                    self.stage = Stage::Step;
+                }
+                Stage::Step => self.begin(&mut chunk)?,
+                Stage::Log(parts) => self.log(parts, &mut chunk)?,
             }
         }
         Ok((!chunk.is_empty()).then_some(chunk))
     }
 
-    fn begin(&mut self, step: &Step, chunk: &mut String) -> io::Result<()> {
-        if !std::mem::replace(&mut self.first_step, false) {
-            chunk.push(',');
-        }
-        let json = serde_json::to_string(step)?;
-        // `logs` is the last field, and empty.
-        chunk.push_str(json.strip_suffix("]}").unwrap_or(&json));
-        self.in_step = true;
-        self.first_entry = true;
-        let (index, end) = (step.index, self.end);
-        self.parts = self.handle.read(|state| {
-            let owners = &state.owners;
-            let ends = owners.iter().skip(1).map(|next| next.0).chain([end]);
-            let parts = owners.iter().zip(ends).filter(|(owner, _)| owner.2 == Some(index));
-            let mut parts: Vec<_> = parts.map(|(owner, until)| (owner.0, until.min(end))).collect();
-            parts.reverse();
-            parts
-        });
+    /// Opens the next step's log, or the one outside all steps.
+    fn begin(&mut self, chunk: &mut String) -> io::Result<()> {
+        (self.skipped, self.sent) = (0, 0);
+        let step = if let Some(step) = self.steps.next() {
+            if !std::mem::replace(&mut self.first_step, false) {
+                chunk.push(',');
+            }
+            let json = serde_json::to_string(&step)?;
+            // `logs` is the last field, and empty.
+            chunk.push_str(json.strip_suffix("]}").unwrap_or(&json));
+            Some(step.index)
+        } else {
+            chunk.push_str(&self.middle.take().unwrap_or_default());
+            None
+        };
+        self.stage = Stage::Log(self.parts.remove(&step).unwrap_or_default());
         Ok(())
     }
 
-    fn part(&mut self, from: u64, until: u64, chunk: &mut String) -> io::Result<()> {
-        if from >= until {
+    fn log(&mut self, mut parts: Vec<Part>, chunk: &mut String) -> io::Result<()> {
+        let full = self.sent >= self.slice.limit;
+        let Some(part) = parts.pop().filter(|_| !full) else {
+            if self.middle.is_some() {
+                chunk.push_str("]}");
+                self.stage = Stage::Step;
+            } else {
+                chunk.push_str("],\"status\":200}");
+            }
+            return Ok(());
+        };
+        let (entries, next) = self.entries.chunk(part).map_err(io::Error::other)?;
+        for entry in entries {
+            self.entry(&entry, chunk)?;
+        }
+        parts.extend(next.map(|from| Part { from, ..part }));
+        self.stage = Stage::Log(parts);
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: &Entry, chunk: &mut String) -> io::Result<()> {
+        if self.skipped < self.slice.offset {
+            self.skipped += 1;
             return Ok(());
         }
-        let bytes = CHUNK_BYTES.min(until - from);
-        let (pieces, next) =
-            lines::by_offset(&self.log, from, bytes, true).map_err(io::Error::other)?;
-        for piece in pieces.into_iter().filter(|piece| piece.offset < until) {
-            // As in the original, a marker's line is not part of a step's log.
-            if self.markers.starts.contains(&piece.offset) || self.markers.ends.contains(&piece.end)
-            {
-                continue;
-            }
-            if !std::mem::replace(&mut self.first_entry, false) {
-                chunk.push(',');
-            }
-            let text = String::from_utf8_lossy(&piece.text);
-            let text = text.strip_suffix('\r').unwrap_or(&text);
-            chunk.push_str("{\"timestamp\":\"");
-            chunk.push_str(&rfc3339_ns(piece.time_ns));
-            chunk.push_str("\",\"content\":");
-            chunk.push_str(&serde_json::to_string(text)?);
-            chunk.push_str(",\"level\":\"info\"}");
+        if self.sent >= self.slice.limit {
+            return Ok(());
         }
-        if from < next && next < until {
-            self.parts.push((next, until));
+        if self.sent > 0 {
+            chunk.push(',');
         }
+        self.sent += 1;
+        entry.open_json(chunk)?;
+        chunk.push('}');
         Ok(())
     }
 }

@@ -6,10 +6,11 @@ use axum::{
     http::{StatusCode, request::Parts},
     response::IntoResponse,
 };
-use serde::de::DeserializeOwned;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use stepflow_model::{ArtifactId, ExecutionId};
 
-use crate::{auth::Caller, problem::Problem, security};
+use crate::{app::App, auth::Caller, objects, problem::Problem, security};
 
 /// Deepest nesting of a body.
 const JSON_DEPTH_MAX: usize = 32;
@@ -26,15 +27,25 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// The artifact in the path.
+/// The artifact in the path, by our id or by the one that the original StepFlow Monitor gave it.
 pub(crate) struct Aid(pub(crate) ArtifactId);
 
-impl<S: Send + Sync> FromRequestParts<S> for Aid {
+/// Longest id that is looked for; the original's have 36 bytes.
+const ORIGIN_ID_BYTES_MAX: usize = 256;
+
+impl FromRequestParts<App> for Aid {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let text = path_text(parts, state).await;
-        text.parse().map(Self).map_err(|_| Problem::artifact_unknown())
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let text = path_text(parts, app).await;
+        if let Ok(id) = text.parse() {
+            return Ok(Self(id));
+        }
+        if text.is_empty() || text.len() > ORIGIN_ID_BYTES_MAX {
+            return Err(Problem::artifact_unknown());
+        }
+        let found = app.engine.artifact_by_origin(text).await?;
+        found.map(Self).ok_or_else(Problem::artifact_unknown)
     }
 }
 
@@ -58,6 +69,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     }
 }
 
+/// A switch in a query: `1`, `true` or nothing behind the name; `0`, `false`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(inline, with = "String", extend("enum" = ["", "1", "true", "0", "false"]))]
+pub(crate) struct Flag(pub(crate) bool);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "" | "1" | "true" => Ok(Self(true)),
+            "0" | "false" => Ok(Self(false)),
+            other => Err(serde::de::Error::custom(format!("a switch is 1 or 0, not `{other}`"))),
+        }
+    }
+}
+
 /// A JSON object as body.
 pub(crate) struct Json<T>(pub(crate) T);
 
@@ -65,18 +91,29 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let bytes = match Bytes::from_request(request, state).await {
-            Ok(bytes) => bytes,
-            Err(rejection) => {
-                let status = rejection.into_response().status();
-                return Err(match status {
-                    StatusCode::PAYLOAD_TOO_LARGE => security::too_large(),
-                    _ => Problem::bad_request("the body could not be read"),
-                });
-            }
-        };
-        parse(&bytes).map(Self)
+        parse(&body(request, state).await?).map(Self)
     }
+}
+
+/// A JSON object as body, or none.
+pub(crate) struct JsonOrNone<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for JsonOrNone<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let bytes = body(request, state).await?;
+        if bytes.is_empty() { Ok(Self(T::default())) } else { parse(&bytes).map(Self) }
+    }
+}
+
+async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        match rejection.into_response().status() {
+            StatusCode::PAYLOAD_TOO_LARGE => security::too_large(),
+            _ => Problem::bad_request("the body could not be read"),
+        }
+    })
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
@@ -88,7 +125,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             "the body is nested deeper than {JSON_DEPTH_MAX} levels"
         )));
     }
-    serde_json::from_slice(bytes).map_err(Problem::bad_request)
+    objects::from_slice(bytes).map_err(Problem::bad_request)
 }
 
 /// How deep arrays and objects are nested, before anything is built from them.

@@ -10,27 +10,49 @@
 
 mod app; // what all routes share
 mod auth; // who calls, and what they may
+mod base_path; // what a proxy puts before our paths
 mod config; // what a server is told, and why it may refuse
 mod credential; // tokens and sessions: made, kept as digests, looked up
 mod detail; // the detail answer, streamed
+mod entries; // log lines as the original's entries
+mod envelope; // the documented envelope, on request
+mod exposition; // the text format of Prometheus
 mod extract; // ids, bodies and queries: what they refuse is a problem too
+mod health; // figures, thresholds, findings
+mod legacy; // the original's WebSocket
+mod limits; // how much one caller may take
 mod lines; // lines of the record -> lines of the API
 mod login; // one-time codes
+mod markdown; // Markdown as a tree
+mod metrics; // what the server counts about itself
+mod objects; // a struct comes from a JSON object, wherever it stands
+mod openapi; // the table and the types as an OpenAPI document, and its viewer
+mod preview; // what can be shown of an artifact
 mod problem; // RFC 9457
+mod prometheus; // what `GET /metrics` shows
 mod range; // bytes of a file, HTTP Range
 mod routes; // one file per family
+mod samples; // how it was over the last day
 mod security; // Host, Origin, headers, limits
+mod selection; // lines that are taken away, a few at a time
 mod serve; // listeners and connections
 mod sse; // one execution as server-sent events
+mod stall; // connections whose client takes nothing
 mod table; // every route with its permission
 mod topics; // what `/ws` can be subscribed to
 mod ui; // the embedded page
+mod upload; // a file received, to disk, never in memory
+mod usual; // how long steps usually take
+mod views; // what viewers know of logs, kept while somebody looks
 mod ws; // `/ws`
 
 pub use crate::{
-    config::{Auth, ServeError, ServerConfig},
+    base_path::{BasePath, BasePathError},
+    config::{ApiKey, Auth, Limits, ServeError, ServerConfig},
+    openapi::openapi,
     serve::Server,
     table::{RouteInfo, routes},
+    usual::{PASSES, usual},
 };
 
 /// The program's version, as clients see it.

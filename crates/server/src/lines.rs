@@ -1,8 +1,11 @@
 //! Lines of the record to lines of the API: text that never breaks a character in two.
 
-use stepflow_api::{Cursor, rfc3339_ns};
+use stepflow_api::{Cursor, LineView, rfc3339_ns};
 use stepflow_engine::Handle;
 use stepflow_record::{Line, LogReader, RecordError};
+use stepflow_view::{SHOWN_BYTES, View, ViewError};
+
+use crate::routes::view;
 
 /// Most text of one answer or message, about.
 pub(crate) const TEXT_BYTES_MAX: u64 = 4 << 20;
@@ -110,7 +113,41 @@ fn line_to_api(mut line: Line, step: Option<u32>) -> stepflow_api::Line {
         lossy,
         rest: line.rest,
         step,
+        view: None,
     }
+}
+
+/// As they are sent to a page that shows them: with what it needs to know of each. `hits`: which of
+/// them a filter lets through, the others stand around them.
+pub(crate) fn to_api_viewed(
+    mut lines: Vec<Line>,
+    handle: &Handle,
+    view: &View,
+    hits: Option<&[bool]>,
+) -> Result<Vec<stepflow_api::Line>, ViewError> {
+    let dressed = view.dress(&lines)?;
+    for (line, dressed) in lines.iter_mut().zip(&dressed) {
+        let length = line.text.len() as u64 + line.rest;
+        // The page shows no more than this, so no more is sent.
+        let keep = (length - dressed.drawn.rest).min(SHOWN_BYTES as u64);
+        let keep = line.text.len().min(keep as usize);
+        line.text.truncate(keep);
+        line.rest = length - keep as u64;
+    }
+    let mut sent = to_api(lines, handle);
+    for (at, (line, dressed)) in sent.iter_mut().zip(dressed).enumerate() {
+        line.view = Some(LineView {
+            style: dressed.style.map(|style| style.params()),
+            shown: dressed.drawn.shown,
+            width: dressed.drawn.width,
+            replaced: dressed.drawn.replaced,
+            hidden: dressed.drawn.rest,
+            level: view::level(dressed.verdict.level),
+            source: view::source(dressed.verdict.finder),
+            context: hits.is_some_and(|hits| hits.get(at) == Some(&false)),
+        });
+    }
+    Ok(sent)
 }
 
 /// The cursor behind `lines`, or `at` if there are none.

@@ -8,8 +8,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use stepflow_catalog::CatalogError;
-use stepflow_engine::{CancelError, CreateError, QueryError, RequestError};
+use stepflow_engine::{
+    CancelError, ChangeError, CreateError, QueryError, RequestError, RerunError,
+};
 use stepflow_record::RecordError;
+use stepflow_view::ViewError;
 
 /// Why a request failed. The request's id is added on the way out.
 #[derive(Debug, Clone)]
@@ -113,7 +116,7 @@ impl IntoResponse for Problem {
             let scheme = HeaderValue::from_static("Bearer realm=\"StepFlow Monitor\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response.extensions_mut().insert(self);
@@ -138,6 +141,12 @@ impl From<RecordError> for Problem {
     }
 }
 
+impl From<ViewError> for Problem {
+    fn from(error: ViewError) -> Self {
+        Self::internal(&error)
+    }
+}
+
 impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
         match error {
@@ -154,7 +163,8 @@ impl From<RequestError> for Problem {
         let kind = match &error {
             RequestError::NoCommand => "command-required",
             RequestError::Command(_) | RequestError::ShellList => "command-invalid",
-            RequestError::Nul { .. }
+            RequestError::PtySplit
+            | RequestError::Nul { .. }
             | RequestError::EnvName { .. }
             | RequestError::TooLong { .. }
             | RequestError::Timeout
@@ -179,6 +189,23 @@ impl From<CreateError> for Problem {
     }
 }
 
+impl From<RerunError> for Problem {
+    fn from(error: RerunError) -> Self {
+        match error {
+            RerunError::Unknown(id) => Self::execution_unknown(&id.to_string()),
+            RerunError::NoCommand(_) => Self::new(StatusCode::CONFLICT, "no-command", &error)
+                .hint("it came in as output of something that ran elsewhere"),
+            RerunError::SecretsMissing { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "secrets-missing", &error)
+                    .hint("send them as {\"environment\": {\"NAME\": \"value\"}}")
+            }
+            RerunError::Request(error) => error.into(),
+            RerunError::Record(error) => error.into(),
+            RerunError::Create(error) => error.into(),
+        }
+    }
+}
+
 impl From<CancelError> for Problem {
     fn from(error: CancelError) -> Self {
         match error {
@@ -193,5 +220,29 @@ impl From<CancelError> for Problem {
             CancelError::Catalog(error) => error.into(),
             CancelError::Closing => Self::closing(),
         }
+    }
+}
+
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        let (status, kind) = match error {
+            ChangeError::Unknown(id) => return Self::execution_unknown(&id.to_string()),
+            ChangeError::ArtifactUnknown => return Self::artifact_unknown(),
+            ChangeError::Request(error) => return error.into(),
+            ChangeError::Record(error) => return error.into(),
+            ChangeError::Catalog(error) => return error.into(),
+            ChangeError::Closing => return Self::closing(),
+            ChangeError::StepUnknown(_) => (StatusCode::NOT_FOUND, "step-unknown"),
+            ChangeError::NotEnded(_) => (StatusCode::CONFLICT, "execution-not-ended"),
+            ChangeError::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "execution-busy"),
+            ChangeError::Copying => (StatusCode::CONFLICT, "artifact-copying"),
+            ChangeError::TooMany { .. } => (StatusCode::CONFLICT, "too-many-artifacts"),
+        };
+        let hint = match error {
+            ChangeError::NotEnded(_) => Some("cancel it first, or wait for its end"),
+            ChangeError::Busy(_) | ChangeError::Copying => Some("try again in a moment"),
+            _ => None,
+        };
+        Self::new(status, kind, &error).hinted(hint)
     }
 }

@@ -1,8 +1,19 @@
 //! One file per family of routes.
 
 pub(crate) mod artifacts;
+pub(crate) mod download;
 pub(crate) mod executions;
+pub(crate) mod export;
 pub(crate) mod health;
+pub(crate) mod ingest;
+pub(crate) mod labels;
 pub(crate) mod log;
+pub(crate) mod logs;
+pub(crate) mod overview;
+pub(crate) mod retention;
+pub(crate) mod search;
 pub(crate) mod session;
+pub(crate) mod spec;
+pub(crate) mod statistics;
 pub(crate) mod tokens;
+pub(crate) mod view;

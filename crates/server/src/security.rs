@@ -1,6 +1,9 @@
 //! Host, Origin, headers and limits: what holds for every request.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
 
 use axum::{
     extract::{Request, State},
@@ -12,6 +15,8 @@ use axum::{
 use crate::{
     app::App,
     auth::{Caller, Kind, Transport},
+    envelope,
+    metrics::Row,
     problem::Problem,
 };
 
@@ -21,11 +26,20 @@ const URL_BYTES_MAX: usize = 8 * 1024;
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
 
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-    font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
+    font-src 'self'; media-src 'self'; frame-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
     frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'; \
     trusted-types svelte-trusted-html";
 /// For bytes that a script made.
 pub(crate) const CSP_SANDBOX: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
+/// For a document that a script made, within the page that says whose it is: no script, no network.
+pub(crate) const CSP_DOCUMENT: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; \
+    img-src data:; font-src data:; media-src data:; form-action 'none'; base-uri 'none'; \
+    frame-ancestors 'self'";
+/// The same when the reader lets its scripts run: still an opaque origin without network.
+pub(crate) const CSP_SCRIPTED: &str = "sandbox allow-scripts; default-src 'none'; \
+    script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; font-src data:; \
+    media-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'; \
+    webrtc 'block'";
 
 const HEADERS: [(&str, &str); 5] = [
     ("content-security-policy", CSP),
@@ -42,7 +56,11 @@ pub(crate) async fn front(State(app): State<App>, request: Request, next: Next) 
         format!("{:x}-{:x}", std::process::id(), REQUESTS.fetch_add(1, Ordering::Relaxed));
     let (parts, body) = request.into_parts();
     let api = is_api(parts.uri.path());
+    // An answer to HEAD has no body that could be put into anything.
+    let enveloped = api && parts.method != Method::HEAD && envelope::is_wanted(&parts.uri);
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+    let begun = Instant::now();
+    let _in_progress = app.metrics.counted(|metrics| &metrics.in_progress);
     let mut response = match check(&app, &parts) {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(problem) => problem.into_response(),
@@ -57,13 +75,20 @@ pub(crate) async fn front(State(app): State<App>, request: Request, next: Next) 
         );
         response.extensions_mut().insert(problem);
     }
+    let mut error = None;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         if problem.status.is_server_error() {
             let cause = problem.cause.as_deref().unwrap_or_default();
             tracing::error!(request_id, %method, path, cause, "{:?}", problem.body("").detail);
         }
         problem.render(&request_id, &mut response);
+        error = Some(problem.body("").error);
     }
+    if enveloped {
+        response = envelope::wrap(response, error.as_deref());
+    }
+    let row = response.extensions_mut().remove::<Row>();
+    app.metrics.answered(row, response.status(), begun.elapsed());
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
@@ -74,8 +99,26 @@ pub(crate) async fn front(State(app): State<App>, request: Request, next: Next) 
     response
 }
 
+/// The port of the original's WebSocket: any path is `/ws`, and the page of our own port is no
+/// stranger, though its origin has another port.
+pub(crate) async fn legacy(page_port: u16, mut request: Request, next: Next) -> Response {
+    *request.uri_mut() = axum::http::Uri::from_static("/ws");
+    let headers = request.headers_mut();
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let page = host.map(|host| format!("{}:{page_port}", host_name(host)));
+    if let Some(page) = page.and_then(|page| HeaderValue::from_str(&page).ok()) {
+        let mut as_page = HeaderMap::new();
+        as_page.insert(header::HOST, page.clone());
+        // Names are checked without their port, so that this lets no other name in.
+        if headers.get(header::ORIGIN).is_some_and(|origin| is_same_origin(origin, &as_page)) {
+            headers.insert(header::HOST, page);
+        }
+    }
+    next.run(request).await
+}
+
 pub(crate) fn is_api(path: &str) -> bool {
-    path == "/api" || path.starts_with("/api/") || path == "/ws"
+    path == "/api" || path.starts_with("/api/") || path == "/ws" || path == "/metrics"
 }
 
 fn check(app: &App, parts: &Parts) -> Result<(), Problem> {
@@ -85,13 +128,11 @@ fn check(app: &App, parts: &Parts) -> Result<(), Problem> {
     if parts.extensions.get::<Transport>() != Some(&Transport::Socket) {
         check_host(parts, &app.hosts)?;
     }
-    if is_api(parts.uri.path()) {
-        if let Some(origin) = parts.headers.get(header::ORIGIN)
-            && !is_same_origin(origin, &parts.headers)
-        {
-            return Err(foreign());
-        }
-        check_body(parts)?;
+    if is_api(parts.uri.path())
+        && let Some(origin) = parts.headers.get(header::ORIGIN)
+        && !is_same_origin(origin, &parts.headers)
+    {
+        return Err(foreign());
     }
     Ok(())
 }
@@ -180,15 +221,28 @@ pub(crate) fn check_cross_site(parts: &Parts, caller: &Caller) -> Result<(), Pro
     }
 }
 
-/// Bodies are JSON, and no larger than allowed as far as they say.
-fn check_body(parts: &Parts) -> Result<(), Problem> {
+/// Whether the body is recorded as it comes, whatever it is and however long.
+fn takes_stream(path: &str) -> bool {
+    let rest = path.strip_prefix("/api/ingest");
+    rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with('/') && !rest.ends_with("/end")))
+}
+
+/// Bodies are JSON, and no larger than allowed as far as they say. Asked of a route that is there:
+/// what a path or a method that is not takes is no question of types.
+pub(crate) fn check_body(parts: &Parts) -> Result<(), Problem> {
     if !changes_state(&parts.method) {
         return Ok(());
     }
     let length = parts.headers.get(header::CONTENT_LENGTH);
     let bytes: u64 = length.and_then(|l| l.to_str().ok()?.parse().ok()).unwrap_or(0);
+    if takes_stream(parts.uri.path()) {
+        return Ok(());
+    }
     if bytes == 0 && !parts.headers.contains_key(header::TRANSFER_ENCODING) {
         return Ok(());
+    }
+    if takes_files(parts) {
+        return Ok(()); // It has its own limit, and takes bytes of any kind.
     }
     if bytes > BODY_BYTES_MAX as u64 {
         return Err(too_large());
@@ -200,6 +254,11 @@ fn check_body(parts: &Parts) -> Result<(), Problem> {
     }
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "json-required", "the body must be JSON")
         .hint("send Content-Type: application/json"))
+}
+
+/// Whether the body is a file: of any type, and larger than other bodies may be.
+fn takes_files(parts: &Parts) -> bool {
+    parts.method == Method::POST && parts.uri.path() == "/api/artifacts"
 }
 
 pub(crate) fn too_large() -> Problem {

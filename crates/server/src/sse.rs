@@ -2,7 +2,13 @@
 //!
 //! Pulled by the connection: a client that does not read costs nothing but its place.
 
-use std::{collections::VecDeque, fmt::Write, io, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    fmt::Write,
+    io,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -20,7 +26,9 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{app::App, auth, auth::Caller, lines};
+use crate::{
+    app::App, auth, auth::Caller, limits::Place, lines, metrics::Counted, problem::Problem,
+};
 
 /// A comment is sent after this long without an event, so that nobody on the way gives up.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -39,15 +47,25 @@ struct Events {
     queue: VecDeque<String>,
     state_version: Option<u64>,
     done: bool,
+    _counted: Counted,
     alive_at: Instant,
     check_at: Instant,
+    /// Given back when the stream ends.
+    _place: Place,
 }
 
 /// The answer, from `cursor` on.
-pub(crate) fn answer(app: App, caller: Caller, handle: Arc<Handle>, cursor: Cursor) -> Response {
+pub(crate) fn answer(
+    app: App,
+    caller: Caller,
+    handle: Arc<Handle>,
+    cursor: Cursor,
+) -> Result<Response, Problem> {
+    let place = app.gate.stream(&caller)?;
     let now = Instant::now();
     let events = Events {
         ticks: handle.subscribe(),
+        _counted: app.metrics.counted(|metrics| &metrics.event_streams),
         app,
         caller,
         handle,
@@ -59,6 +77,7 @@ pub(crate) fn answer(app: App, caller: Caller, handle: Arc<Handle>, cursor: Curs
         done: false,
         alive_at: now + KEEP_ALIVE,
         check_at: now + RECHECK,
+        _place: place,
     };
     let chunks = stream::unfold(events, |mut events| async move {
         let chunk = events.next().await?;
@@ -68,7 +87,7 @@ pub(crate) fn answer(app: App, caller: Caller, handle: Arc<Handle>, cursor: Curs
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    Ok(response)
 }
 
 fn event(kind: &str, id: Cursor, data: &impl Serialize) -> String {
@@ -132,6 +151,7 @@ impl Events {
                 () = sleep_until(self.check_at) => {
                     self.check_at = Instant::now() + RECHECK;
                     self.done = !auth::still_valid(&self.app, &self.caller).await;
+                    self.app.metrics.viewers_dropped.fetch_add(u64::from(self.done), Relaxed);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! `/ws`: one connection, many subscriptions.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use axum::{
     extract::{
@@ -9,6 +9,7 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
+use serde::Deserialize;
 use stepflow_api::{ClientMessage, Cursor, ServerMessage, Topic};
 use tokio::{
     sync::mpsc,
@@ -20,6 +21,9 @@ use crate::{
     VERSION,
     app::App,
     auth::{self, Caller},
+    extract::Params,
+    legacy,
+    limits::Place,
     problem::Problem,
     sse::RECHECK,
     topics::{One, Outbox, executions},
@@ -34,19 +38,33 @@ const OUTBOX: usize = 2;
 /// A client that takes nothing for this long is cut off; it resumes by its cursor.
 const PROGRESS_WITHIN: Duration = Duration::from_secs(30);
 
+#[derive(Debug, Deserialize)]
+pub(crate) struct WsParams {
+    /// `legacy`: the original's messages from the first one on.
+    protocol: Option<String>,
+}
+
 /// `GET /ws`.
 pub(crate) async fn upgrade(
     State(app): State<App>,
     caller: Caller,
+    Params(params): Params<WsParams>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
+    if params.protocol.as_deref() == Some("legacy") {
+        return legacy::upgrade(State(app), caller, upgrade).await;
+    }
+    let place = match app.gate.stream(&caller) {
+        Ok(place) => place,
+        Err(problem) => return problem.into_response(),
+    };
     match upgrade {
         Ok(upgrade) => upgrade
             .max_message_size(MESSAGE_BYTES_MAX)
             .max_frame_size(MESSAGE_BYTES_MAX)
             .on_upgrade(move |socket| {
                 let tasks = app.tasks.clone();
-                tasks.track_future(Connection::new(app, caller, socket).run())
+                tasks.track_future(Connection::new(app, caller, socket).run(place))
             }),
         Err(rejection) => Problem::bad_request(rejection.body_text()).into_response(),
     }
@@ -60,22 +78,33 @@ struct Connection {
     inbox: mpsc::Receiver<ServerMessage>,
     subs: HashMap<u64, AbortHandle>,
     tasks: JoinSet<()>,
+    /// The client has not spoken our protocol yet.
+    unspoken: bool,
 }
 
 /// Why a connection is closed.
 enum Over {
     Gone,
     Close(u16, &'static str),
+    /// It goes on as one of the original's: the client said this.
+    Legacy(String),
 }
 
 impl Connection {
     fn new(app: App, caller: Caller, socket: WebSocket) -> Self {
         let (out, inbox) = mpsc::channel(OUTBOX);
-        Self { app, caller, socket, out, inbox, subs: HashMap::new(), tasks: JoinSet::new() }
+        let (subs, tasks) = (HashMap::new(), JoinSet::new());
+        Self { app, caller, socket, out, inbox, subs, tasks, unspoken: true }
     }
 
-    async fn run(mut self) {
+    async fn run(mut self, place: Place) {
+        let counted = self.app.metrics.counted(|metrics| &metrics.websockets);
         let over = self.serve().await;
+        if let Err(Over::Legacy(first)) = over {
+            drop(counted); // It is counted there.
+            let Self { app, caller, socket, .. } = self;
+            return legacy::serve(app, caller, socket, place, Some(first)).await;
+        }
         if let Err(Over::Close(code, reason)) = over {
             let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
             let _ = timeout(Duration::from_secs(1), self.socket.send(close)).await;
@@ -103,6 +132,7 @@ impl Connection {
                     self.subs.retain(|_, task| !task.is_finished());
                 }
                 _ = recheck.tick() => if !auth::still_valid(&self.app, &self.caller).await {
+                    self.app.metrics.viewers_dropped.fetch_add(1, Relaxed);
                     return Err(Over::Close(close_code::POLICY, "the login has ended"));
                 },
                 () = closing.cancelled() => {
@@ -116,7 +146,11 @@ impl Connection {
         let Ok(text) = serde_json::to_string(message) else { return Ok(()) };
         match timeout(PROGRESS_WITHIN, self.socket.send(Message::Text(text.into()))).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Over::Gone),
+            Ok(Err(_)) => Err(Over::Gone),
+            Err(_) => {
+                self.app.metrics.viewers_dropped.fetch_add(1, Relaxed);
+                Err(Over::Gone)
+            }
         }
     }
 
@@ -125,7 +159,9 @@ impl Connection {
     }
 
     async fn hear(&mut self, text: &str) -> Result<(), Over> {
-        match serde_json::from_str(text) {
+        let heard = serde_json::from_str(text);
+        self.unspoken &= heard.is_err();
+        match heard {
             Ok(ClientMessage::Ping {}) => self.send(&ServerMessage::Pong {}).await,
             Ok(ClientMessage::Unsubscribe { sub }) => {
                 if let Some(task) = self.subs.remove(&sub) {
@@ -154,6 +190,10 @@ impl Connection {
                     }
                     Topic::Execution => self.subscribe_one(sub, id, cursor, lines).await,
                 }
+            }
+            // Before anything of ours was said: a client that was written for the original.
+            Err(_) if self.unspoken && legacy::is_legacy(text) => {
+                Err(Over::Legacy(text.to_owned()))
             }
             Err(error) => {
                 let sub = serde_json::from_str::<serde_json::Value>(text)
@@ -187,6 +227,11 @@ impl Connection {
     }
 
     fn start(&mut self, sub: u64, task: impl Future<Output = ()> + Send + 'static) {
+        let counted = self.app.metrics.counted(|metrics| &metrics.subscriptions);
+        let task = async move {
+            task.await;
+            drop(counted);
+        };
         self.subs.insert(sub, self.tasks.spawn(task));
     }
 }

@@ -295,6 +295,17 @@ async fn a_page_cannot_be_made_of_an_artifact() {
     assert_eq!(get(format!("/api/artifacts/{id}-a1/download")).await.status, 404);
     assert_eq!(get(format!("/api/artifacts/{id}-a9")).await.status, 404);
     assert_eq!(get(format!("/api/artifacts/{id}-a0")).await.json()["name"], "report.html");
+    // In place it is a document that can do nothing; with scripts it still belongs to nobody.
+    let shown = get(format!("/api/artifacts/{id}-a0/content")).await;
+    assert_eq!((shown.status, shown.header("content-type")), (200, "text/html; charset=utf-8"));
+    let policy = shown.header("content-security-policy");
+    assert!(policy.starts_with("sandbox; default-src 'none';"), "{policy}");
+    assert!(!policy.contains("script"), "{policy}");
+    let scripted = get(format!("/api/artifacts/{id}-a0/content?scripts=1")).await;
+    let policy = scripted.header("content-security-policy");
+    assert!(policy.starts_with("sandbox allow-scripts; default-src 'none';"), "{policy}");
+    assert!(!policy.contains("allow-same-origin") && !policy.contains("connect-src"), "{policy}");
+    assert_eq!(get(format!("/api/artifacts/{id}-a1/content")).await.status, 404);
     let of = get(format!("/api/artifacts/execution/{id}")).await.json();
     assert_eq!(of["count"], 2);
     listed(&server, id).await;
@@ -352,7 +363,21 @@ async fn a_list_is_paged_filtered_and_counted() {
     assert_eq!(get("/api/executions?limit=5000").await.json()["limit"], 1000);
     assert_eq!(get("/api/executions?user=ada&tag=demo&name=demo").await.json()["count"], 5);
     assert_eq!(get("/api/executions?status=failed").await.json()["count"], 0);
-    for bad in ["limit=-1", "limit=abc", "offset=-1", "status=bogus", "before=x"] {
+    for (condition, count) in [
+        ("name_contains=DEM", 5),
+        ("name_contains=%25", 0),
+        ("since=2020-01-01", 5),
+        ("since=2020-01-01T00:00:00%2B01:00&until=2099-01-01", 5),
+        ("until=2020-01-01", 0),
+        ("until=0s&since=3650d", 5),
+    ] {
+        let answer = server.get(&format!("/api/executions?{condition}")).await.json();
+        assert_eq!(answer["count"], count, "{condition}");
+        assert_eq!(answer["total_count"], count, "{condition}");
+    }
+    let bad_conditions =
+        ["limit=-1", "limit=abc", "offset=-1", "status=bogus", "before=x", "since=soon", "until=1"];
+    for bad in bad_conditions {
         let answer = server.get(&format!("/api/executions?{bad}")).await;
         assert_eq!(answer.status, 400, "{bad}");
     }

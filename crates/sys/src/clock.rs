@@ -18,6 +18,8 @@ pub fn wall_ns() -> i64 {
 #[derive(Debug)]
 pub struct Clock {
     start: Instant,
+    /// What an earlier clock, which this one goes on, had counted.
+    before_us: u64,
     last_ns: i64,
 }
 
@@ -34,11 +36,29 @@ pub struct Stamp {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { start: Instant::now(), last_ns: 0 }
+        Self { start: Instant::now(), before_us: 0, last_ns: 0 }
     }
 }
 
 impl Clock {
+    /// Goes on where another process's clock stood at `at_us` when the wall clock said `wall_ns`.
+    /// The time between is the wall clock's: nobody else has counted it.
+    pub fn resume(at_us: u64, wall_ns: i64) -> Self {
+        Self::resume_at(at_us, wall_ns, self::wall_ns())
+    }
+
+    /// No stamp is earlier than `wall_ns`.
+    #[must_use]
+    pub fn not_before(mut self, wall_ns: i64) -> Self {
+        self.last_ns = self.last_ns.max(wall_ns);
+        self
+    }
+
+    fn resume_at(at_us: u64, wall_ns: i64, now_ns: i64) -> Self {
+        let between_us = u64::try_from((now_ns - wall_ns) / 1_000).unwrap_or(0);
+        Self { start: Instant::now(), before_us: at_us + between_us, last_ns: wall_ns }
+    }
+
     /// Now.
     pub fn stamp(&mut self) -> Stamp {
         self.stamp_at(wall_ns())
@@ -53,13 +73,23 @@ impl Clock {
 
     /// Microseconds since the clock was made.
     pub fn at_us(&self) -> u64 {
-        self.start.elapsed().as_micros() as u64
+        self.before_us + self.start.elapsed().as_micros() as u64
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_resumed_clock_goes_on_and_never_back() {
+        let mut clock = Clock::resume_at(5_000_000, 10_000_000_000, 12_000_000_000);
+        let stamp = clock.stamp_at(12_000_000_000);
+        assert!((7_000_000..60_000_000).contains(&stamp.at_us), "two seconds lie between");
+        let mut clock = Clock::resume_at(5_000_000, 10_000_000_000, 1_000_000_000);
+        let stamp = clock.stamp_at(1_000_000_000);
+        assert!(stamp.at_us >= 5_000_000 && stamp.wall_ns == 10_000_000_000);
+    }
 
     #[test]
     fn a_clock_that_jumps_moves_no_stamp_back_and_no_duration() {

@@ -4,16 +4,24 @@ use std::{
     fs, io,
     os::{
         fd::{AsFd, AsRawFd, OwnedFd},
-        unix::net::{UnixListener, UnixStream},
+        unix::{
+            fs::PermissionsExt,
+            net::{UnixListener, UnixStream},
+        },
     },
     path::{Path, PathBuf},
+    sync::OnceLock,
+    time::Duration,
 };
 
 use nix::{
     fcntl::{OFlag, open},
     sys::{
         resource::{Resource, getrlimit, setrlimit},
-        socket::{getsockopt, sockopt::PeerCredentials},
+        socket::{
+            getsockopt, setsockopt,
+            sockopt::{self, PeerCredentials},
+        },
         stat::Mode,
     },
     unistd::{Uid, gethostname},
@@ -33,16 +41,44 @@ pub fn name() -> String {
     gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
 }
 
-/// Raises the soft limit of open files to the hard one. Returns the limit now in force.
+/// The soft limit of open files before [`raise_fd_limit`].
+static FD_LIMIT_BEFORE: OnceLock<u64> = OnceLock::new();
+
+/// Raises the soft limit of open files to the hard one. Returns the limit now in force. Programs
+/// started through [`crate::spawn`] get the limit that was in force before.
 pub fn raise_fd_limit() -> u64 {
     match getrlimit(Resource::RLIMIT_NOFILE) {
         Ok((soft, hard)) if soft < hard => match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
-            Ok(()) => hard,
+            Ok(()) => {
+                let _ = FD_LIMIT_BEFORE.set(soft); // Raised twice: the first one counts.
+                hard
+            }
             Err(_) => soft,
         },
         Ok((soft, _)) => soft,
         Err(_) => 0,
     }
+}
+
+/// The soft limit of open files before it was raised; `None`: it was not.
+pub(crate) fn fd_limit_before() -> Option<u64> {
+    FD_LIMIT_BEFORE.get().copied()
+}
+
+/// Lets the kernel find out when the other end of a silent TCP connection is gone: after `idle` it
+/// asks, every 10 s, three times.
+pub fn keep_alive(socket: &impl AsFd, idle: Duration) -> io::Result<()> {
+    setsockopt(socket, sockopt::KeepAlive, &true)?;
+    setsockopt(socket, sockopt::TcpKeepIdle, &(idle.as_secs().max(1) as u32))?;
+    setsockopt(socket, sockopt::TcpKeepInterval, &10)?;
+    setsockopt(socket, sockopt::TcpKeepCount, &3)?;
+    Ok(())
+}
+
+/// Makes everything that was written to the file system of `file` durable, with one call for any
+/// number of files. An error tells that something on it was not, since `file` was opened.
+pub fn sync_file_system(file: &impl AsFd) -> io::Result<()> {
+    Ok(nix::unistd::syncfs(file)?)
 }
 
 /// The soft limit of open files.
@@ -79,14 +115,17 @@ impl SocketDir {
         PathBuf::from(format!("/proc/self/fd/{}/{name}", self.0.as_raw_fd()))
     }
 
-    /// Binds `name`, replacing a socket that is left over.
+    /// Binds `name` for our user alone, replacing a socket that is left over. In a directory of
+    /// 0700 there is no moment in which others could connect.
     pub fn bind(&self, name: &str) -> io::Result<UnixListener> {
         let path = self.path(name);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        UnixListener::bind(path)
+        let listener = UnixListener::bind(&path)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        Ok(listener)
     }
 
     /// Connects to `name`.

@@ -33,7 +33,10 @@ use nix::{
     unistd::{self, ForkResult, Pid, pipe2},
 };
 
-use crate::tree::{self, Waited};
+use crate::{
+    pty,
+    tree::{self, Waited},
+};
 
 /// What to start.
 #[derive(Debug)]
@@ -48,6 +51,8 @@ pub struct Launch {
     pub stdout: OwnedFd,
     /// Becomes standard error.
     pub stderr: OwnedFd,
+    /// Standard input is a terminal that shall control the script.
+    pub terminal: bool,
     /// Descriptors that keeper and recorder hold for life: the claim.
     pub held: Vec<RawFd>,
     /// The signal mask that the script gets.
@@ -127,6 +132,7 @@ pub fn start(launch: Launch) -> io::Result<Keeper> {
         stdin: launch.stdin,
         stdout: launch.stdout,
         stderr: launch.stderr,
+        terminal: launch.terminal,
         mask: launch.mask,
         go: go_read,
         failure: failure_write,
@@ -224,6 +230,7 @@ struct Script {
     stdin: OwnedFd,
     stdout: OwnedFd,
     stderr: OwnedFd,
+    terminal: bool,
     mask: SigSet,
     go: File,
     failure: File,
@@ -320,6 +327,9 @@ fn become_script(script: &Script) -> Result<Infallible, (u8, Errno)> {
     unistd::dup2_stdin(&script.stdin).map_err(exec)?;
     unistd::dup2_stdout(&script.stdout).map_err(exec)?;
     unistd::dup2_stderr(&script.stderr).map_err(exec)?;
+    if script.terminal {
+        pty::control(&script.stdin).map_err(exec)?;
+    }
     unistd::chdir(script.cwd.as_c_str()).map_err(|errno| (b'D', errno))?;
     // Rust ignores SIGPIPE; a script that inherits that behaves differently (`yes | head`).
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());

@@ -6,8 +6,12 @@
 compile_error!("StepFlow Monitor runs on Linux (kernel 5.10 or later) on x86_64 and aarch64 only");
 
 pub mod clock; // wall and monotonic time that never runs backwards
+pub mod disk; // a whole file system synced, who has a file open
 pub mod host; // boot id, host name, peer of a socket
 pub mod keeper; // the recorder's second process: parent of the script, end of its tree
 pub mod lock; // open-file-description locks: claim, writer lock
+pub mod memory; // give back what was needed for a while
+pub mod process; // what a process uses
+pub mod pty; // pseudo terminals
 pub mod spawn; // start the recorder with descriptors of our choice
 pub mod tree; // find and signal the processes below one of ours

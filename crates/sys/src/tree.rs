@@ -91,7 +91,7 @@ pub fn signal_if_unchanged(process: &ProcessInfo, signal: i32) -> bool {
     }
 }
 
-/// Whether `process` has the pipe with this inode open.
+/// Whether `pid` has the pipe with this inode open.
 pub fn holds_pipe(pid: i32, inode: u64) -> bool {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
     entries.flatten().any(|entry| fs::metadata(entry.path()).is_ok_and(|meta| meta.ino() == inode))

@@ -4,6 +4,12 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::print_stdout, reason = "only for tests")]
 
+pub mod original;
+mod screen; // a person at a terminal
+mod tmux; // a real terminal multiplexer
+
+pub use crate::{screen::Screen, tmux::Tmux};
+
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -43,6 +49,11 @@ impl Rng {
         Self(seed)
     }
 
+    /// From a number.
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
     /// The next number.
     pub fn number(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
@@ -80,6 +91,19 @@ impl Scratch {
         Self { dir, program: PathBuf::from(program), storage }
     }
 
+    /// The program under test.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// The same program and work directory with a storage elsewhere.
+    #[must_use]
+    pub fn at(&self, storage: &Path) -> Self {
+        let mut other = Self::new(self.program.to_str().expect("UTF-8"));
+        other.storage = Storage::open(storage).expect("a storage");
+        other
+    }
+
     /// The directory in which commands run.
     pub fn work(&self) -> PathBuf {
         self.dir.path().join("work")
@@ -95,6 +119,9 @@ impl Scratch {
             .current_dir(self.work())
             .env_remove("STEPFLOW_STORAGE_PATH")
             .env_remove("STEPFLOW_OUTPUT")
+            .env_remove("LC_ALL")
+            .env_remove("LC_MESSAGES")
+            .env("LANG", "C.UTF-8")
             .stdin(Stdio::null());
         command
     }
@@ -227,6 +254,36 @@ impl Drop for Ended {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// A small file system in memory, gone when the test ends. Needs root, as CI has.
+#[derive(Debug)]
+pub struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// Mounts one of this size, as `mount` understands it.
+    pub fn mount(size: &str) -> Self {
+        let disk = Self(tempfile::tempdir().expect("a temporary directory"));
+        disk.call("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]);
+        disk
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// `PROGRAM ARGS MOUNTPOINT`.
+    pub fn call(&self, program: &str, args: &[&str]) {
+        let status = Command::new(program).args(args).arg(self.path()).status();
+        assert!(status.expect("the program starts").success(), "{program} {args:?} needs root");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
     }
 }
 

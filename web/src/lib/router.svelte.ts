@@ -1,15 +1,27 @@
 // Which page the URL names. All state that a link should carry is in the URL.
 
+import { at, base } from './base';
+
 export type Route =
   | { readonly page: 'dashboard' }
   | { readonly page: 'executions' }
   | { readonly page: 'execution'; readonly id: string }
+  | { readonly page: 'artifacts' }
+  | { readonly page: 'artifact'; readonly id: string; readonly artifact: string }
+  | { readonly page: 'statistics' }
+  | { readonly page: 'health' }
+  | { readonly page: 'settings'; readonly section: string }
   | { readonly page: 'login' }
   | { readonly page: 'missing'; readonly path: string };
 
+/** The path without the base path. */
+function within(pathname: string): string {
+  return pathname.startsWith(`${base}/`) ? pathname.slice(base.length) : pathname;
+}
+
 /** The path to go to instead, for links that were made for the original's pages. */
 export function redirect(url: URL): string | null {
-  const path = url.pathname.replace(/\/+$/, '');
+  const path = within(url.pathname).replace(/\/+$/, '');
   const query = new URLSearchParams(url.search);
   if (path === '/execution') {
     const id = query.get('id') ?? query.get('execution_id');
@@ -28,19 +40,42 @@ function suffix(query: URLSearchParams): string {
 }
 
 export function parseRoute(pathname: string): Route {
-  const parts = pathname.split('/').filter((part) => part !== '');
+  const parts = within(pathname).split('/').filter((part) => part !== '');
   const [first, second] = parts;
   if (first === undefined) return { page: 'dashboard' };
-  if (parts.length === 1 && first === 'executions') return { page: 'executions' };
-  if (parts.length === 1 && first === 'login') return { page: 'login' };
-  if (parts.length === 2 && first === 'executions' && second !== undefined) {
-    try {
-      return { page: 'execution', id: decodeURIComponent(second) };
-    } catch {
-      // Not an encoding: no execution has such an id.
+  if (parts.length === 1) {
+    switch (first) {
+      case 'executions':
+      case 'artifacts':
+      case 'statistics':
+      case 'health':
+      case 'login':
+        return { page: first };
+      case 'settings':
+        return { page: 'settings', section: '' };
     }
   }
+  if (parts.length === 2 && first === 'settings') return { page: 'settings', section: second ?? '' };
+  const [, , third, fourth] = parts;
+  if (parts.length === 4 && first === 'executions' && third === 'artifacts') {
+    const id = decoded(second);
+    const artifact = decoded(fourth);
+    if (id !== null && artifact !== null) return { page: 'artifact', id, artifact };
+  }
+  if (parts.length === 2 && first === 'executions') {
+    const id = decoded(second);
+    if (id !== null) return { page: 'execution', id };
+  }
   return { page: 'missing', path: pathname };
+}
+
+/** `null`: not an encoding, and nothing has such an id. */
+function decoded(part: string | undefined): string | null {
+  try {
+    return part === undefined ? null : decodeURIComponent(part);
+  } catch {
+    return null;
+  }
 }
 
 /** The lines that a fragment such as `#L120` or `#L120-L180` names. */
@@ -75,12 +110,13 @@ class Router {
   }
 
   get place(): string {
-    return this.#url.pathname + this.#url.search + this.#url.hash;
+    return within(this.#url.pathname) + this.#url.search + this.#url.hash;
   }
 
+  /** Goes to a place of ours, written without the base path. */
   go(to: string, how: 'push' | 'replace' = 'push'): void {
-    if (how === 'push') history.pushState(null, '', to);
-    else history.replaceState(null, '', to);
+    if (how === 'push') history.pushState(null, '', at(to));
+    else history.replaceState(null, '', at(to));
     this.#sync();
   }
 
@@ -89,12 +125,22 @@ class Router {
     const url = new URL(this.#url);
     if (value === null) url.searchParams.delete(name);
     else url.searchParams.set(name, value);
-    this.go(url.pathname + url.search + url.hash, how);
+    this.go(within(url.pathname) + url.search + url.hash, how);
+  }
+
+  /** Sets several; by default without a step in the history: a filter while it is being chosen. */
+  setQueries(values: Record<string, string | null>, how: 'push' | 'replace' = 'replace'): void {
+    const url = new URL(this.#url);
+    for (const [name, value] of Object.entries(values)) {
+      if (value === null) url.searchParams.delete(name);
+      else url.searchParams.set(name, value);
+    }
+    if (url.href !== this.#url.href) this.go(within(url.pathname) + url.search + url.hash, how);
   }
 
   #sync(): void {
     const to = redirect(new URL(location.href));
-    if (to !== null) history.replaceState(null, '', to);
+    if (to !== null) history.replaceState(null, '', at(to));
     const before = this.#url.pathname;
     this.#url = new URL(location.href);
     if (this.#url.pathname !== before) {
@@ -111,10 +157,12 @@ class Router {
       return;
     }
     const url = new URL(link.href);
-    if (url.origin !== location.origin || /^\/(api|ws|docs)(\/|$)/.test(url.pathname)) return;
+    const inside = url.pathname === base || url.pathname.startsWith(`${base}/`);
+    if (url.origin !== location.origin || !inside) return;
+    if (/^\/(api|ws|docs)(\/|$)/.test(within(url.pathname))) return;
     event.preventDefault();
     if (url.href === location.href) return;
-    this.go(url.pathname + url.search + url.hash);
+    this.go(within(url.pathname) + url.search + url.hash);
   }
 }
 

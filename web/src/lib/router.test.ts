@@ -9,7 +9,7 @@ it.each([
   ['/executions/%zz', { page: 'missing', path: '/executions/%zz' }],
   ['/login', { page: 'login' }],
   ['/nope', { page: 'missing', path: '/nope' }],
-])('%s', (path, route) => {
+])('U9: %s', (path, route) => {
   expect(parseRoute(path)).toEqual(route);
 });
 
@@ -18,7 +18,7 @@ it.each([
   ['/execution', '/executions'],
   ['/history?status=failed', '/executions?status=failed'],
   ['/executions', null],
-])('the old link %s', (from, to) => {
+])('U10: the old link %s', (from, to) => {
   expect(redirect(new URL(from, 'http://x'))).toBe(to);
 });
 
@@ -29,7 +29,7 @@ it.each([
   ['#L0', null],
   ['#code=x', null],
   ['', null],
-])('the lines of %s', (hash, span) => {
+])('L16: the lines of %s', (hash, span) => {
   expect(lineSpan(hash)).toEqual(span);
 });
 

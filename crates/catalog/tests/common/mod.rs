@@ -31,6 +31,7 @@ pub fn summary(number: u64, status: Status) -> Summary {
         env: [("KEY".to_owned(), "va\"lue\n".to_owned())].into(),
         user: "alice".to_owned(),
         tags: vec!["nightly".to_owned(), "日本".to_owned()],
+        pinned: false,
         total_steps: 1,
         completed_steps: 0,
         failed_steps: 0,
@@ -42,7 +43,13 @@ pub fn summary(number: u64, status: Status) -> Summary {
         source: Source::Server,
         containment: "keeper".to_owned(),
         host: "host".to_owned(),
+        skipped_steps: 0,
+        progress: None,
+        progress_text: None,
+        pty: false,
+        rerun_of: None,
         position: Position { bytes: 10, lines: 1, seq: if status.is_end() { 9 } else { 5 } },
+        origin: None,
     }
 }
 
@@ -67,6 +74,9 @@ pub fn step(index: u32, status: StepStatus) -> Step {
         end_offset: None,
         first_line: 1,
         last_line: None,
+        progress: None,
+        progress_text: None,
+        origin: None,
     }
 }
 
@@ -82,6 +92,7 @@ pub fn artifact(index: u32) -> Artifact {
         changed: false,
         problem: None,
         settled: true,
+        origin: None,
     }
 }
 

@@ -8,34 +8,42 @@ use std::{
 
 use serde_json::json;
 use stepflow_engine::WriterLock;
-use stepflow_model::{ExecutionId, NoteKind, Reason};
+use stepflow_model::{ExecutionId, NoteKind, Reason, Source, Spec};
 use stepflow_record::{Liveness, RecordView, Storage};
-use stepflow_recorder::control::Request;
+use stepflow_recorder::{
+    control::Request,
+    inflow::{End, Inflow},
+};
 use stepflow_sys::host::SocketDir;
 
-use super::find;
-use crate::{failure::Failure, run::follow::send};
+use crate::{
+    failure::Failure,
+    run::follow::send,
+    source,
+    text::{say, why},
+};
 
 /// A recorder answers within this time, or something is wrong with it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
+/// Stops one execution, or all.
 pub fn cancel(
-    storage: &Storage,
+    source: &mut dyn source::Source,
     id: Option<&str>,
     all: bool,
     as_json: bool,
 ) -> Result<ExitCode, Failure> {
     let ids = match id {
-        Some(id) => vec![find(storage, id)?],
-        None => storage.open_executions()?,
+        Some(id) => vec![source.find(id)?],
+        None => source.active()?,
     };
     let mut asked = Vec::new();
     for id in ids {
-        match one(storage, id) {
+        match source.cancel(id) {
             Ok(true) => asked.push(id),
             Ok(false) if all => {}
             Ok(false) => {
-                return Err(Failure::new(format!("execution {id} has ended already")));
+                return Err(Failure::new(why::has_ended_already(id)).hint(why::show_says_how(id)));
             }
             Err(failure) if all => drop(failure.print()),
             Err(failure) => return Err(failure),
@@ -46,22 +54,38 @@ pub fn cancel(
         writeln!(out, "{}", json!({"cancelled": asked}))?;
     } else {
         for id in &asked {
-            writeln!(out, "{id}  asked to stop")?;
+            writeln!(out, "{}", say::asked_to_stop(id))?;
         }
         if all && asked.is_empty() {
-            writeln!(out, "nothing is running")?;
+            writeln!(out, "{}", say::nothing_runs())?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Ends a stream that no server waits for. The caller holds the writer lock, the claim on it.
+fn cancel_stream(storage: &Storage, spec: &Spec) -> Result<bool, Failure> {
+    let dir = storage.record_dir(spec.id);
+    let mut inflow = Inflow::resume(&dir, spec, Vec::new())?;
+    let by = std::env::var("USER").unwrap_or_default();
+    inflow.note_cancel(&by);
+    if !inflow.end(End::Cancelled { by }) || !inflow.seal() {
+        return Err(Failure::new(why::disk_refuses()).hint(why::make_space()));
+    }
+    inflow.sync()?;
+    Ok(true)
+}
+
 /// Asks for one to be stopped; `false`: it has ended.
-fn one(storage: &Storage, id: ExecutionId) -> Result<bool, Failure> {
+pub fn one(storage: &Storage, id: ExecutionId) -> Result<bool, Failure> {
     let mut view = RecordView::open(storage, id)?;
     match view.liveness()? {
         Liveness::Ended => return Ok(false),
         Liveness::Lost | Liveness::Unstarted => {
             if let Some(_lock) = WriterLock::try_take(storage)? {
+                if view.spec.source == Source::Ingest {
+                    return cancel_stream(storage, &view.spec);
+                }
                 view.settle(|| NoteKind::NotStarted {
                     reason: Reason::User,
                     message: "cancelled before its start".to_owned(),
@@ -82,8 +106,7 @@ fn one(storage: &Storage, id: ExecutionId) -> Result<bool, Failure> {
                 return Ok(true);
             }
         }
-        return Err(Failure::new(format!("the recorder of {id} does not answer"))
-            .hint("is it stopped (SIGSTOP)? It stops the script as soon as it goes on"));
+        return Err(Failure::new(why::recorder_silent(id)).hint(why::recorder_stopped()));
     }
     super::serve::ask_to_cancel(storage, id)
 }

@@ -1,4 +1,4 @@
-//! `stepflow ls`, `show`, `reindex`: what the catalog knows.
+//! `stepflow ls`, `reindex`: what the catalog knows.
 
 use std::{
     io::{IsTerminal, Write},
@@ -7,28 +7,34 @@ use std::{
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::json;
-use stepflow_catalog::{Catalog, CatalogError, ListQuery, Reader, Role};
+use stepflow_api::{Execution, Zone, parse_time};
+use stepflow_catalog::{Catalog, CatalogError, Order, Reader, Role, Without};
 use stepflow_engine::WriterLock;
-use stepflow_model::{Status, Summary};
-use stepflow_record::{RecordView, Storage};
+use stepflow_model::Status;
+use stepflow_record::Storage;
 use stepflow_sys::clock;
 
-use super::find;
+use super::upgrade;
 use crate::{
-    failure::{Failure, chain},
-    format::{clean, cut, duration},
-    run::summary::{colour, paint, step_line, summary_line},
+    args,
+    failure::{self, Failure, chain},
+    format::{clean, count, cut, duration, pad, pad_left},
+    out::{Out, print},
+    run::summary::{colour, paint},
+    source::{Query, Source},
+    text::{say, why},
 };
 
 /// Projects what the records know and the catalog does not, if nobody else is at it.
 pub fn catch_up(storage: &Storage) -> Result<(), Failure> {
     let Some(_lock) = WriterLock::try_take(storage)? else { return Ok(()) };
+    upgrade::bring_up(storage)?;
     let catalog = Catalog::open(&storage.database(), Role::Command).map_err(catalog_failure)?;
     let projected = stepflow_engine::project_open(storage, &catalog)
         .map_err(|error| Failure::from_error(&error))?;
     catalog.close().map_err(catalog_failure)?;
     for (id, error) in &projected.unreadable {
-        let _ = Failure::new(format!("execution {id}: {}", chain(error))).print();
+        let _ = Failure::new(why::of_execution(id, chain(error))).hint(why::doctor_looks()).print();
     }
     Ok(())
 }
@@ -36,158 +42,192 @@ pub fn catch_up(storage: &Storage) -> Result<(), Failure> {
 fn catalog_failure(error: CatalogError) -> Failure {
     let failure = Failure::from_error(&error);
     match error.hint() {
-        Some(hint) => failure.hint(hint),
+        Some(hint) => failure.hint(crate::text::hinted(hint)),
         None => failure,
     }
 }
 
 /// Lists executions, newest first.
-pub fn ls(
-    storage: &Storage,
-    status: Option<&str>,
-    tag: Option<String>,
-    name: Option<String>,
-    limit: usize,
-    as_json: bool,
-) -> Result<ExitCode, Failure> {
-    let status = match status {
-        None => None,
-        Some(word) => Some(Status::from_word(word).ok_or_else(|| {
-            let words: Vec<_> = Status::ALL.iter().map(|status| status.as_str()).collect();
-            Failure::new(format!("`{word}` is not a status"))
-                .hint(format!("one of {}", words.join(", ")))
-        })?),
-    };
-    catch_up(storage)?;
-    let reader = open(storage)?;
-    let query = ListQuery {
-        status,
-        tag,
-        name,
-        limit: u32::try_from(limit).unwrap_or(u32::MAX),
-        ..ListQuery::default()
-    };
-    let found = reader.list(&query).map_err(|error| Failure::from_error(&error))?;
-    let mut out = std::io::stdout().lock();
-    if as_json {
-        let now = clock::wall_us();
-        let executions: Vec<_> =
-            found.iter().map(|summary| stepflow_api::Execution::new(summary, now)).collect();
-        writeln!(out, "{}", json!({"executions": executions, "count": executions.len()}))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    if found.is_empty() {
-        writeln!(out, "nothing has run here yet: try `stepflow run -- CMD`")?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let terminal = std::io::stdout().is_terminal();
-    let on = colour(terminal);
-    let width = terminal_size::terminal_size().filter(|_| terminal).map(|size| size.0.0);
-    for summary in &found {
-        let line = row(summary, on);
-        let line = match width {
-            Some(width) => cut(&line, usize::from(width)),
-            None => line,
-        };
-        writeln!(out, "{line}")?;
-    }
+pub fn ls(source: &mut dyn Source, args: &args::Ls, pager: bool) -> Result<ExitCode, Failure> {
+    let query = query(args)?;
+    let list = source.list(&query)?;
+    let mut out = Out::paged(pager && !args.json.json);
+    print(&mut out, |out| {
+        if args.json.json {
+            return Ok(writeln!(out, "{}", serde_json::to_string(&list).unwrap_or_default())?);
+        }
+        if list.executions.is_empty() {
+            let all = Query { limit: query.limit, ..Query::default() };
+            let text = if query == all { say::nothing_here() } else { say::none_matches() };
+            return Ok(writeln!(out, "{text}")?);
+        }
+        let terminal = std::io::stdout().is_terminal();
+        let width = terminal_size::terminal_size().filter(|_| terminal).map(|size| size.0.0);
+        for execution in &list.executions {
+            writeln!(out, "{}", row(execution, width.map(usize::from), colour(terminal)))?;
+        }
+        if terminal && list.has_more {
+            let said = say::shown_of(count(list.count as u64), count(list.total_count));
+            let said = match width {
+                Some(width) => cut(&said, usize::from(width)),
+                None => said,
+            };
+            writeln!(out, "{}", paint(colour(terminal), "2", &said))?;
+        }
+        Ok(())
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn row(summary: &Summary, on: bool) -> String {
-    let colour = match summary.status {
-        Status::Completed => "32",
-        Status::Failed => "31",
-        Status::Cancelled => "33",
-        Status::Running | Status::Pending => "36",
+/// What the flags ask for.
+fn query(args: &args::Ls) -> Result<Query, Failure> {
+    let status = |word: &str| Status::from_word(word).ok_or_else(|| no_status(word));
+    let from = |word: &str| way_in(word);
+    let now = clock::wall_us();
+    let time = |flag: &str, text: &Option<String>| {
+        let read = |text: &str| {
+            parse_time(text, now, Zone::System)
+                .map_err(|_| Failure::new(why::not_a_time(flag, text)).hint(why::times()))
+        };
+        text.as_deref().map(read).transpose()
     };
-    let status = paint(on, colour, &format!("{:<9}", summary.status));
-    let started = Timestamp::from_microsecond(summary.created_us)
-        .map(|time| time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string())
-        .unwrap_or_default();
-    let took = summary.duration_us.map(duration).unwrap_or_default();
-    let steps = match summary.total_steps {
-        0 => String::new(),
-        total => format!("{}/{total}", summary.completed_steps),
-    };
-    let name = clean(summary.name.as_bytes(), false);
-    format!(
-        "{status}  {}  {started}  {took:>8}  {steps:>7}  {name}",
-        paint(on, "2", &summary.id.to_string())
-    )
-}
-
-/// Shows one execution. The record answers, so it works with and without a server.
-pub fn show(storage: &Storage, id: &str, as_json: bool) -> Result<ExitCode, Failure> {
-    let id = find(storage, id)?;
-    catch_up(storage)?;
-    let mut view = RecordView::open(storage, id)?;
-    view.liveness()?;
-    let state = &view.state;
-    let mut out = std::io::stdout().lock();
-    if as_json {
-        let now = clock::wall_us();
-        let object = json!({
-            "execution": stepflow_api::Execution::new(&state.summary, now),
-            "steps": state.steps.iter().map(|step| stepflow_api::Step::new(id, step, now)).collect::<Vec<_>>(),
-            "artifacts": state.artifacts.iter().map(|a| stepflow_api::Artifact::new(id, a)).collect::<Vec<_>>(),
-            "annotations": state.annotations.iter().map(stepflow_api::Annotation::from).collect::<Vec<_>>(),
-        });
-        writeln!(out, "{object}")?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let on = colour(std::io::stdout().is_terminal());
-    let summary = &state.summary;
-    writeln!(out, "{}", paint(on, "1", &clean(summary.name.as_bytes(), false)))?;
-    writeln!(out, "command    {}", clean(summary.command.as_bytes(), false))?;
-    writeln!(out, "directory  {}", clean(summary.cwd.as_bytes(), false))?;
-    if !summary.tags.is_empty() {
-        writeln!(out, "tags       {}", clean(summary.tags.join(", ").as_bytes(), false))?;
-    }
-    for (key, value) in &summary.metadata {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        writeln!(
-            out,
-            "meta       {} = {}",
-            clean(key.as_bytes(), false),
-            clean(text.as_bytes(), false)
-        )?;
-    }
-    writeln!(out, "record     {}", storage.record_dir(id).display())?;
-    for step in &state.steps {
-        writeln!(out, "{}", step_line(step, on))?;
-    }
-    for artifact in &state.artifacts {
-        let path = clean(artifact.path.as_bytes(), false);
-        match (&artifact.problem, artifact.settled) {
-            (Some(problem), _) => {
-                writeln!(out, "artifact   {path}: {}", clean(problem.as_bytes(), false))?;
+    let mut without = Without::default();
+    for (what, value) in &args.not {
+        let word = value.as_str();
+        match what.as_str() {
+            "status" => without.status = Some(status(word)?),
+            "user" => without.user = Some(value.clone()),
+            "search" => without.name_contains = Some(value.clone()),
+            "tag" => without.tag = Some(value.clone()),
+            "exit" => {
+                let code = word
+                    .parse()
+                    .map_err(|_| Failure::new(why::not_a_code(word)).hint(why::a_code()))?;
+                without.exit_code = Some(code);
             }
-            (None, true) => writeln!(out, "artifact   {path}  {} bytes", artifact.size)?,
-            (None, false) => writeln!(out, "artifact   {path}  being copied")?,
+            "source" => without.source = Some(from(word)?),
+            _ => {
+                return Err(Failure::new(why::not_a_condition(what))
+                    .hint(why::one_of("status=, user=, search=, tag=, exit=, source=")));
+            }
         }
     }
-    for annotation in &state.annotations {
-        writeln!(
-            out,
-            "warning    line {}: {}",
-            annotation.line,
-            clean(annotation.message.as_bytes(), false)
-        )?;
+    Ok(Query {
+        status: args.status.as_deref().map(status).transpose()?.map(|status| status.to_string()),
+        user: args.user.clone(),
+        tag: args.tag.clone(),
+        name: args.name.clone(),
+        name_contains: args.search.clone(),
+        exit_code: args.exit,
+        source: args.source.as_deref().map(from).transpose()?.map(|source| source.to_string()),
+        longer_than: args.longer_than,
+        shorter_than: args.shorter_than,
+        without,
+        since_us: time("--since", &args.since)?,
+        until_us: time("--until", &args.until)?,
+        pinned: args.pinned,
+        order: match args.sort {
+            args::Sort::Newest => Order::Newest,
+            args::Sort::Longest => Order::Longest,
+            args::Sort::Shortest => Order::Shortest,
+        },
+        before: args.before.clone(),
+        limit: args.limit,
+    })
+}
+
+fn no_status(word: &str) -> Failure {
+    let words: Vec<_> = Status::ALL.iter().map(|status| status.as_str()).collect();
+    Failure::new(why::not_a_status(word)).hint(why::one_of(words.join(", ")))
+}
+
+fn way_in(word: &str) -> Result<stepflow_model::Source, Failure> {
+    stepflow_model::Source::from_word(word).ok_or_else(|| {
+        let all = stepflow_model::Source::ALL;
+        let words: Vec<_> = all.iter().map(|source| source.as_str()).collect();
+        Failure::new(why::not_a_source(word)).hint(why::one_of(words.join(", ")))
+    })
+}
+
+/// The word for a status, filled up to the longest one.
+pub fn status_word(status: &str) -> String {
+    pad(crate::text::status(status), crate::text::text().status_columns)
+}
+
+/// One execution in one line of at most `width` columns.
+pub fn row(execution: &Execution, width: Option<usize>, on: bool) -> String {
+    let status = paint(on, status_colour(&execution.status), &status_word(&execution.status));
+    let started = execution
+        .created_at
+        .parse::<Timestamp>()
+        .map(|time| time.to_zoned(TimeZone::system()))
+        .ok();
+    let took = execution.duration_seconds.map(took).unwrap_or_default();
+    let took = pad_left(&took, 8);
+    let steps = match execution.total_steps {
+        0 => String::new(),
+        total => format!("{}/{total}", execution.completed_steps),
+    };
+    let name = clean(execution.name.as_bytes(), false);
+    let id = execution.id.to_string();
+    let line = match width {
+        // The end of an id differs most, and is taken for one.
+        Some(width) if width < 60 => {
+            format!("{status} {} {took} {name}", paint(on, "2", &id[id.len() - 6..]))
+        }
+        Some(width) if width < 110 => {
+            let started = started.map(|time| time.strftime("%m-%d %H:%M").to_string());
+            let started = started.unwrap_or_default();
+            let id = paint(on, "2", &id[id.len() - 12..]);
+            format!("{status} {id} {started} {took} {steps:>5} {name}")
+        }
+        _ => {
+            let started = started.map(|time| time.strftime("%Y-%m-%d %H:%M:%S").to_string());
+            let started = started.unwrap_or_default();
+            format!("{status}  {}  {started}  {took}  {steps:>7}  {name}", paint(on, "2", &id))
+        }
+    };
+    match width {
+        Some(width) => cut(&line, width),
+        None => line,
     }
-    for left in &state.leftover {
-        writeln!(out, "left over  {}", clean(left.as_bytes(), false))?;
+}
+
+/// The colour of a status, as the parameter of an SGR sequence.
+pub fn status_colour(status: &str) -> &'static str {
+    match status {
+        "completed" => "32",
+        "failed" => "31",
+        "cancelled" => "33",
+        "running" | "pending" => "36",
+        _ => "2",
     }
-    writeln!(out, "{}", summary_line(summary, on))?;
-    Ok(ExitCode::SUCCESS)
+}
+
+/// Seconds, for people.
+pub fn took(seconds: f64) -> String {
+    duration((seconds.max(0.0) * 1e6) as u64)
+}
+
+/// The exit code of `stepflow run` for an execution that has ended.
+pub fn exit_code(execution: &Execution) -> u8 {
+    match (execution.reason.as_deref(), execution.exit_code, execution.signal) {
+        (Some("timed_out"), ..) => failure::TIMED_OUT,
+        // Stopped by a failed step, and the script made the best of it: still a failure.
+        (Some("step_error"), Some(0), _) => 1,
+        (_, Some(code), _) => u8::try_from(code).unwrap_or(failure::OWN),
+        (_, None, Some(signal)) => u8::try_from(128 + signal).unwrap_or(failure::OWN),
+        _ if execution.status == "completed" || execution.completed_at.is_none() => 0,
+        _ => failure::OWN,
+    }
 }
 
 /// Rebuilds the catalog from the records.
 pub fn reindex(storage: &Storage, as_json: bool) -> Result<ExitCode, Failure> {
     let Some(_lock) = WriterLock::try_take(storage)? else {
-        return Err(Failure::new("a server, or another command, writes the catalog now")
-            .hint("stop the server first; executions that run go on"));
+        return Err(Failure::new(why::catalog_is_written()).hint(why::stop_server()));
     };
+    upgrade::bring_up(storage)?;
     let catalog = Catalog::open(&storage.database(), Role::Command).map_err(catalog_failure)?;
     let report =
         stepflow_engine::reindex(storage, &catalog).map_err(|error| Failure::from_error(&error))?;
@@ -198,14 +238,15 @@ pub fn reindex(storage: &Storage, as_json: bool) -> Result<ExitCode, Failure> {
     if as_json {
         writeln!(out, "{}", json!({"executions": report.executions, "unreadable": unreadable}))?;
     } else {
-        writeln!(out, "{} executions indexed", report.executions)?;
+        writeln!(out, "{}", say::indexed(count(report.executions as u64)))?;
         for (id, why) in &unreadable {
-            writeln!(out, "left out: {id}: {why}")?;
+            writeln!(out, "{}", say::left_out(id, why))?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn open(storage: &Storage) -> Result<Reader, Failure> {
+/// The catalog, to read.
+pub fn open(storage: &Storage) -> Result<Reader, Failure> {
     Reader::open_existing(&storage.database()).map_err(catalog_failure)
 }

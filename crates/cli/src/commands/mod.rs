@@ -1,47 +1,122 @@
 //! Everything but `run`: look at what is recorded, stop it, serve it.
 
-mod cancel; // stop executions
-mod logs; // print and follow a log
-mod look; // ls, show: ask the catalog
+mod artifacts; // list and get what a script announced
+mod attach; // be at the terminal of an execution
+mod backup; // a whole storage, copied and brought back
+pub mod cancel; // stop executions
+pub mod completions; // for shells, and manual pages
+pub mod export; // an execution as a file
+pub mod logs; // print and follow a log
+pub mod look; // ls, reindex: ask the catalog
 mod parse; // markers of any log
+mod progress; // how far a long command is
+pub mod prune; // delete what is not to be kept
+pub mod rerun; // the same again
 mod serve; // serve, open
+pub mod show; // one execution
+mod trace; // steps as a Chrome trace
+mod upgrade; // storages of the original
+mod verify; // every byte held against its checksum
 
 use std::process::ExitCode;
 
+use stepflow_catalog::{ListQuery, Reader};
 use stepflow_model::ExecutionId;
 use stepflow_record::Storage;
 
 use crate::{
-    args::{Args, Command},
-    config,
+    args::{self, Args, Command},
+    config, doctor,
     failure::Failure,
     run,
+    source::Place,
+    text::why,
 };
 
 /// Carries out one command.
 pub fn execute(args: Args) -> Result<ExitCode, Failure> {
     let storage = || config::storage(args.storage.as_deref());
-    match args.command {
+    let place = || Place::of(&args);
+    let pager = !args.no_pager;
+    if args.server.is_some() && is_of_this_host(&args.command) {
+        return Err(Failure::new(why::of_this_host()).hint(why::without_server()));
+    }
+    match &args.command {
         Command::Run(run) => run::run(&storage().map_err(own)?, run),
-        Command::Serve(serve) => serve::serve(storage()?, &serve),
-        Command::Open { id, json } => serve::open(&storage()?, id.as_deref(), json.json),
-        Command::Ls { status, tag, name, limit, json } => {
-            look::ls(&storage()?, status.as_deref(), tag, name, limit, json.json)
+        Command::Attach(attach) => match place().map_err(own)? {
+            Place::Here(storage) => attach::attach(&storage, attach),
+            Place::There(server) => attach::follow_there(server, attach, pager),
         }
-        Command::Show { id, json } => look::show(&storage()?, &id, json.json),
-        Command::Logs { id, follow, step, tail, time, raw, json } => {
-            let options = logs::Options { follow, step, tail, time, raw, json: json.json };
-            logs::logs(&storage()?, &id, &options)
+        .map_err(own),
+        Command::Rerun(rerun) => match place().map_err(own)? {
+            Place::Here(storage) => rerun::rerun(&storage, rerun),
+            Place::There(server) => rerun::rerun_there(server, rerun),
         }
+        .map_err(own),
+        Command::Pipe(pipe) => {
+            storage().and_then(|storage| run::pipe::pipe(&storage, pipe)).map_err(own)
+        }
+        Command::Serve(serve) => serve::serve(storage()?, serve),
+        Command::Open { id, json } => match place()? {
+            Place::Here(storage) => serve::open(&storage, id.as_deref(), json.json),
+            Place::There(server) => serve::open_there(server, id.as_deref(), json.json),
+        },
+        Command::Ls(ls) => look::ls(&mut *place()?.source(), ls, pager),
+        Command::Show { id, json } => {
+            let place = place()?;
+            let storage = match &place {
+                Place::Here(storage) => Some(storage.clone()),
+                Place::There(_) => None,
+            };
+            show::show(&mut *place.source(), storage.as_ref(), id, json.json, pager)
+        }
+        Command::Logs(logs) => logs::logs(&mut *place()?.source(), logs, pager),
+        Command::Watch(watch) => crate::watch::watch(place()?.source(), watch),
         Command::Cancel { id, all, json } => {
-            cancel::cancel(&storage()?, id.as_deref(), all, json.json)
+            cancel::cancel(&mut *place()?.source(), id.as_deref(), *all, json.json)
         }
-        Command::Parse { file, tree, json } => parse::parse(&file, tree, json.json),
+        Command::Artifacts(args::Artifacts { command }) => {
+            artifacts::artifacts(&mut *place()?.source(), command, pager)
+        }
+        Command::Export(export) => export::export(&mut *place()?.source(), export),
+        Command::Parse { file, tree, json } => parse::parse(file, *tree, json.json),
+        Command::Doctor { full, json } => {
+            doctor::doctor(&config::storage_as_it_is(args.storage.as_deref())?, *full, json.json)
+        }
+        Command::Upgrade { json } => upgrade::upgrade(&storage()?, json.json),
+        Command::Prune(prune) => prune::prune(place()?, prune),
+        Command::Backup { dir, json } => backup::backup(&storage()?, dir, json.json),
+        Command::Restore { dir, json } => backup::restore(
+            config::storage_as_it_is(args.storage.as_deref())?.root(),
+            dir,
+            json.json,
+        ),
+        Command::Verify { ids, json } => verify::verify(&storage()?, ids, json.json),
         Command::Reindex { json } => look::reindex(&storage()?, json.json),
+        Command::Completions { shell } => completions::completions(*shell),
+        Command::Man { dir } => completions::man(dir),
+        Command::Ids { begin } => completions::ids(&mut *place()?.source(), begin),
     }
 }
 
-/// `run` fails with our own code: the script's codes stay the script's.
+/// Whether a command has nothing to ask a server for.
+fn is_of_this_host(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Run(_)
+            | Command::Pipe(_)
+            | Command::Serve(_)
+            | Command::Parse { .. }
+            | Command::Doctor { .. }
+            | Command::Upgrade { .. }
+            | Command::Reindex { .. }
+            | Command::Backup { .. }
+            | Command::Restore { .. }
+            | Command::Verify { .. }
+    )
+}
+
+/// `run`, `rerun` and `attach` fail with our own code: the script's codes stay the script's.
 fn own(failure: Failure) -> Failure {
     failure.code(crate::failure::OWN)
 }
@@ -56,21 +131,21 @@ pub fn project(storage: &Storage) {
 
 /// Finds an execution by id, by a beginning or end of one, or the newest by `last`.
 pub fn find(storage: &Storage, text: &str) -> Result<ExecutionId, Failure> {
-    let hint = "`stepflow ls` shows the ids";
     if let Ok(id) = text.parse::<ExecutionId>() {
-        return match storage.spec(id) {
-            Ok(_) => Ok(id),
-            Err(_) => Err(Failure::new(format!("there is no execution {id}")).hint(hint)),
-        };
+        if storage.spec(id).is_ok() {
+            return Ok(id);
+        }
+        upgrade::refuse_original(storage)?;
+        return Err(Failure::new(why::no_execution(id)).hint(why::ls_shows_ids()));
     }
+    upgrade::refuse_original(storage)?;
     let all = storage.executions()?;
     if text == "last" {
-        return all.last().copied().ok_or_else(|| {
-            Failure::new("nothing has run here yet").hint("try `stepflow run -- CMD`")
-        });
+        return newest(storage, &all)
+            .ok_or_else(|| Failure::new(why::nothing_has_run()).hint(why::try_run()));
     }
     if text.len() < 4 {
-        return Err(Failure::new(format!("`{text}` is too short for an id")).hint(hint));
+        return Err(Failure::new(why::too_short(text)).hint(why::ls_shows_ids()));
     }
     let matching: Vec<ExecutionId> = all
         .into_iter()
@@ -81,8 +156,28 @@ pub fn find(storage: &Storage, text: &str) -> Result<ExecutionId, Failure> {
         .collect();
     match matching.as_slice() {
         [one] => Ok(*one),
-        [] => Err(Failure::new(format!("there is no execution `{text}`")).hint(hint)),
-        many => Err(Failure::new(format!("`{text}` fits {} executions", many.len()))
-            .hint("give more of the id")),
+        [] => Err(Failure::new(why::no_execution_like(text)).hint(why::ls_shows_ids())),
+        many => Err(Failure::new(why::fits_many(text, many.len())).hint(why::more_of_the_id())),
+    }
+}
+
+/// The newest of all records. Ids of our own are in order of creation; those of the original are in
+/// none, so the catalog says which of them is the newest.
+fn newest(storage: &Storage, all: &[ExecutionId]) -> Option<ExecutionId> {
+    let ordered = |id: &&ExecutionId| id.as_bytes()[6] >> 4 == 7;
+    let ours = all.iter().rev().find(ordered).copied();
+    if all.iter().all(|id| ordered(&id)) {
+        return ours;
+    }
+    let listed = Reader::open_existing(&storage.database())
+        .and_then(|reader| reader.list(&ListQuery { limit: 1, ..ListQuery::default() }))
+        .ok()
+        .and_then(|mut found| found.pop());
+    match (ours, listed) {
+        (Some(ours), Some(listed)) => {
+            let created = storage.spec(ours).map_or(i64::MAX, |spec| spec.created_us);
+            Some(if listed.created_us > created { listed.id } else { ours })
+        }
+        (ours, listed) => ours.or(listed.map(|listed| listed.id)).or(all.last().copied()),
     }
 }

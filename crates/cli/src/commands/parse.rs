@@ -17,6 +17,7 @@ use stepflow_model::{
 use crate::{
     failure::Failure,
     run::summary::{colour, step_line},
+    text::why,
 };
 
 pub fn parse(path: &Path, tree: bool, json: bool) -> Result<ExitCode, Failure> {
@@ -24,8 +25,7 @@ pub fn parse(path: &Path, tree: bool, json: bool) -> Result<ExitCode, Failure> {
         Box::new(io::stdin())
     } else {
         Box::new(File::open(path).map_err(|error| {
-            Failure::new(format!("cannot open `{}`: {error}", path.display()))
-                .hint("give a file, or - for standard input")
+            Failure::new(why::cannot_open(path.display(), error)).hint(why::a_file_or_stdin())
         })?)
     };
     let mut reading = Reading::new();
@@ -39,7 +39,7 @@ pub fn parse(path: &Path, tree: bool, json: bool) -> Result<ExitCode, Failure> {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => {
-                return Err(Failure::new(format!("cannot read `{}`: {error}", path.display())));
+                return Err(Failure::new(why::cannot_read(path.display(), error)));
             }
         };
         let chunk = &buffer[..count];
@@ -113,6 +113,8 @@ impl Reading {
             stop_on_error: false,
             split_stderr: false,
             shell: false,
+            pty: None,
+            rerun_of: None,
         };
         Self { state: ExecutionState::new(&spec), events: Vec::new() }
     }

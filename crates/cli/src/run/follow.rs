@@ -9,20 +9,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::{
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::signalfd::SignalFd,
-};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use stepflow_engine::WriterLock;
-use stepflow_model::{Event, ExecutionId, NoteKind, Reason};
+use stepflow_model::{Event, ExecutionId, NoteKind, Reason, Source};
 use stepflow_record::{Liveness, RecordView, Storage};
 use stepflow_recorder::control::Request;
 use stepflow_sys::host::SocketDir;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, text::why};
 
 /// Without a socket to wait on, the record is looked at this often.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// A recorder answers within this time, or not at all.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// Whoever holds the writer lock has this long to give the verdict on a lost execution.
 const VERDICT_WITHIN: Duration = Duration::from_secs(5);
 
@@ -42,7 +41,7 @@ pub struct Follower {
 impl Follower {
     pub fn open(storage: &Storage, id: ExecutionId) -> Result<Self, Failure> {
         let run = SocketDir::open(&storage.run_dir())?;
-        let view = RecordView::open(storage, id)?;
+        let view = RecordView::open_unread(storage, id)?;
         let mut follower = Self {
             storage: storage.clone(),
             id,
@@ -56,14 +55,13 @@ impl Follower {
         Ok(follower)
     }
 
-    /// Waits until something may have changed, a signal came, or `timeout` has passed.
-    pub fn wait(&mut self, timeout: Duration, signals: Option<&SignalFd>) {
+    /// Waits until something may have changed, one of `others` can be read, or `timeout` has passed.
+    pub fn wait(&mut self, timeout: Duration, others: &[BorrowedFd<'_>]) {
         if self.socket.is_none() {
             self.connect();
         }
         let timeout = if self.socket.is_some() { timeout } else { timeout.min(LOOK_EVERY) };
-        let mut fds: Vec<BorrowedFd<'_>> = Vec::new();
-        fds.extend(signals.map(AsFd::as_fd));
+        let mut fds = others.to_vec();
         fds.extend(self.socket.as_ref().map(AsFd::as_fd));
         let mut waiting: Vec<_> =
             fds.into_iter().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
@@ -90,10 +88,17 @@ impl Follower {
         if self.socket.is_some() {
             return Ok(false);
         }
-        match self.view.liveness()? {
+        // Reads what came since the look above: an end, and what was said before it.
+        let (liveness, fresh) = self.view.look()?;
+        self.events.extend(fresh);
+        match liveness {
             Liveness::Ended => Ok(true),
             Liveness::Alive => {
                 self.lost_since = None;
+                Ok(false)
+            }
+            // Its source, and a server for it, may come back: the next server decides.
+            Liveness::Lost | Liveness::Unstarted if self.view.spec.source == Source::Ingest => {
                 Ok(false)
             }
             Liveness::Lost | Liveness::Unstarted => self.lost(),
@@ -110,8 +115,8 @@ impl Follower {
         }
         let since = *self.lost_since.get_or_insert_with(Instant::now);
         if since.elapsed() > VERDICT_WITHIN {
-            return Err(Failure::new("the recorder is gone and the server has not said so yet")
-                .hint(format!("look again with `stepflow show {}`", self.id))
+            return Err(Failure::new(why::recorder_gone())
+                .hint(why::look_again(self.id))
                 .code(crate::failure::OWN));
         }
         Ok(false)
@@ -123,6 +128,15 @@ impl Follower {
         let sent = self.socket.as_mut().is_some_and(|socket| send(socket, &request));
         if !sent && let Ok(mut socket) = self.run.connect(&Storage::socket_name(self.id)) {
             send(&mut socket, &request);
+        }
+    }
+
+    /// Asks the recorder for something and waits until it is done, but not for ever.
+    pub fn ask(&self, request: &Request) {
+        let Ok(mut socket) = self.run.connect(&Storage::socket_name(self.id)) else { return };
+        let _ = socket.set_read_timeout(Some(ANSWER_WITHIN));
+        if send(&mut socket, request) {
+            let _ = socket.read(&mut [0; 256]);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The displays without a live area: plain, raw, json, quiet.
+//! The displays that add nothing to standard output: raw, json, quiet.
 
 use std::{
     fs::File,
@@ -7,125 +7,35 @@ use std::{
 };
 
 use serde_json::json;
-use stepflow_model::{EventKind, Status, StepStatus, Stream};
+use stepflow_model::{Status, Stream};
 
 use super::{
-    Display,
+    Display, Options,
     follow::Follower,
-    summary::{colour, failure_lines, paint, step_line, summary_line},
+    look::Look,
+    summary::{Ending, colour, summary_line},
 };
-use crate::{failure::Failure, format::clean};
+use crate::failure::Failure;
 
-/// Output shown per look, so that a frame stays a frame.
+/// Output told per look, so that a frame stays a frame.
 const BYTES_PER_LOOK: u64 = 4 << 20;
-
-/// Every line, with step headings.
-pub struct Plain {
-    out: BufWriter<io::Stdout>,
-    colour: bool,
-    offset: u64,
-    open_line: bool,
-    failure_lines: usize,
-}
-
-impl Plain {
-    pub fn new(failure_lines: usize) -> Self {
-        let stdout = io::stdout();
-        let colour = colour(stdout.is_terminal());
-        Self { out: BufWriter::new(stdout), colour, offset: 0, open_line: false, failure_lines }
-    }
-
-    fn print(&mut self, follower: &mut Follower, all: bool) -> Result<(), Failure> {
-        loop {
-            let events = std::mem::take(&mut follower.events);
-            let Some(log) = follower.view.log()? else { return Ok(()) };
-            let lines = log.lines_from_offset(self.offset, BYTES_PER_LOOK)?;
-            let reached = lines.last().map_or(self.offset, |line| line.end);
-            let mut events = events.into_iter().peekable();
-            for line in lines {
-                while events.peek().is_some_and(|event| event.offset <= line.offset) {
-                    self.event(events.next().map(|event| event.kind), follower)?;
-                }
-                // The heading says what a marker line says.
-                let text = clean(&line.text, self.colour);
-                write!(self.out, "{text}")?;
-                if !line.partial {
-                    writeln!(self.out)?;
-                }
-                self.open_line = line.partial;
-            }
-            let caught_up = reached == self.offset;
-            self.offset = reached;
-            let mut later = Vec::new();
-            for event in events {
-                if caught_up || event.offset <= reached {
-                    self.event(Some(event.kind), follower)?;
-                } else {
-                    later.push(event);
-                }
-            }
-            follower.events.splice(0..0, later);
-            if !all || caught_up {
-                break;
-            }
-        }
-        Ok(self.out.flush()?)
-    }
-
-    fn event(&mut self, kind: Option<EventKind>, follower: &Follower) -> io::Result<()> {
-        let steps = &follower.view.state.steps;
-        let line = match kind {
-            Some(EventKind::StepStarted { name, .. }) => {
-                format!("==> {}", clean(name.as_bytes(), false))
-            }
-            Some(EventKind::StepFinished { step, .. }) => match steps.get(step as usize) {
-                Some(step) => format!("<== {}", step_line(step, self.colour)),
-                None => return Ok(()),
-            },
-            Some(EventKind::Warning { message, .. }) => format!("warning: {message}"),
-            Some(EventKind::ArtifactStored { problem: Some(problem), .. }) => {
-                format!("warning: artifact not collected: {problem}")
-            }
-            Some(EventKind::Paused { why }) => format!("paused: {why}"),
-            Some(EventKind::Resumed {}) => "resumed".to_owned(),
-            _ => return Ok(()),
-        };
-        if std::mem::take(&mut self.open_line) {
-            writeln!(self.out)?;
-        }
-        writeln!(self.out, "{}", paint(self.colour, "2", &line))
-    }
-}
-
-impl Display for Plain {
-    fn update(&mut self, follower: &mut Follower) -> Result<(), Failure> {
-        self.print(follower, false)
-    }
-
-    fn finish(&mut self, follower: &mut Follower) -> Result<(), Failure> {
-        self.print(follower, true)?;
-        if std::mem::take(&mut self.open_line) {
-            writeln!(self.out)?;
-        }
-        let _ = self.failure_lines; // All lines are above already.
-        writeln!(self.out, "{}", summary_line(&follower.view.state.summary, self.colour))?;
-        Ok(self.out.flush()?)
-    }
-
-    fn say(&mut self, text: &str) {
-        let _ = writeln!(io::stderr(), "stepflow: {text}");
-    }
-}
 
 /// The script's bytes, nothing added.
 pub struct Raw {
     split: bool,
     offset: u64,
+    /// A last line in any case, not only of a failure.
+    summary: bool,
 }
 
 impl Raw {
     pub fn new(split: bool) -> Self {
-        Self { split, offset: 0 }
+        Self { split, offset: 0, summary: false }
+    }
+
+    /// What comes from `offset` on, and a last line.
+    pub fn from(offset: u64) -> Self {
+        Self { split: false, offset, summary: true }
     }
 
     fn copy(&mut self, follower: &mut Follower) -> Result<(), Failure> {
@@ -167,16 +77,22 @@ impl Display for Raw {
     fn finish(&mut self, follower: &mut Follower) -> Result<(), Failure> {
         self.copy(follower)?;
         let summary = &follower.view.state.summary;
-        if summary.status != Status::Completed {
-            let on = colour(io::stderr().is_terminal());
+        let on = colour(io::stderr().is_terminal());
+        if self.summary || summary.status != Status::Completed {
             writeln!(io::stderr(), "{}", summary_line(summary, on))?;
         }
-        Ok(())
+        say_hint(follower)
     }
+}
 
-    fn say(&mut self, text: &str) {
-        let _ = writeln!(io::stderr(), "stepflow: {text}");
+/// What the recorder thinks was missing, for displays that show no warnings.
+fn say_hint(follower: &Follower) -> Result<(), Failure> {
+    let hint = follower.view.state.annotations.iter().find(|a| a.code == "needs_terminal");
+    if let Some(hint) = hint {
+        let text = crate::text::text();
+        writeln!(io::stderr(), "{}{}{}", text.hint, text.colon, hint.message)?;
     }
+    Ok(())
 }
 
 /// One JSON object a line: events and output, in the order of their offsets.
@@ -231,20 +147,16 @@ impl Display for Json {
         let summary = json!({"end": follower.view.state.summary});
         Ok(writeln!(io::stdout(), "{summary}")?)
     }
-
-    fn say(&mut self, text: &str) {
-        let _ = writeln!(io::stderr(), "stepflow: {text}");
-    }
 }
 
 /// Nothing unless it fails.
 pub struct Quiet {
-    failure_lines: usize,
+    options: Options,
 }
 
 impl Quiet {
-    pub fn new(failure_lines: usize) -> Self {
-        Self { failure_lines }
+    pub fn new(options: Options) -> Self {
+        Self { options }
     }
 }
 
@@ -258,19 +170,19 @@ impl Display for Quiet {
         if follower.view.state.summary.status == Status::Completed {
             return Ok(());
         }
-        let on = colour(io::stderr().is_terminal());
-        let failed =
-            follower.view.state.steps.iter().find(|s| s.status == StepStatus::Failed).cloned();
+        let ending = Ending {
+            look: Look::on(io::stderr().is_terminal()),
+            failure_lines: self.options.failure_lines,
+            shown: false,
+            page: self.options.known.page_at_last(),
+            width: None,
+        };
+        let lines = ending.lines(follower, &self.options.storage)?;
         let mut err = io::stderr().lock();
-        if let Some(log) = follower.view.log()? {
-            for line in failure_lines(log, failed.as_ref(), self.failure_lines, on)? {
-                writeln!(err, "{line}")?;
-            }
+        for line in lines.iter().skip_while(|line| line.is_empty()) {
+            writeln!(err, "{line}")?;
         }
-        Ok(writeln!(err, "{}", summary_line(&follower.view.state.summary, on))?)
-    }
-
-    fn say(&mut self, text: &str) {
-        let _ = writeln!(io::stderr(), "stepflow: {text}");
+        drop(err);
+        say_hint(follower)
     }
 }

@@ -1,12 +1,27 @@
 //! `stepflow run`: start a recorder, show what it records, exit as the script did.
 
+mod canvas; // the lower end of a terminal
+mod ci; // how CI systems mark groups and annotations
 pub mod follow; // wait for a record to change
-mod lines; // plain, raw, json, quiet
+mod frame; // what stands in the live area
+#[cfg(test)]
+mod frame_tests;
+mod groups; // steps as groups of a CI system's log
+pub mod keyboard; // from our standard input to the script's terminal
+pub mod keys; // which keys mean "leave"
+pub mod known; // what others know: earlier passes, the page's address
+pub mod lines; // raw, json, quiet
+pub mod look; // colours, symbols, language
+pub mod pipe; // `stepflow pipe`
+pub mod plain; // a line for everything
+mod report; // what runs now
+pub mod spec; // what to run, from the command line
 pub mod summary; // what stands below a run
+pub mod terminal; // the caller's terminal
 mod tree; // the live tree
+pub mod watch; // show a record until its end, hand on keys
 
 use std::{
-    collections::BTreeMap,
     env,
     ffi::OsString,
     io::{BufRead, BufReader, IsTerminal, Read, Write},
@@ -15,111 +30,218 @@ use std::{
     time::Duration,
 };
 
-use nix::sys::{
-    signal::{SigSet, Signal},
-    signalfd::{SfdFlags, SignalFd},
-};
-use stepflow_model::{ExecutionId, Reason, Source, Spec, Status, Summary};
+use nix::sys::signal::SigSet;
+use stepflow_model::{Reason, Spec, Status, Summary};
 use stepflow_record::Storage;
-use stepflow_recorder::Launch;
-use stepflow_sys::clock;
-use uuid::Uuid;
+use stepflow_recorder::{Launch, Launched};
+use stepflow_view::{Source, Style, draw};
 
 use crate::{
-    args::{Output, Run},
+    args::{Output, Prefix, Run, Show},
     failure::{self, Failure},
+    format::clean,
+    text::why,
 };
+use ci::Ci;
 use follow::Follower;
+use keyboard::Keyboard;
+use known::Known;
+use watch::{Left, Signals, Watch};
 
-/// The display is brought up to date at most this often.
-const FRAME: Duration = Duration::from_millis(80);
+/// The display is brought up to date at most this often: twelve times a second.
+const FRAME: Duration = Duration::from_millis(84);
 
 /// Shows a run. Everything it shows comes from the record.
-trait Display {
+pub trait Display {
     /// Something has been recorded, or a frame's time has passed.
     fn update(&mut self, follower: &mut Follower) -> Result<(), Failure>;
     /// The end is recorded. Shows what is left to show.
     fn finish(&mut self, follower: &mut Follower) -> Result<(), Failure>;
     /// A word from us to the user.
-    fn say(&mut self, text: &str);
+    fn say(&mut self, text: &str) {
+        let look = look::Look::on(std::io::stderr().is_terminal());
+        let _ = writeln!(std::io::stderr(), "stepflow: {}", look.own(text));
+    }
+    /// The script was asked to stop, and will be killed after `grace`.
+    fn stopping(&mut self, text: &str, grace: Duration) {
+        let _ = grace;
+        self.say(text);
+    }
+    /// What runs now, for whoever asked.
+    fn report(&mut self, lines: Vec<String>) {
+        let mut err = std::io::stderr().lock();
+        for line in lines {
+            let _ = writeln!(err, "{line}");
+        }
+    }
+    /// Whether [`Display::report`] writes to a terminal.
+    fn answers_on_terminal(&self) -> bool {
+        std::io::stderr().is_terminal()
+    }
+    /// Somebody else will write to the terminal now.
+    fn leave(&mut self) {}
+    /// It is ours again, perhaps with another size.
+    fn again(&mut self) {}
 }
 
-pub fn run(storage: &Storage, args: Run) -> Result<ExitCode, Failure> {
-    let output = match args.output {
-        Output::Auto if std::io::stdout().is_terminal() && !dumb() => Output::Tree,
-        Output::Auto => Output::Plain,
-        other => other,
+/// What displays are told.
+pub struct Options {
+    pub storage: Storage,
+    /// Lines of the running step.
+    pub tail: usize,
+    /// Lines of a failed step.
+    pub failure_lines: usize,
+    /// What stands before each line.
+    pub prefix: Vec<Prefix>,
+    pub known: Known,
+}
+
+/// The display for `output`.
+fn display(output: Output, split: bool, options: Options) -> Box<dyn Display> {
+    match output {
+        Output::Tree => Box::new(tree::Tree::new(options)),
+        Output::Raw => Box::new(lines::Raw::new(split)),
+        Output::Json => Box::new(lines::Json::default()),
+        Output::Quiet => Box::new(lines::Quiet::new(options)),
+        Output::Plain | Output::Auto => {
+            let ci = Ci::detect(&|name| env::var(name).ok());
+            Box::new(plain::Plain::new(options, ci))
+        }
+    }
+}
+
+/// A line of output as a terminal may show it: as the page does, with colours if `colour`.
+fn shown(line: &[u8], colour: bool) -> String {
+    let seen = &line[..line.len().min(stepflow_view::LOOKED_BYTES)];
+    let drawn = draw(Source::Whole(seen), &mut { Style::PLAIN });
+    match drawn.shown {
+        // Links lose their targets here, and so can show nothing but where they lead.
+        Some(text) => clean(text.as_bytes(), colour),
+        None => clean(&seen[..seen.len() - drawn.rest as usize], colour),
+    }
+}
+
+fn is_marker(line: &[u8]) -> bool {
+    matches!(stepflow_markers::parse(line), Ok(Some(_)))
+}
+
+pub fn run(storage: &Storage, args: &Run) -> Result<ExitCode, Failure> {
+    let output = output(args.show.output, args.pty)?;
+    let spec = spec::spec(args, output)?;
+    let env = spec::environment(&spec, &args.env);
+    execute(storage, &spec, env, &args.show)
+}
+
+/// How a run is shown: what `auto` means here. A script with a terminal draws the screen itself.
+pub fn output(wanted: Output, pty: bool) -> Result<Output, Failure> {
+    match wanted {
+        Output::Tree | Output::Plain if pty => {
+            let word = if wanted == Output::Tree { "tree" } else { "plain" };
+            Err(Failure::new(why::tree_or_pty(word)).hint(why::script_draws()).code(failure::OWN))
+        }
+        Output::Auto if pty => Ok(Output::Raw),
+        Output::Auto if std::io::stdout().is_terminal() && !dumb() => Ok(Output::Tree),
+        Output::Auto => Ok(Output::Plain),
+        other => Ok(other),
+    }
+}
+
+/// Makes the record, starts the script, and shows it to its end, unless it is detached.
+pub fn execute(
+    storage: &Storage,
+    spec: &Spec,
+    env: Vec<(OsString, OsString)>,
+    show: &Show,
+) -> Result<ExitCode, Failure> {
+    let output = output(show.output, spec.pty.is_some())?;
+    let launched = start(storage, spec, env, show.detach)?;
+    if show.detach {
+        let _ = writeln!(std::io::stdout(), "{}", spec.id);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let options = Options {
+        storage: storage.clone(),
+        tail: show.tail,
+        failure_lines: show.failure_lines,
+        prefix: show.prefix.clone(),
+        known: Known::ask(storage, spec),
     };
-    let spec = spec(&args, output)?;
-    let id = spec.id;
-    let created = storage.create(&spec)?;
+    let display = display(output, spec.split_stderr, options);
+    let keyboard = match spec.pty {
+        Some(_) => {
+            // A terminal has no end; a pipe or file that ends is the end of what is typed.
+            let tell_end = !std::io::stdin().is_terminal();
+            Some(Keyboard::new(storage, spec.id, None, tell_end)?)
+        }
+        None => None,
+    };
+    let raw = match spec.pty {
+        Some(_) if output == Output::Raw => terminal::RawMode::begin()?,
+        _ => None,
+    };
+    let mut watch = Watch {
+        follower: Follower::open(storage, spec.id)?,
+        display,
+        keyboard,
+        raw,
+        signals: Signals::Cancel,
+    };
+    match watch.until_the_end()? {
+        Left::Ended => {}
+        // Nobody reads our output any more (`| head`): what we would print is lost to them, the
+        // record is not.
+        Left::Unread | Left::Detached | Left::Signal(_) => {
+            drop(launched);
+            return Ok(ExitCode::from(128 + nix::sys::signal::Signal::SIGPIPE as u8));
+        }
+    }
+    let mut rest = Vec::new();
+    let _ = (&launched.link).read_to_end(&mut rest); // The recorder has gone: the record is closed.
+    let code = exit_code(&watch.follower.view.state.summary);
+    crate::commands::project(storage);
+    Ok(ExitCode::from(code))
+}
+
+/// Makes the record and starts its recorder; returns once the script is released.
+pub fn start(
+    storage: &Storage,
+    spec: &Spec,
+    env: Vec<(OsString, OsString)>,
+    detach: bool,
+) -> Result<Launched, Failure> {
+    // Signals are ours to read before there is something to stop; the script starts with the
+    // caller's mask.
+    let callers = SigSet::thread_get_mask().map_err(|errno| {
+        Failure::new(why::cannot_watch_signals(errno.desc())).code(failure::OWN)
+    })?;
+    watch::block_signals(spec.pty.is_some())?;
+    let created = storage.create(spec)?;
     let launch = Launch {
         storage,
         program: PathBuf::from("/proc/self/exe"),
-        env: Some(environment(&args, id)),
-        stdin: if args.detach { Stdio::null() } else { Stdio::inherit() },
+        env: Some(env),
+        // What is typed into a terminal goes through us.
+        stdin: if detach || spec.pty.is_some() { Stdio::null() } else { Stdio::inherit() },
+        mask: Some(callers),
     };
     let launched = launch.start(created).map_err(|error| {
-        Failure::new(format!("cannot start the recorder: {error}")).code(failure::OWN)
+        Failure::new(why::cannot_start_recorder(error)).hint(why::doctor_looks()).code(failure::OWN)
     })?;
-    // Signals are ours to read from now on; the recorder was started with the caller's mask.
-    let signals = watch_signals()?;
     let mut answer = String::new();
     let mut reader = BufReader::new(&launched.link);
     let _ = reader.read_line(&mut answer); // An early end is an empty answer.
     if answer.trim() != "started" {
-        let why = answer.trim().trim_start_matches("failed ").to_owned();
+        let said = answer.trim().trim_start_matches("failed ").to_owned();
         crate::commands::project(storage);
-        return Err(Failure::new(if why.is_empty() {
-            "the recorder ended before the script was started".to_owned()
+        return Err(Failure::new(if said.is_empty() {
+            why::recorder_ended_early()
         } else {
-            format!("the recorder could not start the script: {why}")
+            why::recorder_could_not(said)
         })
-        .hint(format!("the record is {}", storage.record_dir(id).display()))
+        .hint(why::record_is(storage.record_dir(spec.id).display()))
         .code(failure::OWN));
     }
-    if args.detach {
-        let _ = writeln!(std::io::stdout(), "{id}");
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut follower = Follower::open(storage, id)?;
-    let mut display: Box<dyn Display> = match output {
-        Output::Tree => Box::new(tree::Tree::new(args.tail, args.failure_lines)),
-        Output::Raw => Box::new(lines::Raw::new(args.split_stderr || splits(output))),
-        Output::Json => Box::new(lines::Json::default()),
-        Output::Quiet => Box::new(lines::Quiet::new(args.failure_lines)),
-        Output::Plain | Output::Auto => Box::new(lines::Plain::new(args.failure_lines)),
-    };
-    let mut asked = 0;
-    loop {
-        follower.wait(FRAME, Some(&signals));
-        while let Ok(Some(signal)) = signals.read_signal() {
-            asked += 1;
-            let kill = asked > 1;
-            follower.cancel(name_of(signal.ssi_signo), kill);
-            display.say(if kill {
-                "killing …"
-            } else {
-                "stopping … (Ctrl-C again kills it at once)"
-            });
-        }
-        let ended = follower.look()?;
-        if ended {
-            break;
-        }
-        if display.update(&mut follower).is_err() {
-            // Nobody reads our output any more (`| head`): what we would print is lost to them,
-            // the record is not.
-            drop(launched);
-            return Ok(ExitCode::from(128 + Signal::SIGPIPE as u8));
-        }
-    }
-    display.finish(&mut follower)?;
-    let mut rest = Vec::new();
-    let _ = (&launched.link).read_to_end(&mut rest); // The recorder has gone: the record is closed.
-    let code = exit_code(&follower.view.state.summary);
-    crate::commands::project(storage);
-    Ok(ExitCode::from(code))
+    Ok(launched)
 }
 
 /// The exit code of `stepflow run`: the script's own, 128 + n for signal n, 124 timed out,
@@ -136,95 +258,17 @@ pub fn exit_code(summary: &Summary) -> u8 {
     }
 }
 
-fn name_of(signal: u32) -> &'static str {
-    match i32::try_from(signal).ok().and_then(|s| Signal::try_from(s).ok()) {
-        Some(Signal::SIGINT) => "Ctrl-C",
-        Some(Signal::SIGHUP) => "a hang-up of the terminal",
-        _ => "SIGTERM",
-    }
-}
-
-fn watch_signals() -> Result<SignalFd, Failure> {
-    let mask: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
-    mask.thread_block()
-        .and_then(|()| SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK))
-        .map_err(|errno| Failure::new(format!("cannot watch signals: {}", errno.desc())))
-}
-
-fn dumb() -> bool {
+/// Whether the terminal can do nothing but print.
+pub fn dumb() -> bool {
     env::var_os("TERM").is_none_or(|term| term == "dumb" || term.is_empty())
 }
 
 /// Raw output keeps the streams apart unless both are the same file.
-fn splits(output: Output) -> bool {
+pub fn splits(output: Output) -> bool {
     use nix::sys::stat::fstat;
     output == Output::Raw
         && match (fstat(std::io::stdout()), fstat(std::io::stderr())) {
             (Ok(out), Ok(err)) => (out.st_dev, out.st_ino) != (err.st_dev, err.st_ino),
             _ => false,
         }
-}
-
-fn spec(args: &Run, output: Output) -> Result<Spec, Failure> {
-    let texts: Vec<String> = args
-        .command
-        .iter()
-        .map(|arg| {
-            arg.clone().into_string().map_err(|arg| {
-                Failure::new(format!("the argument {} is not valid UTF-8", arg.display()))
-                    .hint("pass it through a file or a variable")
-                    .code(failure::OWN)
-            })
-        })
-        .collect::<Result<_, _>>()?;
-    let (command, shell) = if args.shell {
-        (vec!["/bin/sh".to_owned(), "-c".to_owned(), texts.join(" ")], true)
-    } else {
-        (texts.clone(), false)
-    };
-    let here = env::current_dir()
-        .map_err(|error| Failure::new(format!("the working directory is gone: {error}")))?;
-    let cwd = args.cwd.as_ref().map_or_else(|| here.clone(), |cwd| here.join(cwd));
-    let masked = |name: &String| args.mask_env.contains(name);
-    let env: BTreeMap<String, String> =
-        args.env.iter().filter(|(name, _)| !masked(name)).cloned().collect();
-    let inherited = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    Ok(Spec {
-        id: new_id(),
-        name: args.name.clone().unwrap_or_else(|| texts.join(" ")),
-        command,
-        cwd: cwd.to_string_lossy().into_owned(),
-        env,
-        env_inherited: inherited.collect(),
-        mask_env: args.mask_env.clone(),
-        tags: args.tags.clone(),
-        metadata: serde_json::Map::new(),
-        user: env::var("USER").unwrap_or_default(),
-        created_us: clock::wall_us(),
-        source: Source::Cli,
-        bound: !args.detach,
-        timeout_ms: args.timeout.map(|t| t.as_millis() as u64),
-        grace_ms: args.grace.as_millis() as u64,
-        drain_ms: stepflow_model::drain_default(),
-        stop_on_error: args.stop_on_error,
-        split_stderr: args.split_stderr || splits(output),
-        shell,
-    })
-}
-
-/// A fresh id; ids of one process are in order of creation.
-fn new_id() -> ExecutionId {
-    ExecutionId::new(Uuid::now_v7())
-}
-
-/// The caller's environment, less our own secrets, plus what was declared.
-fn environment(args: &Run, id: ExecutionId) -> Vec<(OsString, OsString)> {
-    let ours = ["STEPFLOW_TOKEN", "STEPFLOW_API_KEY"];
-    let mut all: BTreeMap<OsString, OsString> =
-        env::vars_os().filter(|(name, _)| !ours.iter().any(|our| name == our)).collect();
-    // A pipe would make Python hold its output back for kilobytes; `--env PYTHONUNBUFFERED=` is off.
-    all.entry("PYTHONUNBUFFERED".into()).or_insert_with(|| "1".into());
-    all.insert("STEPFLOW_EXECUTION_ID".into(), id.to_string().into());
-    all.extend(args.env.iter().map(|(name, value)| (name.into(), value.into())));
-    all.into_iter().collect()
 }

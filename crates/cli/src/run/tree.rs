@@ -1,185 +1,219 @@
 //! The live tree: finished steps go to the scrollback, what runs is redrawn below them.
-//!
-//! One write a frame, between "begin" and "end of synchronized update" (mode 2026); nothing is
-//! cleared first, each line is overwritten and its rest erased, so that nothing flickers.
 
 use std::{
-    io::{self, IsTerminal, Write},
-    time::Instant,
+    collections::HashMap,
+    env,
+    io::{self, IsTerminal},
+    time::{Duration, Instant},
 };
 
-use stepflow_model::{EventKind, Step, StepStatus};
+use nix::unistd::{getpgrp, tcgetpgrp};
+use stepflow_model::{EventKind, StepStatus};
+use stepflow_sys::clock;
 
 use super::{
-    Display, FRAME,
+    Display, FRAME, Options,
+    canvas::{Canvas, Frame},
     follow::Follower,
-    summary::{colour, failure_lines, paint, step_line, step_mark, summary_line},
+    frame::Scene,
+    is_marker,
+    look::Look,
+    shown,
+    summary::{Ending, Findings, findings, finished_step},
 };
-use crate::{
-    failure::Failure,
-    format::{clean, count, cut, duration},
-};
+use crate::{failure::Failure, format::clean, text::recorded};
 
-/// Most running steps that are drawn.
-const RUNNING_MAX: usize = 8;
+/// Lines of no step that go to the scrollback in one frame: a frame stays a frame.
+const LINES_PER_FRAME: u64 = 16 * 1024;
+
+/// A step that has ended, ready for the scrollback.
+struct Finished {
+    at: usize,
+    /// Where its output ends.
+    end: u64,
+    last_line: u64,
+    line: String,
+}
 
 /// The tree on a terminal.
 pub struct Tree {
-    tail: usize,
-    failure_lines: usize,
-    colour: bool,
-    /// Lines of the live area that are on the screen.
-    drawn: usize,
+    options: Options,
+    look: Look,
+    canvas: Canvas<io::Stdout>,
     last: Option<Instant>,
-    said: Option<String>,
+    said: Option<(String, Option<Instant>)>,
     /// Steps that went to the scrollback.
     printed: Vec<bool>,
-    /// Output up to here that belongs to no step went to the scrollback.
-    offset: u64,
-    begun: Instant,
+    /// Lines before this one that belong to no step went to the scrollback.
+    next_line: u64,
+    /// Lines that had ended at the frame before: whose they are is known by now.
+    lines_before: u64,
+    /// Lines to put there next.
+    waiting: Vec<String>,
+    usual: HashMap<u32, u64>,
+    /// Nothing more comes.
+    ending: bool,
 }
 
 impl Tree {
-    pub fn new(tail: usize, failure_lines: usize) -> Self {
+    pub fn new(options: Options) -> Self {
+        let stdout = io::stdout();
         Self {
-            tail,
-            failure_lines,
-            colour: colour(io::stdout().is_terminal()),
-            drawn: 0,
+            look: Look::on(stdout.is_terminal()),
+            canvas: Canvas::new(stdout).keeping_erased(env::var_os("TMUX").is_some()),
+            options,
             last: None,
             said: None,
             printed: Vec::new(),
-            offset: 0,
-            begun: Instant::now(),
+            next_line: 1,
+            lines_before: 0,
+            waiting: Vec::new(),
+            usual: HashMap::new(),
+            ending: false,
         }
     }
 
-    /// What leaves the live area for good, in order: output outside steps, finished steps.
-    fn settled(&mut self, follower: &mut Follower) -> Result<Vec<String>, Failure> {
-        let mut lines = Vec::new();
-        let state = &follower.view.state;
-        let owners = state.owners.clone();
-        self.printed.resize(state.steps.len(), false);
-        let mut finished: Vec<(u64, usize)> = Vec::new();
-        for (index, step) in state.steps.iter().enumerate() {
-            if step.status.is_end() && !self.printed[index] {
-                self.printed[index] = true;
-                finished.push((step.end_offset.unwrap_or(u64::MAX), index));
-            }
-        }
-        let steps = state.steps.clone();
-        finished.sort_unstable_by_key(|(end, index)| {
-            // A parent's line stands above its children's only in the live area; here order of end.
-            (*end, std::cmp::Reverse(steps[*index].depth))
-        });
+    /// What leaves the live area for good, in order: lines up to number `to` that belong to no step,
+    /// finished steps. Returns whether there are more.
+    fn settle(&mut self, follower: &mut Follower, to: u64, width: usize) -> Result<bool, Failure> {
+        let finished = self.finished(follower, to, width);
         let mut finished = finished.into_iter().peekable();
-        if let Some(log) = follower.view.log()? {
-            for line in log.lines_from_offset(self.offset, 1 << 20)? {
-                if line.partial {
-                    break;
+        let mut left = LINES_PER_FRAME;
+        while self.next_line <= to && left > 0 {
+            let owners = &follower.view.state.owners;
+            let at = owners.partition_point(|owner| owner.1 < self.next_line);
+            let owner = at.checked_sub(1).and_then(|before| owners[before].2);
+            let last = owners.get(at).map_or(to, |next| next.1.min(to));
+            if owner.is_some() {
+                self.next_line = last + 1;
+                continue;
+            }
+            let count = (last + 1 - self.next_line).min(left);
+            let Some(log) = follower.view.log()? else { break };
+            for line in log.lines(self.next_line, count as usize)? {
+                while let Some(step) = finished.next_if(|step| step.end <= line.offset) {
+                    self.waiting.push(step.line);
                 }
-                let at = owners.partition_point(|owner| owner.0 <= line.offset);
-                while let Some((_, index)) = finished.next_if(|(end, _)| *end <= line.offset) {
-                    lines.push(step_line(&steps[index], self.colour));
+                if !is_marker(&line.text) {
+                    self.waiting.push(shown(&line.text, self.look.colour));
                 }
-                let outside = at.checked_sub(1).is_none_or(|at| owners[at].2.is_none());
-                if outside && !is_marker(&line.text) {
-                    lines.push(clean(&line.text, self.colour));
-                }
-                self.offset = line.end;
+            }
+            self.next_line += count;
+            left -= count;
+        }
+        for step in finished {
+            if step.last_line < self.next_line || (self.ending && self.next_line > to) {
+                self.waiting.push(step.line);
+            } else {
+                // What came before it is not there yet.
+                self.printed[step.at] = false;
             }
         }
-        lines.extend(finished.map(|(_, index)| step_line(&steps[index], self.colour)));
-        for event in std::mem::take(&mut follower.events) {
-            match event.kind {
-                EventKind::Warning { message, .. } => lines.push(self.warning(&message)),
-                EventKind::ArtifactStored { problem: Some(problem), .. } => {
-                    lines.push(self.warning(&format!("artifact not collected: {problem}")));
-                }
-                _ => {}
-            }
-        }
-        Ok(lines)
+        Ok(self.next_line <= to)
     }
 
-    fn warning(&self, message: &str) -> String {
-        format!("{}  {}", paint(self.colour, "33", "! "), clean(message.as_bytes(), false))
-    }
-
-    fn live(&self, follower: &mut Follower, rows: usize) -> Result<Vec<String>, Failure> {
+    /// Steps that ended up to line `to` since the last look, by the end of their output; inner ones
+    /// first.
+    fn finished(&mut self, follower: &Follower, to: u64, width: usize) -> Vec<Finished> {
         let state = &follower.view.state;
-        let now_us = self.begun.elapsed().as_micros() as u64;
-        let open: Vec<Step> =
-            state.open.iter().map(|at| state.steps[*at as usize].clone()).collect();
-        let summary = state.summary.clone();
+        self.printed.resize(state.steps.len(), false);
+        let mut ended: Vec<usize> = (0..state.steps.len())
+            .filter(|at| {
+                let step = &state.steps[*at];
+                let there = self.ending || step.last_line.is_none_or(|last| last <= to);
+                step.status.is_end() && there && !self.printed[*at]
+            })
+            .collect();
+        ended.sort_unstable_by_key(|at| {
+            let step = &state.steps[*at];
+            (step.end_offset.unwrap_or(u64::MAX), std::cmp::Reverse(step.depth))
+        });
         let mut lines = Vec::new();
-        let hidden = open.len().saturating_sub(RUNNING_MAX);
-        for step in open.iter().skip(hidden) {
-            let indent = "  ".repeat(step.depth as usize);
-            let name = clean(step.name.as_bytes(), false);
-            let took = duration(now_us.saturating_sub(step.started_at_us));
-            lines.push(format!(
-                "{}  {indent}{name:<28} {took:>9}",
-                step_mark(StepStatus::Running, self.colour)
-            ));
+        for at in ended {
+            self.printed[at] = true;
+            let step = &state.steps[at];
+            let found = match (step.status, step.last_line) {
+                (StepStatus::Failed, Some(last)) => {
+                    findings(&self.options.storage, state.summary.id, step.first_line, last)
+                        .unwrap_or_default()
+                }
+                _ => Findings::default(),
+            };
+            let line = finished_step(&self.look, step, found, width);
+            lines.push(Finished {
+                at,
+                end: step.end_offset.unwrap_or(u64::MAX),
+                last_line: step.last_line.unwrap_or_default(),
+                line,
+            });
         }
-        if hidden > 0 {
-            lines.push(format!("    and {hidden} more running"));
-        }
-        let first = open.last().map_or(1, |step| step.first_line);
-        if let Some(log) = follower.view.log()? {
-            let (_, ended) = log.position()?;
-            // Twice as many, since marker lines are left out: the tree says what they say.
-            let from = first.max((ended + 2).saturating_sub(2 * self.tail as u64));
-            let mut newest = log.lines(from, 2 * self.tail + 1)?;
-            newest.retain(|line| !is_marker(&line.text));
-            let skip = newest.len().saturating_sub(self.tail);
-            for line in newest.into_iter().skip(skip) {
-                let bar = paint(self.colour, "2", "|");
-                lines.push(format!(" {bar}    {}", clean(&line.text, self.colour)));
-            }
-        }
-        let mut footer = Vec::new();
-        if summary.total_steps > 0 {
-            footer.push(format!("{}/{} steps", summary.completed_steps, summary.total_steps));
-        }
-        if summary.failed_steps > 0 {
-            footer.push(format!("{} failed", summary.failed_steps));
-        }
-        footer.push(duration(now_us));
-        footer.push(format!("{} lines", count(summary.position.lines)));
-        if summary.paused {
-            footer.push("paused: the disk is full".to_owned());
-        }
-        footer.push(self.said.clone().unwrap_or_else(|| "Ctrl-C stops".to_owned()));
-        // Never taller than the window less two.
-        let room = rows.saturating_sub(3).max(1);
-        if lines.len() > room {
-            lines.drain(..lines.len() - room);
-        }
-        lines.push(paint(self.colour, "2", &footer.join(" · ")));
-        Ok(lines)
+        lines
     }
 
-    /// Puts `settled` into the scrollback and `live` below it, in one write.
-    fn draw(&mut self, settled: &[String], live: &[String], width: usize) -> io::Result<()> {
-        let mut frame = String::from("\x1b[?2026h\r");
-        if self.drawn > 0 {
-            frame.push_str(&format!("\x1b[{}A", self.drawn));
+    fn take_events(&mut self, follower: &mut Follower) {
+        for event in std::mem::take(&mut follower.events) {
+            let message = match event.kind {
+                EventKind::Warning { message, .. } => message,
+                EventKind::ArtifactStored { problem: Some(problem), .. } => {
+                    (self.look.text.artifact_missing)(&recorded(&problem))
+                }
+                _ => continue,
+            };
+            let mark = self.look.paint("33", "! ");
+            self.waiting.push(format!("{mark}  {}", clean(recorded(&message).as_bytes(), false)));
         }
-        for line in settled {
-            frame.push_str(line);
-            frame.push_str("\x1b[K\n");
+    }
+
+    /// The newest lines of the newest step. Marker lines are left out: the tree says what they say.
+    fn tail(&self, follower: &mut Follower, count: usize) -> Result<Vec<String>, Failure> {
+        let state = &follower.view.state;
+        let first = state.current().map_or(1, |step| state.steps[step as usize].first_line);
+        let Some(log) = follower.view.log()?.filter(|_| count > 0) else { return Ok(Vec::new()) };
+        let (_, ended) = log.position()?;
+        let from = first.max((ended + 2).saturating_sub(2 * count as u64));
+        let mut newest = log.lines(from, 2 * count + 1)?;
+        newest.retain(|line| !is_marker(&line.text));
+        let skip = newest.len().saturating_sub(count);
+        Ok(newest.iter().skip(skip).map(|line| shown(&line.text, self.look.colour)).collect())
+    }
+
+    fn live(
+        &mut self,
+        follower: &mut Follower,
+        rows: usize,
+        width: usize,
+    ) -> Result<Vec<String>, Failure> {
+        // A shell that has sent us into the background owns the screen: no live area there.
+        if tcgetpgrp(io::stdout()).is_ok_and(|group| group != getpgrp()) {
+            return Ok(Vec::new());
         }
-        for line in live {
-            frame.push_str(&cut(line, width));
-            frame.push_str("\x1b[K\n");
+        // The scrollback shows what belongs to no step.
+        let count = if follower.view.state.open.is_empty() { 0 } else { self.options.tail };
+        let tail = self.tail(follower, count)?;
+        let state = &follower.view.state;
+        for step in &state.open {
+            if let Some(us) = self.options.known.usual_us(state, *step) {
+                self.usual.insert(*step, us);
+            }
         }
-        frame.push_str("\x1b[J\x1b[?2026l");
-        self.drawn = live.len();
-        let mut out = io::stdout().lock();
-        out.write_all(frame.as_bytes())?;
-        out.flush()
+        let begun = state.summary.started_us.unwrap_or(state.summary.created_us);
+        let said = self.said.as_ref().map(|(text, kill_at)| match kill_at {
+            Some(at) => {
+                let left = at.saturating_duration_since(Instant::now());
+                (self.look.text.stopping)(&self.look.duration(left.as_micros() as u64))
+            }
+            None => text.clone(),
+        });
+        let scene = Scene {
+            look: &self.look,
+            state,
+            now_us: u64::try_from(clock::wall_us() - begun).unwrap_or(0),
+            tail: &tail,
+            usual: &self.usual,
+            said: said.as_deref(),
+            page: self.options.known.page(),
+        };
+        Ok(scene.lines(rows, width))
     }
 }
 
@@ -190,61 +224,73 @@ impl Display for Tree {
         }
         self.last = Some(Instant::now());
         let (rows, width) = window();
-        let settled = self.settled(follower)?;
-        let live = self.live(follower, rows)?;
-        Ok(self.draw(&settled, &live, width)?)
+        let ended = ended_lines(follower)?;
+        let to = std::mem::replace(&mut self.lines_before, ended);
+        self.settle(follower, to, width)?;
+        self.take_events(follower);
+        let frame = Frame {
+            settled: std::mem::take(&mut self.waiting),
+            live: self.live(follower, rows, width)?,
+        };
+        Ok(self.canvas.show(&frame, rows, width)?)
     }
 
     fn finish(&mut self, follower: &mut Follower) -> Result<(), Failure> {
-        let (_, width) = window();
-        let mut settled = Vec::new();
-        loop {
-            let before = self.offset;
-            settled.extend(self.settled(follower)?);
-            if self.offset == before {
-                break;
-            }
+        let (rows, width) = window();
+        let to = ended_lines(follower)?;
+        self.ending = true;
+        while self.settle(follower, to, width)? {
+            let settled = std::mem::take(&mut self.waiting);
+            self.canvas.show(&Frame { settled, live: Vec::new() }, rows, width)?;
         }
-        let failed =
-            follower.view.state.steps.iter().find(|s| s.status == StepStatus::Failed).cloned();
-        if let Some(log) = follower.view.log()? {
-            let open_owner = half_line(log, self.offset)?;
-            settled.extend(open_owner.map(|text| clean(&text, self.colour)));
-            if let Some(failed) = &failed {
-                settled.push(String::new());
-                settled.push(format!("last lines of {}:", clean(failed.name.as_bytes(), false)));
-                settled.extend(failure_lines(log, Some(failed), self.failure_lines, self.colour)?);
-            }
+        let owners = &follower.view.state.owners;
+        let inside = owners.last().is_some_and(|owner| owner.2.is_some() && owner.1 <= to);
+        if let Some(log) = follower.view.log()?.filter(|_| !inside) {
+            let half = log.lines(to + 1, 1)?;
+            self.waiting.extend(half.iter().map(|line| shown(&line.text, self.look.colour)));
         }
-        let summary = &follower.view.state.summary;
-        settled.push(summary_line(summary, self.colour));
-        if failed.is_some() {
-            settled.push(paint(
-                self.colour,
-                "2",
-                &format!("stepflow logs {} shows everything", summary.id),
-            ));
-        }
-        Ok(self.draw(&settled, &[], width)?)
+        self.take_events(follower);
+        let ending = Ending {
+            look: self.look,
+            failure_lines: self.options.failure_lines,
+            shown: false,
+            page: self.options.known.page_at_last(),
+            width: Some(width),
+        };
+        self.waiting.extend(ending.lines(follower, &self.options.storage)?);
+        let settled = std::mem::take(&mut self.waiting);
+        Ok(self.canvas.show(&Frame { settled, live: Vec::new() }, rows, width)?)
     }
 
     fn say(&mut self, text: &str) {
-        self.said = Some(text.to_owned());
+        self.said = Some((text.to_owned(), None));
+        self.last = None;
+    }
+
+    fn stopping(&mut self, text: &str, grace: Duration) {
+        self.said = Some((text.to_owned(), Some(Instant::now() + grace)));
+        self.last = None;
+    }
+
+    fn report(&mut self, lines: Vec<String>) {
+        self.waiting.extend(lines);
+        self.last = None;
+    }
+
+    fn leave(&mut self) {
+        let _ = self.canvas.leave(); // The terminal may be gone: the next frame finds out.
+    }
+
+    fn again(&mut self) {
         self.last = None;
     }
 }
 
-fn is_marker(line: &[u8]) -> bool {
-    matches!(stepflow_markers::parse(line), Ok(Some(_)))
-}
-
-/// A half line at the end of the output.
-fn half_line(log: &stepflow_record::LogReader, offset: u64) -> Result<Option<Vec<u8>>, Failure> {
-    Ok(log
-        .lines_from_offset(offset, 1)?
-        .into_iter()
-        .find(|line| line.partial)
-        .map(|line| line.text))
+fn ended_lines(follower: &mut Follower) -> Result<u64, Failure> {
+    Ok(match follower.view.log()? {
+        Some(log) => log.position()?.1,
+        None => 0,
+    })
 }
 
 /// Rows and columns of the terminal.

@@ -32,11 +32,15 @@ impl Session {
         if !self.life.tree_empty() {
             // A look through all of /proc, which hundreds of scripts that end at once would feel.
             for process in tree::descendants(self.root()) {
-                let name = format!("{} ({}), still running", process.name, process.pid);
-                self.leftover.push(name);
+                let name = format!("{} ({})", process.name, process.pid);
+                // One that was signalled has closed the output, and may not be quite gone yet.
+                if !self.leftover.contains(&name) {
+                    self.leftover.push(format!("{name}, still running"));
+                }
             }
         }
         let verdict = steps::verdict(outcome);
+        self.hint_at_terminal(&verdict);
         for kind in steps::finish(&self.recording.state, &verdict, outcome.exit_code) {
             self.recording.emit(kind);
         }

@@ -31,7 +31,7 @@ use stepflow_sys::{
     tree,
 };
 
-use super::{Session, SessionError, Source, system};
+use super::{Output, Session, SessionError, Source, Terminal, system};
 use crate::{
     artifact::{Collector, Job},
     doorbell::Doorbell,
@@ -72,15 +72,26 @@ impl Session {
 
         let mask = keeper::block_signals().map_err(system("block signals"))?;
         keeper::become_subreaper().map_err(system("become a subreaper"))?;
-        let (sources, out, err) = pipes(spec.split_stderr).map_err(system("make a pipe"))?;
-        let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(system("pass on stdin"))?;
+        let (streams, sources, terminal) = if let Some(size) = spec.pty {
+            let opened = Terminal::open(size).and_then(|(terminal, source, slave)| {
+                let streams = [slave.try_clone()?, slave.try_clone()?, slave];
+                Ok((streams, vec![source], Some(terminal)))
+            });
+            opened.map_err(system("open a terminal"))?
+        } else {
+            let (sources, out, err) = pipes(spec.split_stderr).map_err(system("make a pipe"))?;
+            let stdin = io::stdin().as_fd().try_clone_to_owned();
+            ([stdin.map_err(system("pass on stdin"))?, out, err], sources, None)
+        };
+        let [stdin, stdout, stderr] = streams;
         let link = io::stdout().as_fd().try_clone_to_owned().map_err(system("keep the link"))?;
         let mut keeper = keeper::start(Launch {
             argv: spec.command.iter().map(OsString::from).collect(),
             cwd: PathBuf::from(&spec.cwd),
             stdin,
-            stdout: out,
-            stderr: err,
+            stdout,
+            stderr,
+            terminal: terminal.is_some(),
             held: vec![claim.raw_fd()],
             mask,
         })
@@ -119,6 +130,7 @@ impl Session {
             main_exited: false,
             life,
             sources,
+            terminal,
             doorbell,
             link: Some(File::from(link)),
             signals,
@@ -179,7 +191,7 @@ fn pipes(split: bool) -> io::Result<(Vec<Source>, OwnedFd, OwnedFd)> {
         fcntl(&read, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
         let inode = fstat(&read)?.st_ino;
         debug_assert!(read.as_raw_fd() > 2);
-        Ok((Source { stream, pipe: File::from(read), inode, full_reads: 0, ended: false }, write))
+        Ok((Source::new(stream, File::from(read), Output::Pipe(inode)), write))
     };
     let (out, write) = make(Stream::Stdout)?;
     if split {

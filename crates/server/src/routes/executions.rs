@@ -1,4 +1,4 @@
-//! Executions: listed, started, looked at, cancelled.
+//! Executions: listed, started, repeated, looked at, cancelled.
 
 use std::time::Duration;
 
@@ -8,21 +8,22 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use stepflow_api::{
-    ActiveList, CancelAnswer, Command, CreateAnswer, CreateRequest, Execution, ExecutionList,
-    Statistics, rfc3339,
+    ActiveList, CancelAnswer, Command, CreateAnswer, CreateRequest, DeleteAnswer, Execution,
+    ExecutionList, RerunRequest, Statistics, Zone, parse_time, rfc3339,
 };
-use stepflow_catalog::{LIST_LIMIT_MAX, ListQuery};
-use stepflow_engine::{CommandLine, NewExecution, RequestError};
-use stepflow_model::{ExecutionId, Status};
+use stepflow_catalog::{LIST_LIMIT_MAX, ListQuery, Order, Without};
+use stepflow_engine::{CommandLine, Handle, NewExecution, RequestError};
+use stepflow_model::{ExecutionId, Source, Status};
 use stepflow_sys::clock;
 
 use crate::{
     app::App,
     auth::{Caller, Kind},
     detail,
-    extract::{self, Id, Params},
+    extract::{self, Flag, Id, Params},
     problem::Problem,
     topics,
 };
@@ -31,14 +32,56 @@ use crate::{
 const LIMIT_DEFAULT: u32 = 50;
 
 /// The query of a list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct ListParams {
+    /// How many at most; more than 1,000 count as that.
+    #[schemars(extend("default" = LIMIT_DEFAULT))]
     limit: Option<u32>,
+    /// How many to leave out first; `before` is faster.
     offset: Option<u64>,
+    /// Only those with this status.
+    #[schemars(extend("enum" = ["", "pending", "running", "completed", "failed", "cancelled"]))]
     status: Option<String>,
+    /// Only those of this user, exactly.
     user: Option<String>,
+    /// Only those with this name, exactly.
     name: Option<String>,
+    /// Only those whose name has this in it, without regard to case.
+    name_contains: Option<String>,
+    /// Only those with this tag.
     tag: Option<String>,
+    /// Only those that took longer than this, in seconds; those that have not ended are left out.
+    longer_than: Option<f64>,
+    /// Only those that took less than this, in seconds; those that have not ended are left out.
+    shorter_than: Option<f64>,
+    /// Only those whose script exited with this code.
+    exit_code: Option<i32>,
+    /// Only those from this way in.
+    source: Option<String>,
+    /// None with this status.
+    not_status: Option<String>,
+    /// None of this user.
+    not_user: Option<String>,
+    /// None whose name has this in it, without regard to case.
+    not_name_contains: Option<String>,
+    /// None with this tag.
+    not_tag: Option<String>,
+    /// Only those that exited, and not with this code.
+    not_exit_code: Option<i32>,
+    /// None from this way in.
+    not_source: Option<String>,
+    /// Only those made at or after this time: RFC 3339, a date, or an age such as `2h`.
+    since: Option<String>,
+    /// Only those made before this time, written like `since`.
+    until: Option<String>,
+    /// Only those that are pinned.
+    #[serde(default)]
+    pinned: Flag,
+    /// The order: newest first, or by duration, which leaves out those that have not ended.
+    #[schemars(extend("enum" = ["", "newest", "longest", "shortest"]))]
+    order: Option<String>,
+    /// `next_before` of an earlier answer in the same order: the page behind it.
+    #[schemars(regex(pattern = r"^(-?\d{1,18}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$"))]
     before: Option<String>,
 }
 
@@ -48,12 +91,28 @@ pub(crate) async fn list(
     Params(params): Params<ListParams>,
 ) -> Result<Json<ExecutionList>, Problem> {
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let status = given(params.status)
-        .map(|word| {
+    let status = |word: Option<String>| {
+        let status = |word: String| {
             Status::from_word(&word)
                 .ok_or_else(|| Problem::bad_request(format!("Invalid status: {word}")))
-        })
-        .transpose()?;
+        };
+        given(word).map(status).transpose()
+    };
+    let source = |word: Option<String>| {
+        let source = |word: String| {
+            Source::from_word(&word)
+                .ok_or_else(|| Problem::bad_request(format!("Invalid source: {word}")))
+        };
+        given(word).map(source).transpose()
+    };
+    let duration = |seconds: Option<f64>| {
+        let micros = |seconds| {
+            Duration::try_from_secs_f64(seconds)
+                .map(|duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+                .map_err(|_| Problem::bad_request("a duration must be a number of seconds, from 0"))
+        };
+        seconds.map(micros).transpose()
+    };
     let before = given(params.before)
         .map(|text| {
             parse_before(&text).ok_or_else(|| {
@@ -61,20 +120,58 @@ pub(crate) async fn list(
             })
         })
         .transpose()?;
+    let now = clock::wall_us();
+    let time = |text: Option<String>| {
+        given(text)
+            .map(|text| parse_time(&text, now, Zone::Utc))
+            .transpose()
+            .map_err(|error| Problem::bad_request(error.to_string()))
+    };
     let limit = params.limit.unwrap_or(LIMIT_DEFAULT).min(LIST_LIMIT_MAX);
     let offset = params.offset.unwrap_or(0);
+    let order = match params.order.as_deref() {
+        None | Some("" | "newest") => Order::Newest,
+        Some("longest") => Order::Longest,
+        Some("shortest") => Order::Shortest,
+        Some(other) => {
+            let message = format!("Invalid order: {other}; newest, longest or shortest");
+            return Err(Problem::bad_request(message));
+        }
+    };
     let query = ListQuery {
-        status,
+        status: status(params.status)?,
         user: given(params.user),
         name: given(params.name),
+        name_contains: given(params.name_contains),
         tag: given(params.tag),
+        longer_than_us: duration(params.longer_than)?,
+        shorter_than_us: duration(params.shorter_than)?,
+        exit_code: params.exit_code,
+        source: source(params.source)?,
+        without: Without {
+            status: status(params.not_status)?,
+            user: given(params.not_user),
+            name_contains: given(params.not_name_contains),
+            tag: given(params.not_tag),
+            exit_code: params.not_exit_code,
+            source: source(params.not_source)?,
+        },
+        since_us: time(params.since)?,
+        until_us: time(params.until)?,
+        pinned: params.pinned.0,
+        order,
         before,
         offset,
         limit,
     };
     let page = app.engine.list(query).await?;
-    let now = clock::wall_us();
-    let last = page.executions.last().map(|last| format!("{}.{}", last.created_us, last.id));
+    let last = page.executions.last().map(|last| {
+        let value = match order {
+            Order::Newest => last.created_us,
+            Order::Longest | Order::Shortest => last.duration_us.unwrap_or(0) as i64,
+        };
+        format!("{value}.{}", last.id)
+    });
     let executions: Vec<Execution> =
         page.executions.iter().map(|summary| Execution::new(summary, now)).collect();
     Ok(Json(ExecutionList {
@@ -90,18 +187,26 @@ pub(crate) async fn list(
 }
 
 fn parse_before(text: &str) -> Option<(i64, ExecutionId)> {
-    let (created_us, id) = text.split_once('.')?;
-    Some((created_us.parse().ok()?, id.parse().ok()?))
+    let (value, id) = text.split_once('.')?;
+    Some((value.parse().ok()?, id.parse().ok()?))
 }
 
-#[derive(Debug, Deserialize)]
+/// The query of a create.
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct CreateParams {
+    /// Answer when it has ended: `1`, `true`, `yes` or nothing.
+    #[schemars(extend("enum" = ["", "1", "true", "yes", "0", "false", "no"]))]
     wait: Option<String>,
 }
 
-/// Whether a query parameter switches something on.
-fn is_on(value: Option<&str>) -> bool {
-    value.is_some_and(|value| matches!(value, "" | "1" | "true" | "yes"))
+/// What a query parameter that switches something says: `?wait` is on; absent, nothing.
+fn switch(name: &str, value: Option<&str>) -> Result<Option<bool>, Problem> {
+    match value {
+        None => Ok(None),
+        Some("" | "1" | "true" | "yes") => Ok(Some(true)),
+        Some("0" | "false" | "no") => Ok(Some(false)),
+        Some(_) => Err(Problem::bad_request(format!("`{name}` must be 1 or 0"))),
+    }
 }
 
 /// `POST /api/executions`: answered once the execution is accepted, or, with `wait`, has ended.
@@ -110,8 +215,13 @@ pub(crate) async fn create(
     Params(params): Params<CreateParams>,
     extract::Json(request): extract::Json<CreateRequest>,
 ) -> Result<(StatusCode, Json<CreateAnswer>), Problem> {
-    let wait = is_on(params.wait.as_deref()) || request.wait == Some(true);
+    let wait = switch("wait", params.wait.as_deref())?.or(request.wait).unwrap_or(false);
     let handle = app.engine.create(new_execution(request)?).await?;
+    Ok(accepted(&app, &handle, wait).await)
+}
+
+/// The answer about a new execution: at once or, with `wait`, at its end.
+async fn accepted(app: &App, handle: &Handle, wait: bool) -> (StatusCode, Json<CreateAnswer>) {
     if wait {
         let mut ticks = handle.subscribe();
         tokio::select! {
@@ -121,17 +231,27 @@ pub(crate) async fn create(
         }
     }
     let summary = handle.summary();
-    Ok((
-        StatusCode::CREATED,
-        Json(CreateAnswer {
-            id: summary.id,
-            execution_id: summary.id,
-            status: summary.status.to_string(),
-            message: "Execution started successfully".to_owned(),
-            name: summary.name,
-            created_at: rfc3339(summary.created_us),
-        }),
-    ))
+    let answer = CreateAnswer {
+        id: summary.id,
+        execution_id: summary.id,
+        status: summary.status.to_string(),
+        message: "Execution started successfully".to_owned(),
+        name: summary.name,
+        created_at: rfc3339(summary.created_us),
+    };
+    (StatusCode::CREATED, Json(answer))
+}
+
+/// `POST /api/executions/{id}/rerun`: the same again, as a new execution.
+pub(crate) async fn rerun(
+    State(app): State<App>,
+    Id(id): Id,
+    Params(params): Params<CreateParams>,
+    extract::JsonOrNone(request): extract::JsonOrNone<RerunRequest>,
+) -> Result<(StatusCode, Json<CreateAnswer>), Problem> {
+    let wait = switch("wait", params.wait.as_deref())?.or(request.wait).unwrap_or(false);
+    let handle = app.engine.rerun(id, request.environment.unwrap_or_default()).await?;
+    Ok(accepted(&app, &handle, wait).await)
 }
 
 fn new_execution(request: CreateRequest) -> Result<NewExecution, RequestError> {
@@ -158,6 +278,7 @@ fn new_execution(request: CreateRequest) -> Result<NewExecution, RequestError> {
         stop_on_error: request.stop_on_error.unwrap_or(false),
         split_stderr: request.split_stderr.unwrap_or(false),
         shell: request.shell.unwrap_or(false),
+        pty: request.pty.unwrap_or(false),
         ..NewExecution::new(command)
     })
 }
@@ -176,9 +297,16 @@ pub(crate) async fn statistics(State(app): State<App>) -> Result<Json<Statistics
     Ok(Json(topics::statistics(&app.engine).await?))
 }
 
-#[derive(Debug, Deserialize)]
+/// The query of a detail.
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct DetailParams {
+    /// `0`, `false` or `no` leaves the lines of the steps out.
+    #[schemars(extend("enum" = ["", "1", "true", "yes", "0", "false", "no"]))]
     logs: Option<String>,
+    /// How many lines of the log to leave out first.
+    log_offset: Option<u64>,
+    /// How many lines of the log at most.
+    log_limit: Option<u64>,
 }
 
 /// `GET /api/executions/{id}`.
@@ -187,15 +315,20 @@ pub(crate) async fn detail(
     Id(id): Id,
     Params(params): Params<DetailParams>,
 ) -> Result<Response, Problem> {
+    let logs = switch("logs", params.logs.as_deref())?.unwrap_or(true);
     let handle = app.engine.execution(id).await?;
-    if matches!(params.logs.as_deref(), Some("0" | "false" | "no")) {
+    if !logs {
         return Ok(Json(detail::whole(&handle)).into_response());
     }
+    let slice = detail::Slice {
+        offset: params.log_offset.unwrap_or(detail::Slice::ALL.offset),
+        limit: params.log_limit.unwrap_or(detail::Slice::ALL.limit),
+    };
     let streamed = tokio::task::spawn_blocking(move || {
         let Some(log) = handle.log()? else {
             return Ok(Json(detail::whole(&handle)).into_response());
         };
-        detail::streamed(handle, log)
+        detail::streamed(&handle, log, slice)
     });
     streamed.await.unwrap_or_else(|_| Err(Problem::closing()))
 }
@@ -222,4 +355,14 @@ pub(crate) async fn cancel(
         StatusCode::ACCEPTED,
         Json(CancelAnswer { id, status: summary.status.to_string(), message: message.to_owned() }),
     ))
+}
+
+/// `DELETE /api/executions/{id}`: record, artifacts and rows. What runs is cancelled first.
+pub(crate) async fn delete(
+    State(app): State<App>,
+    Id(id): Id,
+) -> Result<Json<DeleteAnswer>, Problem> {
+    app.engine.delete(id).await?;
+    let message = "Execution deleted".to_owned();
+    Ok(Json(DeleteAnswer { id: id.to_string(), deleted: true, message }))
 }

@@ -1,33 +1,58 @@
 //! The log: any range of it, its bytes, and what is still to come.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::State,
     http::HeaderMap,
     response::{IntoResponse, Response},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
-use stepflow_api::{Cursor, LogRange};
+use stepflow_api::{Cursor, FilteredLines, LogRange};
 use stepflow_engine::Handle;
+use stepflow_view::{Filter, View};
 
 use crate::{
     app::App,
     auth::Caller,
-    extract::{Id, Params},
+    extract::{Flag, Id, Params},
     lines,
     problem::Problem,
-    range as http_range, sse,
+    range as http_range,
+    routes::view,
+    sse, views,
 };
 
 /// Lines of an answer unless asked otherwise, and at most.
 const LIMIT_DEFAULT: usize = 512;
 const LIMIT_MAX: usize = 5_000;
+/// Most lines around one that a filter lets through.
+const CONTEXT_MAX: u64 = 1_000;
 
-#[derive(Debug, Deserialize)]
+/// The query of a range.
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct RangeParams {
+    /// The number of the first line; not together with `tail`.
+    #[schemars(range(min = 1), extend("default" = 1))]
     from_line: Option<u64>,
+    /// The last lines, this many; a half line at the end is one of them.
     tail: Option<u64>,
+    /// How many lines at most; more than 5,000 count as that.
+    #[schemars(extend("default" = LIMIT_DEFAULT))]
     limit: Option<usize>,
+    /// With what a page needs to show the lines.
+    #[serde(default)]
+    view: Flag,
+    /// Only lines of these levels, ...
+    level: Option<String>,
+    /// ... from this stream, ...
+    stream: Option<String>,
+    /// ... and so many around each; ...
+    context: Option<u64>,
+    /// ... but for the first so many.
+    skip: Option<u64>,
 }
 
 /// `GET /api/executions/{id}/log`.
@@ -42,12 +67,104 @@ pub(crate) async fn range(
     if params.from_line.is_some() && params.tail.is_some() {
         return Err(Problem::bad_request("either `from_line` or `tail`, not both"));
     }
+    let filter = filter(&params)?;
     let handle = app.engine.execution(id).await?;
-    let read = tokio::task::spawn_blocking(move || read(&handle, &params));
+    if let Some(filter) = filter {
+        let asked = Arc::clone(&handle);
+        let read = views::ask(&app, &handle, move |view, complete| {
+            read_filtered(&asked, view, complete, &params, filter)
+        });
+        return read.await.map(Json);
+    }
+    if params.view.0 {
+        let asked = Arc::clone(&handle);
+        let read = views::ask(&app, &handle, move |view, _| read(&asked, view, &params));
+        return read.await.map(Json);
+    }
+    let read = tokio::task::spawn_blocking(move || read(&handle, None, &params));
     read.await.unwrap_or_else(|_| Err(Problem::closing())).map(Json)
 }
 
-fn read(handle: &Handle, params: &RangeParams) -> Result<LogRange, Problem> {
+/// The filter that is asked for, if one is.
+fn filter(params: &RangeParams) -> Result<Option<Filter>, Problem> {
+    if params.level.is_none() && params.stream.is_none() && params.skip.is_some() {
+        return Err(Problem::bad_request("`context` and `skip` go with `level` or `stream`"));
+    }
+    let filter = lines_filter(params.level.as_deref(), params.stream.as_deref(), params.context)?;
+    if filter.is_some() && params.tail.is_some() {
+        return Err(Problem::bad_request("`tail` does not go with a filter"));
+    }
+    Ok(filter)
+}
+
+/// The filter that a query asks for, if it does.
+pub(crate) fn lines_filter(
+    level: Option<&str>,
+    stream: Option<&str>,
+    context: Option<u64>,
+) -> Result<Option<Filter>, Problem> {
+    let stderr_only = match stream {
+        None => false,
+        Some("stderr") => true,
+        Some(_) => return Err(Problem::bad_request("`stream` can only be stderr")),
+    };
+    let levels = match level {
+        Some(words) => view::levels(words)?,
+        None if stderr_only => [true; 5],
+        None if context.is_some() => {
+            return Err(Problem::bad_request("`context` and `skip` go with `level` or `stream`"));
+        }
+        None => return Ok(None),
+    };
+    let context = context.unwrap_or(0).min(CONTEXT_MAX);
+    Ok(Some(Filter { levels, stderr_only, context }))
+}
+
+/// Lines that a filter lets through; their numbers have holes.
+fn read_filtered(
+    handle: &Handle,
+    view: Option<&View>,
+    complete: bool,
+    params: &RangeParams,
+    filter: Filter,
+) -> Result<LogRange, Problem> {
+    let (ended, seq) =
+        handle.read(|state| (state.summary.status.is_end(), state.summary.position.seq));
+    let from_line = params.from_line.unwrap_or(1);
+    let mut range = LogRange {
+        from_line,
+        lines: Vec::new(),
+        total_lines: 0,
+        total_bytes: 0,
+        cursor: Cursor { offset: 0, seq },
+        ended,
+        filtered: Some(FilteredLines { total: 0, matches: 0, complete }),
+    };
+    let Some(view) = view else { return Ok(range) };
+    (range.total_bytes, range.total_lines) = view.log().position()?;
+    let limit = params.limit.unwrap_or(LIMIT_DEFAULT).min(LIMIT_MAX);
+    let found = view.filter(filter, from_line, params.skip.unwrap_or(0), limit)?;
+    range.filtered = Some(FilteredLines { total: found.total, matches: found.matches, complete });
+    let mut text = 0;
+    // Neighbours are read together.
+    for run in found.lines.chunk_by(|a, b| a.0 + 1 == b.0) {
+        if text > lines::TEXT_BYTES_MAX {
+            break;
+        }
+        let read = lines::by_number(view.log(), run[0].0, run.len())?;
+        text += read.iter().map(|line| line.text.len() as u64).sum::<u64>();
+        if params.view.0 {
+            let hits: Vec<bool> = run.iter().map(|line| line.1).collect();
+            range.lines.extend(lines::to_api_viewed(read, handle, view, Some(&hits))?);
+        } else {
+            range.lines.extend(lines::to_api(read, handle));
+        }
+    }
+    range.cursor = lines::cursor_after(&range.lines, range.total_bytes, seq);
+    Ok(range)
+}
+
+fn read(handle: &Handle, view: Option<&View>, params: &RangeParams) -> Result<LogRange, Problem> {
     // Before the log: what had ended then is whole now.
     let (ended, seq) =
         handle.read(|state| (state.summary.status.is_end(), state.summary.position.seq));
@@ -59,6 +176,7 @@ fn read(handle: &Handle, params: &RangeParams) -> Result<LogRange, Problem> {
             total_bytes: 0,
             cursor: Cursor { offset: 0, seq },
             ended,
+            filtered: None,
         });
     };
     let (total_bytes, total_lines) = log.position()?;
@@ -77,7 +195,10 @@ fn read(handle: &Handle, params: &RangeParams) -> Result<LogRange, Problem> {
             (lines.first().map_or(from, |line| line.number), lines)
         }
     };
-    let lines = lines::to_api(lines, handle);
+    let lines = match view {
+        Some(view) => lines::to_api_viewed(lines, handle, view, None)?,
+        None => lines::to_api(lines, handle),
+    };
     Ok(LogRange {
         from_line,
         total_lines,
@@ -85,6 +206,7 @@ fn read(handle: &Handle, params: &RangeParams) -> Result<LogRange, Problem> {
         cursor: lines::cursor_after(&lines, total_bytes, seq),
         lines,
         ended,
+        filtered: None,
     })
 }
 
@@ -94,8 +216,16 @@ pub(crate) async fn raw(
     Id(id): Id,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    const TYPE: &str = "text/plain; charset=utf-8";
     let handle = app.engine.execution(id).await?;
+    raw_bytes(handle, &headers).await
+}
+
+/// All that is recorded now, or the range of it that the headers ask for.
+pub(crate) async fn raw_bytes(
+    handle: Arc<Handle>,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    const TYPE: &str = "text/plain; charset=utf-8";
     let opened = tokio::task::spawn_blocking(move || {
         let Some(log) = handle.log()? else { return Ok(None) };
         let (bytes, _) = log.position()?;
@@ -104,13 +234,16 @@ pub(crate) async fn raw(
     });
     let opened = opened.await.unwrap_or_else(|_| Err(Problem::closing()))?;
     Ok(match opened {
-        Some((file, bytes)) => http_range::answer(&headers, file, bytes, TYPE),
+        Some((file, bytes)) => http_range::answer(headers, file, bytes, TYPE),
         None => ([(axum::http::header::CONTENT_TYPE, TYPE)], "").into_response(),
     })
 }
 
-#[derive(Debug, Deserialize)]
+/// The query of an event stream.
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct EventParams {
+    /// Where to begin, `OFFSET.SEQ`; the beginning if absent.
+    #[schemars(regex(pattern = r"^(\d{1,18}\.\d{1,18})?$"))]
     cursor: Option<String>,
 }
 
@@ -124,10 +257,13 @@ pub(crate) async fn events(
 ) -> Result<Response, Problem> {
     // A browser that reconnects says where it was; the URL says where it began.
     let last = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("?").to_owned());
-    let cursor: Cursor = match last.or(params.cursor).filter(|text| !text.is_empty()) {
-        Some(text) => text.parse().map_err(Problem::bad_request)?,
-        None => Cursor::default(),
+    // Both are checked, whichever wins: a client that sends nonsense should hear of it.
+    let parsed = |text: Option<String>| {
+        let text = text.filter(|text| !text.is_empty());
+        text.map(|text| text.parse::<Cursor>().map_err(Problem::bad_request)).transpose()
     };
+    let (last, asked) = (parsed(last)?, parsed(params.cursor)?);
+    let cursor = last.or(asked).unwrap_or_default();
     let handle = app.engine.execution(id).await?;
-    Ok(sse::answer(app, caller, handle, cursor))
+    sse::answer(app, caller, handle, cursor)
 }

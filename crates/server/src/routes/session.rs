@@ -54,11 +54,13 @@ pub(crate) async fn login(
     }
     let (value, session) = credential::new_session(now).ok_or_else(no_randomness)?;
     app.engine.apply(vec![Change::SessionCreate(Box::new(session))]).await?;
-    cookie(&value, SESSION_MAX_US / 1_000_000)
+    cookie(&app, &value, SESSION_MAX_US / 1_000_000)
 }
 
-fn cookie(value: &str, age_s: i64) -> Result<Response, Problem> {
-    let text = format!("{COOKIE}={value}; Max-Age={age_s}; Path=/; HttpOnly; SameSite=Strict");
+fn cookie(app: &App, value: &str, age_s: i64) -> Result<Response, Problem> {
+    let base = app.base_path.as_str();
+    let text =
+        format!("{COOKIE}={value}; Max-Age={age_s}; Path={base}/; HttpOnly; SameSite=Strict");
     let value = HeaderValue::from_str(&text).map_err(|error| Problem::internal(&error))?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, value)]).into_response())
 }
@@ -69,7 +71,7 @@ pub(crate) async fn logout(State(app): State<App>, caller: Caller) -> Result<Res
         app.engine.apply(vec![Change::SessionDelete { digest }]).await?;
         auth::forget_sessions(&app);
     }
-    cookie("", 0)
+    cookie(&app, "", 0)
 }
 
 /// `GET /api/session`.

@@ -5,6 +5,7 @@ use std::{
     io::Write,
     os::unix::net::UnixListener,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use http_body_util::{BodyExt, Full};
@@ -17,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use stepflow_model::{Event, EventKind, ExecutionId, Source, Spec, Status, StepStatus, Stream};
 use stepflow_record::{JournalWriter, Storage, Writer};
-use stepflow_server::{Auth, Server, ServerConfig};
+use stepflow_server::{Auth, BasePath, Server, ServerConfig};
 use stepflow_sys::{host::SocketDir, lock::Lock};
 use tokio::{
     net::{TcpStream, UnixStream},
@@ -35,6 +36,9 @@ pub struct TestRecord {
     writer: Writer,
     journal: JournalWriter,
     seq: u64,
+    base_us: i64,
+    /// How much later than one event after the other the next ones are.
+    waited_us: u64,
     claim: Option<Lock>,
     bell: UnixListener,
     callers: Vec<std::os::unix::net::UnixStream>,
@@ -61,13 +65,24 @@ pub fn spec(name: &str) -> Spec {
         stop_on_error: false,
         split_stderr: false,
         shell: false,
+        pty: None,
+        rerun_of: None,
     }
 }
 
 impl TestRecord {
     /// A record that runs: its claim is held until the end.
     pub fn start(storage: &Storage, name: &str) -> Self {
-        let spec = spec(name);
+        Self::start_at(storage, name, BASE_US)
+    }
+
+    /// The same, created at a time of its own.
+    pub fn start_at(storage: &Storage, name: &str, base_us: i64) -> Self {
+        Self::start_of(storage, Spec { created_us: base_us, ..spec(name) })
+    }
+
+    /// The same, asked for as `spec` says.
+    pub fn start_of(storage: &Storage, spec: Spec) -> Self {
         let created = storage.create(&spec).unwrap();
         let dir = storage.record_dir(spec.id);
         let run = SocketDir::open(&storage.run_dir()).unwrap();
@@ -79,6 +94,8 @@ impl TestRecord {
             dir,
             storage: storage.clone(),
             seq: 0,
+            base_us: spec.created_us,
+            waited_us: 0,
             claim: Some(created.claim),
             bell,
             callers: Vec::new(),
@@ -98,10 +115,36 @@ impl TestRecord {
     pub fn emit(&mut self, kind: EventKind) {
         self.seq += 1;
         let (offset, lines) = self.writer.appended();
-        let at_us = self.seq * 1_000;
-        let time_us = BASE_US + at_us as i64;
+        let at_us = self.seq * 1_000 + self.waited_us;
+        let time_us = self.base_us + at_us as i64;
         let event = Event { seq: self.seq, time_us, at_us, offset, lines, kind };
         self.journal.append(&event).unwrap();
+    }
+
+    /// What follows is so much later.
+    pub fn wait_us(&mut self, us: u64) {
+        self.waited_us += us;
+    }
+
+    /// An artifact, by its index, with a copy of `bytes`.
+    pub fn artifact(&mut self, artifact: u32, path: &str, bytes: &[u8]) {
+        self.emit(EventKind::Artifact {
+            artifact,
+            step: None,
+            path: path.to_owned(),
+            description: String::new(),
+        });
+        let digest = format!("{artifact:064x}");
+        let dir = self.storage.artifact_dir(self.id);
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join(&digest), bytes).unwrap();
+        self.emit(EventKind::ArtifactStored {
+            artifact,
+            sha256: Some(digest),
+            size: bytes.len() as u64,
+            changed: false,
+            problem: None,
+        });
     }
 
     pub fn print(&mut self, text: impl AsRef<[u8]>) {
@@ -124,10 +167,14 @@ impl TestRecord {
 
     pub fn step_ends(&mut self, step: u32, name: &str) {
         self.print(format!("STEP_COMPLETE:{name}\n"));
+        self.step_ends_as(step, StepStatus::Completed);
+    }
+
+    pub fn step_ends_as(&mut self, step: u32, status: StepStatus) {
         self.emit(EventKind::StepFinished {
             step,
-            status: StepStatus::Completed,
-            exit_code: Some(0),
+            status,
+            exit_code: Some(i32::from(status != StepStatus::Completed)),
             error: None,
             by: "marker".to_owned(),
         });
@@ -144,8 +191,8 @@ impl TestRecord {
         }
         let line = br#"{"op":"position","bytes":0,"lines":0,"seq":0,"safe":0,"ended":false}"#;
         for caller in &mut self.callers {
-            caller.write_all(line).unwrap();
-            caller.write_all(b"\n").unwrap();
+            // One that has seen the end already has gone.
+            let _ = caller.write_all(&[line, b"\n".as_slice()].concat());
         }
     }
 
@@ -226,6 +273,7 @@ pub fn ended_record(storage: &Storage) -> ExecutionId {
 pub struct TestServer {
     pub storage: Storage,
     pub address: std::net::SocketAddr,
+    pub legacy: Option<std::net::SocketAddr>,
     pub login_url: Option<String>,
     stop: Option<oneshot::Sender<()>>,
     task: Option<JoinHandle<Result<(), stepflow_server::ServeError>>>,
@@ -234,11 +282,18 @@ pub struct TestServer {
 
 pub fn config(storage: &Storage, auth: Auth) -> ServerConfig {
     ServerConfig {
+        base_path: BasePath::default(),
         storage: storage.clone(),
         listen: "127.0.0.1:0".parse().unwrap(),
         auth,
         hosts: vec!["stepflow.test".to_owned()],
         max_running: 10,
+        legacy_ws: None,
+        api_key: None,
+        limits: stepflow_server::Limits::default(),
+        catalog: stepflow_catalog::Role::Server.into(),
+        ingest_resume: Duration::from_secs(60),
+        retention: stepflow_engine::Policy::default(),
         program: PathBuf::from("/bin/false"),
     }
 }
@@ -267,6 +322,7 @@ impl TestServer {
         Self {
             storage,
             address: server.local_addr(),
+            legacy: server.legacy_ws(),
             login_url: server.login_url().map(str::to_owned),
             task: Some(tokio::spawn(server.run(async move { drop(stopped.await) }))),
             stop: Some(stop),
@@ -275,6 +331,11 @@ impl TestServer {
     }
 
     pub async fn stop(mut self) {
+        self.halt().await;
+    }
+
+    /// Stops; the storage stays as long as this lives.
+    pub async fn halt(&mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         self.task.take().unwrap().await.unwrap().unwrap();
     }
@@ -291,6 +352,18 @@ impl TestServer {
 
     pub async fn get(&self, path: &str) -> Answer {
         self.ask("GET", path).send().await
+    }
+
+    /// Waits until the catalog, which projects records in the background, lists so many.
+    pub async fn listed(&self, count: u64) {
+        for _ in 0..1500 {
+            let list = self.ask_socket("GET", "/api/executions").send().await.json();
+            if list["total_count"] == count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the catalog does not list {count} executions");
     }
 
     /// Makes a token over the Unix socket: its text and id.

@@ -1,13 +1,39 @@
+import { at } from '$lib/base';
 import type {
   Artifact,
+  ArtifactList,
+  ArtifactPreview,
   CreateAnswer,
   CreateRequest,
+  Execution,
   ExecutionDetail,
   ExecutionList,
+  ExecutionSpec,
+  LabelRequest,
+  SavedSearchList,
+  HealthDatabase,
+  HealthHistory,
+  HealthMetrics,
+  HealthStatus,
+  IngestAnswer,
+  LogDensity,
+  LogErrors,
+  LogMeta,
   LogRange,
+  LogRows,
+  LogSearch,
+  Optimized,
+  Overview,
   Problem as ProblemBody,
   Session,
+  RangeStatistics,
   Statistics,
+  StripList,
+  Usual,
+  TokenCreate,
+  TokenCreated,
+  TokenList,
+  Health,
 } from './types';
 
 /** The server said no, or did not answer (`status` 0). */
@@ -49,16 +75,21 @@ function noteDate(response: Response): void {
   clockOffsetMs = Math.abs(offset) > 2000 ? offset : 0;
 }
 
-async function request(path: string, init: RequestInit): Promise<Response> {
+/** An answer of ours, not a proxy's page. */
+function isJson(response: Response): boolean {
+  return response.headers.get('content-type')?.startsWith('application/json') ?? false;
+}
+
+async function request(path: string, init: RequestInit, also = 200): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(path, { ...init, credentials: 'same-origin' });
+    response = await fetch(at(path), { ...init, credentials: 'same-origin' });
   } catch (error) {
     if (isAbort(error)) throw error;
     throw new Problem({ status: 0 });
   }
   noteDate(response);
-  if (response.ok) return response;
+  if (response.ok || (response.status === also && isJson(response))) return response;
   if (response.status === 401 && path !== '/api/login') unauthorized();
   let body: Partial<ProblemBody> = {};
   try {
@@ -69,17 +100,19 @@ async function request(path: string, init: RequestInit): Promise<Response> {
   throw new Problem({ ...body, status: response.status });
 }
 
-async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
-  const response = await request(path, {
-    headers: { accept: 'application/json' },
-    ...(signal && { signal }),
-  });
+async function get<T>(path: string, signal?: AbortSignal, also = 200): Promise<T> {
+  const init = { headers: { accept: 'application/json' }, ...(signal && { signal }) };
+  const response = await request(path, init, also);
   return (await response.json()) as T;
 }
 
-function post(path: string, body: unknown): Promise<Response> {
+function remove(path: string): Promise<Response> {
+  return request(path, { method: 'DELETE', headers: { 'x-stepflow': '1' } });
+}
+
+function post(path: string, body: unknown, method: 'POST' | 'PUT' | 'PATCH' = 'POST'): Promise<Response> {
   return request(path, {
-    method: 'POST',
+    method,
     headers: { 'content-type': 'application/json', 'x-stepflow': '1' },
     body: JSON.stringify(body),
   });
@@ -95,25 +128,89 @@ function query(values: Record<string, string | number | null | undefined>): stri
 }
 
 const execution = (id: string) => `/api/executions/${encodeURIComponent(id)}`;
+const artifact = (id: string) => `/api/artifacts/${encodeURIComponent(id)}`;
 
 export const api = {
   session: (signal?: AbortSignal) => get<Session>('/api/session', signal),
   login: (code: string) => post('/api/login', { code }),
   logout: () => post('/api/logout', {}),
+  tokens: (signal?: AbortSignal) => get<TokenList>('/api/tokens', signal),
+  createToken: async (body: TokenCreate) =>
+    (await (await post('/api/tokens', body)).json()) as TokenCreated,
+  revokeToken: (id: string) => remove(`/api/tokens/${encodeURIComponent(id)}`),
+  health: (signal?: AbortSignal) => get<Health>('/api/health', signal),
   statistics: (signal?: AbortSignal) => get<Statistics>('/api/executions/statistics', signal),
+  /** 503 is an answer too: a server that is unhealthy says why. */
+  healthStatus: (signal?: AbortSignal) => get<HealthStatus>('/api/health/status', signal, 503),
+  healthMetrics: (signal?: AbortSignal) => get<HealthMetrics>('/api/health/metrics', signal),
+  healthDatabase: (signal?: AbortSignal) => get<HealthDatabase>('/api/health/database', signal),
   executions: (
-    filter: { limit?: number; status?: string; name?: string; before?: string | null },
+    filter: { limit?: number; before?: string | null; [condition: string]: string | number | null | undefined },
     signal?: AbortSignal,
   ) => get<ExecutionList>(`/api/executions${query(filter)}`, signal),
+  overview: (range: string, signal?: AbortSignal) =>
+    get<Overview>(`/api/executions/overview${query({ range })}`, signal),
+  strips: (ids: readonly string[], signal?: AbortSignal) =>
+    get<StripList>(`/api/executions/strips${query({ ids: ids.join(',') })}`, signal),
   execution: (id: string, signal?: AbortSignal) =>
     get<ExecutionDetail>(`${execution(id)}?logs=0`, signal),
+  spec: (id: string, signal?: AbortSignal) => get<ExecutionSpec>(`${execution(id)}/spec`, signal),
   create: async (body: CreateRequest) =>
     (await (await post('/api/executions', body)).json()) as CreateAnswer,
+  rerun: async (id: string) =>
+    (await (await post(`${execution(id)}/rerun`, {})).json()) as CreateAnswer,
+  remove: (id: string) => remove(execution(id)),
+  label: async (id: string, labels: LabelRequest) =>
+    (await (await post(execution(id), labels, 'PATCH')).json()) as Execution,
+  searches: (signal?: AbortSignal) => get<SavedSearchList>('/api/searches', signal),
+  saveSearch: (name: string, text: string) =>
+    post(`/api/searches/${encodeURIComponent(name)}`, { query: text }, 'PUT'),
+  forgetSearch: (name: string) => remove(`/api/searches/${encodeURIComponent(name)}`),
   cancel: (id: string) => post(`${execution(id)}/cancel`, {}),
+  /** Lines as a page shows them. */
   log: (id: string, from: number, limit: number, signal?: AbortSignal) =>
-    get<LogRange>(`${execution(id)}/log${query({ from_line: from, limit })}`, signal),
-  rawLogUrl: (id: string) => `${execution(id)}/log/raw`,
-  /** Built here, never taken from the answer: a link must stay on our own paths. */
-  artifactUrl: (artifact: Artifact) =>
-    `/api/artifacts/${encodeURIComponent(artifact.id)}/download`,
+    get<LogRange>(`${execution(id)}/log${query({ from_line: from, limit, view: 1 })}`, signal),
+  logFiltered: (
+    id: string,
+    filter: { level: string; stream: string | null; context: number },
+    skip: number,
+    limit: number,
+    signal?: AbortSignal,
+  ) => get<LogRange>(`${execution(id)}/log${query({ ...filter, skip, limit, view: 1 })}`, signal),
+  logMeta: (id: string, signal?: AbortSignal) => get<LogMeta>(`${execution(id)}/log/meta`, signal),
+  logRows: (id: string, columns: number, page: number, signal?: AbortSignal) =>
+    get<LogRows>(`${execution(id)}/log/rows${query({ columns, from_page: page })}`, signal),
+  logDensity: (id: string, buckets: number, signal?: AbortSignal) =>
+    get<LogDensity>(`${execution(id)}/log/density${query({ buckets })}`, signal),
+  logErrors: (id: string, level: string, from: number, limit: number, signal?: AbortSignal) =>
+    get<LogErrors>(`${execution(id)}/log/errors${query({ level, from, limit })}`, signal),
+  logSearch: (id: string, asked: Record<string, string | number | null>, signal?: AbortSignal) =>
+    get<LogSearch>(`${execution(id)}/log/search${query(asked)}`, signal),
+  healthHistory: (signal?: AbortSignal) => get<HealthHistory>('/api/health/history', signal),
+  optimize: async () => (await (await post('/api/health/optimize', {})).json()) as Optimized,
+  /** The last errors before a line, the last one first. */
+  logErrorsBefore: (id: string, level: string, before: number, limit: number, signal?: AbortSignal) =>
+    get<LogErrors>(`${execution(id)}/log/errors${query({ level, before, limit })}`, signal),
+  logDownloadUrl: (id: string, asked: Record<string, string | number | null>) =>
+    at(`${execution(id)}/log/download${query(asked)}`),
+  exportUrl: (id: string) => at(`${execution(id)}/export${query({ format: 'html' })}`),
+  rangeStatistics: (since: string, until: string | null, offset: number, signal?: AbortSignal) =>
+    get<RangeStatistics>(`/api/statistics${query({ since, until, utc_offset_min: offset })}`, signal),
+  usual: (id: string, signal?: AbortSignal) => get<Usual>(`${execution(id)}/usual`, signal),
+  rawLogUrl: (id: string) => at(`${execution(id)}/log/raw`),
+  /** Whether the source of a stream from elsewhere is there. */
+  ingest: (id: string, signal?: AbortSignal) =>
+    get<IngestAnswer>(`/api/ingest/${encodeURIComponent(id)}`, signal),
+  artifacts: (name: string, before: string | null, limit: number, signal?: AbortSignal) =>
+    get<ArtifactList>(`/api/artifacts${query({ name, before, limit })}`, signal),
+  artifact: (id: string, signal?: AbortSignal) => get<Artifact>(artifact(id), signal),
+  preview: (id: string, more: { text?: boolean; limit?: number }, signal?: AbortSignal) =>
+    get<ArtifactPreview>(`${artifact(id)}/preview${query({ text: more.text ? 1 : null, limit: more.limit })}`, signal),
+  removeArtifact: (id: string) => remove(artifact(id)),
+  /** Links are built here, never taken from an answer: they stay on our own paths. */
+  artifactUrl: (id: string) => at(`${artifact(id)}/download`),
+  contentUrl: (id: string, scripts = false) => at(`${artifact(id)}/content${scripts ? '?scripts=1' : ''}`),
 };
+
+export const asProblem = (error: unknown): Problem =>
+  error instanceof Problem ? error : new Problem({ status: 0 });

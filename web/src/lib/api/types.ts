@@ -26,8 +26,8 @@ export type Reason =
 /** Which of the script's streams bytes came from. */
 export type Stream = 'stdout' | 'stderr';
 
-/** Who asked for an execution. */
-export type Source = 'cli' | 'server';
+/** By which way an execution came in. */
+export type Source = 'cli' | 'server' | 'ingest' | 'pipe' | 'import';
 
 /**
  * Where a client is: the next output byte, and the last journal event it has.
@@ -38,107 +38,234 @@ export type Cursor = string;
 
 /** One execution. */
 export type Execution = {
+  /** UUIDv7: ids are in order of creation. */
   id: string;
+  /** For people; the command if none was given. */
   name: string;
+  /** Arguments joined by spaces, for people. */
   command: string;
+  /** Where the script runs. */
   working_directory: string;
+  /** Where it stands; the last three are ends. */
   status: Status;
+  /** Of the script; null while it runs, after a signal, or when nobody can know it. */
   exit_code: number | null;
+  /** Why it failed, in words. */
   error_message: string | null;
+  /** When it was accepted. */
   created_at: string;
+  /** When the script was started. */
   started_at: string | null;
+  /** When it ended. */
   completed_at: string | null;
+  /** Declared for it; never secrets. */
   environment: Record<string, string>;
+  /** Who it was started for, as the request said. */
   user: string;
+  /** Words to find it by. */
   tags: Array<string>;
+  /** Somebody wants to find it again. */
+  pinned: boolean;
+  /** Steps so far. */
   total_steps: number;
+  /** Of them completed. */
   completed_steps: number;
   /** -1 before any step, as in the original. */
   current_step_index: number;
-  /** Until now while it runs. */
+  /** From start to end; until now while it runs. */
   duration_seconds: number | null;
+  /** Completed steps of all so far, 0 to 100. */
   progress_percentage: number;
+  /** From the request and from META markers. */
   metadata: Record<string, unknown>;
+  /** Why it failed or was cancelled. */
   reason: Reason | null;
+  /** The signal that ended the script. */
   signal: number | null;
+  /** Somebody asked for its end. */
   cancelling: boolean;
+  /** It waits for space on a full disk. */
   paused: boolean;
+  /** Steps that failed. */
   failed_steps: number;
+  /** Steps that were skipped. */
+  skipped_steps: number;
+  /** What the script says about the whole, 0 to 100. */
+  progress: number | null;
+  /** The words that came with it. */
+  progress_text: string | null;
+  /** Of the step that is open. */
   current_step_name: string | null;
+  /** Ended lines of output. */
   lines: number;
+  /** Bytes of output. */
   bytes: number;
+  /** How many annotations there are. */
   warnings: number;
+  /** How many artifacts there are. */
   artifacts_count: number;
+  /** Who asked for it. */
   source: Source;
+  /** It has a terminal. */
+  pty: boolean;
+  /** The execution that this one repeats. */
+  rerun_of: string | null;
+  /** How its processes are kept together: `cgroup`, `keeper` or `group`. */
   containment: string;
+  /** Where it runs. */
   host: string;
 };
 
 /** One step. `logs` is always empty here: the detail answer streams it from the record. */
 export type Step = {
+  /** `<execution>-s<index>`. */
   id: string;
+  /** Its execution. */
   execution_id: string;
+  /** As its marker says. */
   name: string;
+  /** Always empty, as in the original. */
   description: string;
+  /** Its number, from 0. */
   index: number;
+  /** Where it stands. */
   status: StepStatus;
+  /** 0 when completed, 1 after STEP_ERROR, or the script's. */
   exit_code: number | null;
+  /** What STEP_ERROR said. */
   error_message: string | null;
+  /** When its marker came. */
   created_at: string;
+  /** The same. */
   started_at: string | null;
+  /** When it ended. */
   completed_at: string | null;
+  /** Seconds, as its marker says. */
   estimated_duration: number | null;
+  /** What the script says, 0 to 100. */
+  progress: number | null;
+  /** The words that came with it. */
+  progress_text: string | null;
   /** Until now while it is open. */
   duration_seconds: number | null;
+  /** Parameters of its marker, and META within it. */
   metadata: Record<string, unknown>;
+  /** It has ended. */
   is_finished: boolean;
+  /** Its failure stops the script. */
   stop_on_error: boolean;
+  /** Index of the step it stands in. */
   parent: number | null;
+  /** Its `[id=…]`. */
   key: string | null;
+  /** How many steps it stands in. */
   depth: number;
+  /** The line of its marker. */
   first_line: number;
+  /** Its last line; null while it is open. */
   last_line: number | null;
+  /** Output byte at which it begins. */
   start_offset: number;
+  /** Output byte behind it; null while it is open. */
   end_offset: number | null;
-  /** Last, so that it can be streamed. */
+  /** Its lines: `timestamp`, `content`, `level`. Empty with `logs=0`. */
   logs: Array<unknown>;
 };
 
 /** One declared file. */
 export type Artifact = {
+  /** `<execution>-a<number>`. */
   id: string;
+  /** Its execution. */
   execution_id: string;
+  /** The step that was open. */
   step_id: string | null;
+  /** Last part of its path. */
   name: string;
+  /** As the marker says. */
   description: string;
+  /** As the script wrote it. */
   file_path: string;
+  /** The same as `name`; empty if there is no copy. */
   file_name: string;
+  /** Bytes of the copy. */
   file_size: number;
+  /** For people: `4.0 KB`. */
   file_size_human: string;
+  /** By extension; empty if there is no copy. */
   mime_type: string;
+  /** Always `other`, as in the original. */
   artifact_type: string;
+  /** With its dot, in lower case. */
   file_extension: string;
+  /** When it was declared. */
   created_at: string;
+  /** Always empty. */
   tags: Array<string>;
+  /** Always empty. */
   metadata: Record<string, unknown>;
+  /** Always true, as in the original. */
   is_public: boolean;
+  /** Days it is kept; null: no limit. */
   retention_days: number | null;
+  /** There is a copy. */
   exists: boolean;
+  /** Where its bytes are. */
   download_url: string;
+  /** Its days are over. */
   is_expired: boolean;
+  /** Of the copy, hex. */
   sha256: string | null;
+  /** Why there is no copy. */
   problem: string | null;
+  /** The file changed while it was copied. */
   changed: boolean;
 };
 
 /** Something people should know. */
 export type Annotation = {
+  /** A stable word. */
   code: string;
+  /** In words. */
   message: string;
-  /** 0: none in particular. */
+  /** The line of output it is about; 0: none in particular. */
   line: number;
+  /** Index of the step it is about. */
   step: number | null;
+  /** When it was noted. */
   time: string;
+};
+
+/** How grave a line is. */
+export type LogLevel = 'error' | 'warning' | 'notice' | 'debug' | 'other';
+
+/** Who says so. */
+export type LevelSource = 'marker' | 'detected';
+
+/** How a page shows one line. */
+export type LineView = {
+  /**
+   * Parameters of the SGR sequence that leads from nothing to the style it begins in: `1;31`;
+   * empty for none. null: the server has not scanned so far yet; ask again.
+   */
+  style: string | null;
+  /**
+   * What is shown, where the line's own bytes, styles aside, are something else: text with SGR
+   * sequences, and OSC 8 around links, and no other control character. null: show `text`.
+   */
+  shown: string | null;
+  /** Columns, as wrapping counts them: it takes `max(1, ceil(width / columns))` rows. */
+  width: number;
+  /** Times that text was put over earlier text of the line. */
+  replaced: number;
+  /** Bytes at the end of the line that are not shown. */
+  hidden: number;
+  /** How grave it is. */
+  level: LogLevel;
+  /** Who says so. */
+  source: LevelSource;
+  /** It stands around a line that the filter lets through. */
+  context: boolean;
 };
 
 /** A line, or a piece of one. */
@@ -168,6 +295,18 @@ export type Line = {
   rest: number;
   /** The step that owns it. */
   step: number | null;
+  /** How a page shows it; with `view=1` alone. `text` is then at most 16 KiB. */
+  view?: LineView;
+};
+
+/** What a filter lets through. */
+export type FilteredLines = {
+  /** Lines in the whole log, context included. */
+  total: number;
+  /** Lines that are not context. */
+  matches: number;
+  /** All lines have been scanned. */
+  complete: boolean;
 };
 
 /** `GET /api/executions/{id}/log`. */
@@ -184,30 +323,494 @@ export type LogRange = {
   cursor: Cursor;
   /** Nothing will be added. */
   ended: boolean;
+  /** With a filter: what it lets through in the whole log. */
+  filtered?: FilteredLines;
+};
+
+/** Lines of each level. */
+export type LevelCounts = {
+  /** Lines that say that something failed. */
+  error: number;
+  /** Lines that warn. */
+  warning: number;
+  /** Lines that point something out. */
+  notice: number;
+  /** Lines for whoever looks for a fault. */
+  debug: number;
+  /** All other lines. */
+  other: number;
+};
+
+/** A line that says that something is wrong. */
+export type ErrorLine = {
+  /** Its number. */
+  line: number;
+  /** Who says so. */
+  source: LevelSource;
+};
+
+/** What one step printed itself; what its children printed is theirs. */
+export type StepLines = {
+  /** Its number; null: what no step owns. */
+  step: number | null;
+  /** Lines. */
+  lines: number;
+  /** Of each level. */
+  counts: LevelCounts;
+  /** The first error. */
+  first_error: ErrorLine | null;
+};
+
+/** Lines that one step owns, one behind the other. */
+export type StepRange = {
+  /** The step; null: none. */
+  step: number | null;
+  /** The first line. */
+  first_line: number;
+  /** The last line; null: up to the end of the log, which may grow. */
+  last_line: number | null;
+};
+
+/** Output that is missing. */
+export type LogGap = {
+  /** It was printed before this line. */
+  line: number;
+  /** How much; null: nobody knows. */
+  bytes: number | null;
+  /** A stable word: `recovered`. */
+  reason: string;
+  /** A sentence. */
+  message: string;
+};
+
+/** `GET /api/executions/{id}/log/meta`. */
+export type LogMeta = {
+  /** Ended lines in the record, and one more for a half line at the end. */
+  lines: number;
+  /** Bytes in the record. */
+  bytes: number;
+  /** Lines that have been scanned: what follows is about them. */
+  scanned_lines: number;
+  /** All lines have been scanned. */
+  complete: boolean;
+  /** Lines of each level. */
+  counts: LevelCounts;
+  /** Lines from standard error. */
+  stderr_lines: number;
+  /** The first error. */
+  first_error: ErrorLine | null;
+  /** For each step that owns lines. */
+  steps: Array<StepLines>;
+  /** Which step owns which lines, in order. */
+  ranges: Array<StepRange>;
+  /** Output that is missing. */
+  gaps: Array<LogGap>;
+  /** Bytes that survive a power cut; null: not known while it runs. */
+  safe_bytes: number | null;
+  /** Nothing will be added. */
+  ended: boolean;
+  /** The server's time zone when the execution was made, in minutes east of UTC. */
+  utc_offset_min: number;
+};
+
+/** `GET /api/executions/{id}/log/rows`. */
+export type LogRows = {
+  /** Columns of the page. */
+  columns: number;
+  /** Lines of each entry of `pages`. */
+  page_lines: number;
+  /** Number of the page that `pages` begins with, from 0. */
+  from_page: number;
+  /** Rows of so many lines each. */
+  pages: Array<number>;
+  /** Rows of all scanned lines. */
+  total_rows: number;
+  /** Lines that have been scanned. */
+  scanned_lines: number;
+  /** All lines have been scanned. */
+  complete: boolean;
+  /** Nothing will be added. */
+  ended: boolean;
+};
+
+/** `GET /api/executions/{id}/log/density`. */
+export type LogDensity = {
+  /** For each part of equal size, from the beginning on. */
+  buckets: Array<LevelCounts>;
+  /** Lines that have been scanned: the parts are parts of them. */
+  scanned_lines: number;
+  /** All lines have been scanned. */
+  complete: boolean;
+  /** Nothing will be added. */
+  ended: boolean;
+};
+
+/** A line of `LogErrors`. */
+export type LogError = {
+  /** Its number. */
+  line: number;
+  /** The step that owns it. */
+  step: number | null;
+  /** How grave it is. */
+  level: LogLevel;
+  /** Who says so. */
+  source: LevelSource;
+  /** What it says, without styles, cut. */
+  text: string;
+};
+
+/** `GET /api/executions/{id}/log/errors`. */
+export type LogErrors = {
+  /** In order. */
+  errors: Array<LogError>;
+  /** How many there are in all scanned lines. */
+  total: number;
+  /** Where to go on: `from`, or `before`, of the next request; null: that was all. */
+  next: number | null;
+  /** All lines have been scanned. */
+  complete: boolean;
+  /** Nothing will be added. */
+  ended: boolean;
+};
+
+/** A line with matches. */
+export type SearchHit = {
+  /** Its number. */
+  line: number;
+  /** The step that owns it. */
+  step: number | null;
+  /** Matches in it. */
+  matches: number;
+  /**
+   * Where they begin and end in the text that a page shows, styles aside, in UTF-16 units. Those
+   * in a part that is not shown are missing.
+   */
+  spans: Array<[number, number]>;
+};
+
+/** Matches in one step. */
+export type StepHits = {
+  /** The step; null: none. */
+  step: number | null;
+  /** Lines with matches. */
+  lines: number;
+};
+
+/**
+ * `GET /api/executions/{id}/log/search`. One answer is about the lines from `from_line` up to, not
+ * including, `next_line`; asked again with its `cursor`, the next answer goes on there. Sums over
+ * the answers are exact when `complete` is true.
+ */
+export type LogSearch = {
+  /** The first ones, at most `limit`; backwards: the last ones, the last one first. */
+  hits: Array<SearchHit>;
+  /** Lines with matches. */
+  lines: number;
+  /** Matches. */
+  matches: number;
+  /** Lines with matches in each step that has some. */
+  steps: Array<StepHits>;
+  /** Lines with matches in parts of equal size of the lines 1 to `total_lines`, if asked for. */
+  density: Array<number>;
+  /** The first line that was searched. */
+  from_line: number;
+  /** The line behind the last one that was searched; backwards, the last one that was. */
+  next_line: number;
+  /** Lines in the record. */
+  total_lines: number;
+  /** Where to go on: `cursor` of the next request. */
+  cursor: string;
+  /** All that is recorded has been searched. */
+  complete: boolean;
+  /** Nothing will be added. */
+  ended: boolean;
+};
+
+/** How long a step usually takes. */
+export type UsualStep = {
+  /** Names from the outermost step to this one. */
+  path: Array<string>;
+  /** Which one of that path, from 0: loops have steps of equal names. */
+  occurrence: number;
+  /** The median, in seconds. */
+  seconds: number;
+  /** Of so many passes. */
+  passes: number;
+  /** The step of this execution that it is about; null: it has not begun here. */
+  step: number | null;
+};
+
+/** `GET /api/executions/{id}/usual`. */
+export type Usual = {
+  /** How many earlier passes of the same name there are, at most 20. */
+  passes: number;
+  /** The median of their durations, in seconds; null without one. */
+  seconds: number | null;
+  /** For each step of them, in their order. */
+  steps: Array<UsualStep>;
+};
+
+/** A state that an execution came into. */
+export type Moment = {
+  /** A status, `cancelling` or `paused`; `running` again after a pause. */
+  state: string;
+  /** When. */
+  time: string;
+  /** Who wanted it or why it came, where that is known. */
+  note: string | null;
+};
+
+/** A terminal's size in characters, at first. */
+export type Terminal = {
+  /** Columns. */
+  cols: number;
+  /** Rows. */
+  rows: number;
+};
+
+/** `GET /api/executions/{id}/spec`: how it was asked for, and what lists do not show of its way. */
+export type ExecutionSpec = {
+  /** The execution. */
+  id: string;
+  /**
+   * The argument vector, as it reached the program; empty for output that StepFlow did not
+   * start.
+   */
+  args: Array<string>;
+  /** The command was given as text for a shell. */
+  shell: boolean;
+  /** A failed step stops it. */
+  stop_on_error: boolean;
+  /** Standard error is kept apart. */
+  split_stderr: boolean;
+  /** It ends with the client that started it. */
+  bound: boolean;
+  /** Its time limit. */
+  timeout_seconds: number | null;
+  /** Between SIGTERM and SIGKILL. */
+  grace_seconds: number;
+  /** Names of variables whose values are in no record. */
+  mask_env: Array<string>;
+  /** Its terminal, if it has one. */
+  terminal: Terminal | null;
+  /** The same can be run again. */
+  can_rerun: boolean;
+  /** The runs that this one repeats, the first of them first; at most 20. */
+  repeats: Array<string>;
+  /** Every state that it came into, in order. */
+  moments: Array<Moment>;
+  /** Processes that still ran when the script's first process had ended. */
+  leftover: Array<string>;
+};
+
+/** A part of a text in Markdown. Text is text: nothing in it is markup any more. */
+export type MarkdownNode =
+  | { kind: 'text'; text: string }
+  | { kind: 'code'; text: string }
+  | { kind: 'code_block'; language: string; text: string }
+  | { kind: 'line_break' }
+  | { kind: 'rule' }
+  | { kind: 'paragraph'; children: Array<MarkdownNode> }
+  | { kind: 'heading'; level: number; children: Array<MarkdownNode> }
+  | { kind: 'quote'; children: Array<MarkdownNode> }
+  | { kind: 'list'; start: number | null; children: Array<MarkdownNode> }
+  | { kind: 'item'; checked: boolean | null; children: Array<MarkdownNode> }
+  | { kind: 'emphasis'; children: Array<MarkdownNode> }
+  | { kind: 'strong'; children: Array<MarkdownNode> }
+  | { kind: 'strike'; children: Array<MarkdownNode> }
+  | { kind: 'link'; href: string; children: Array<MarkdownNode> }
+  | { kind: 'artifact_link'; artifact: string; children: Array<MarkdownNode> }
+  | { kind: 'image'; artifact: string; alt: string }
+  | { kind: 'table'; align: Array<string>; rows: Array<Array<Array<MarkdownNode>>> };
+
+/** A name in an archive. */
+export type ArchiveEntry = {
+  /** As the archive has it; controls are shown as symbols. */
+  name: string;
+  /** Bytes when unpacked. */
+  size: number;
+};
+
+/** What a preview shows. */
+export type PreviewContent =
+  | {
+      kind: 'text';
+      /** The text. */
+      text: string;
+    }
+  | {
+      kind: 'markdown';
+      /** In order. */
+      nodes: Array<MarkdownNode>;
+    }
+  | {
+      kind: 'csv';
+      /** What stands between fields: `,`, `;`, a tab or `|`. */
+      delimiter: string;
+      /** Rows from `from_row` on. */
+      rows: Array<Array<string>>;
+      /** The number of the first one, from 0. */
+      from_row: number;
+    }
+  | {
+      kind: 'json';
+      /** The value. */
+      value: unknown;
+    }
+  | {
+      kind: 'json_lines';
+      /** The values, in order. */
+      values: Array<unknown>;
+    }
+  | {
+      kind: 'image';
+      /** Its type. */
+      mime: string;
+      /** Pixels; null: not known. */
+      width: number | null;
+      /** Pixels; null: not known. */
+      height: number | null;
+    }
+  | {
+      kind: 'media';
+      /** Its type. */
+      mime: string;
+    }
+  | { kind: 'html' }
+  | {
+      kind: 'archive';
+      /** `zip`, `tar` or `tar.gz`. */
+      format: string;
+      /** The first ones. */
+      entries: Array<ArchiveEntry>;
+    }
+  | {
+      kind: 'hex';
+      /** The digits. */
+      hex: string;
+    };
+
+/** `GET /api/artifacts/{aid}/preview`: what can be shown of it without harm. */
+export type ArtifactPreview = {
+  /** The artifact. */
+  id: string;
+  /** Its size in bytes. */
+  size: number;
+  /** There is more than what stands here. */
+  truncated: boolean;
+  /** What stands here. */
+  content: PreviewContent;
 };
 
 /** `GET /api/executions/statistics`. */
 export type Statistics = {
+  /** All of them. */
   total_executions: number;
+  /** Pending or running. */
   active_now: number;
+  /** Completed of all, for people: `73.7%`. */
   success_rate: string;
+  /** Mean over completed ones, for people: `0.2s`, or `-`. */
   avg_duration: string;
   /** Completed of all; 0 when there is none. */
   success_ratio: number;
   /** Mean over completed ones; null when there is none. */
   avg_duration_seconds: number | null;
+  /** How many have each status. */
   by_status: Partial<Record<Status, number>>;
+  /** How many wait to be started. */
   queued: number;
+};
+
+/** A part of an `Overview`'s range. */
+export type OverviewPart = {
+  /** Where it begins; it ends where the next one begins. */
+  since: string;
+  /** How many were created in it. */
+  runs: number;
+  /** Completed of all that completed or failed, 0 to 1; null without any. */
+  success_ratio: number | null;
+  /** The median duration of those that completed, in seconds; null without any. */
+  median_seconds: number | null;
+  /** The duration that 95 of 100 completed ones do not exceed, in seconds; null without any. */
+  p95_seconds: number | null;
+  /** Bytes of output. */
+  bytes: number;
+};
+
+/** `GET /api/executions/overview`: what was created in a time range up to now. */
+export type Overview = {
+  /** The range that was asked for: `24h`, `7d` or `30d`. */
+  range: string;
+  /** Where the range begins. */
+  since: string;
+  /** How many were created in it. */
+  runs: number;
+  /** Of them completed. */
+  completed: number;
+  /** Of them failed. */
+  failed: number;
+  /** Of them cancelled. */
+  cancelled: number;
+  /** Completed of all that completed or failed, 0 to 1; null without any. */
+  success_ratio: number | null;
+  /** The median duration of those that completed, in seconds; null without any. */
+  median_seconds: number | null;
+  /** The duration that 95 of 100 completed ones do not exceed, in seconds; null without any. */
+  p95_seconds: number | null;
+  /** Bytes of output. */
+  bytes: number;
+  /** How many run now, whenever they were created. */
+  running: number;
+  /** How many wait for their start now. */
+  queued: number;
+  /** The range in parts of equal length, oldest first. */
+  parts: Array<OverviewPart>;
+};
+
+/** One execution of a `Strip`. */
+export type StripEntry = {
+  /** Which. */
+  id: string;
+  /** How it ended, or where it stands. */
+  status: Status;
+  /** How long it took; null while it runs. */
+  duration_seconds: number | null;
+};
+
+/** How the executions of one name went lately. */
+export type Strip = {
+  /** Of the asked executions, those that have this name. */
+  ids: string[];
+  /** How many passes `usual_seconds` is taken from, at most 20. */
+  passes: number;
+  /** The median duration of its last passes, in seconds; null without one. */
+  usual_seconds: number | null;
+  /** Its last executions, at most 20, newest first. */
+  last: Array<StripEntry>;
+};
+
+/** `GET /api/executions/strips`. */
+export type StripList = {
+  /** One for each name that the asked executions have. */
+  strips: Array<Strip>;
 };
 
 /** `GET /api/executions`. */
 export type ExecutionList = {
+  /** Newest first. */
   executions: Array<Execution>;
+  /** As it was applied. */
   limit: number;
+  /** As it was applied. */
   offset: number;
+  /** Executions in this answer. */
   count: number;
+  /** Executions that fulfil the conditions; counted up to 10,000 where no counter knows. */
   total_count: number;
+  /** There are more behind these. */
   has_more: boolean;
+  /** For `before`, to get the next page; null on the last. */
   next_before: string | null;
   /** 200, as in the original. */
   status: number;
@@ -215,36 +818,55 @@ export type ExecutionList = {
 
 /** One of `ActiveList::active_executions`. */
 export type ActiveExecution = {
+  /** Its id. */
   id: string;
+  /** `pending` or `running`. */
   status: Status;
+  /** For people. */
   name: string;
+  /** When the script was started. */
   start_time: string | null;
+  /** Arguments joined by spaces. */
   command: string;
+  /** When it was accepted. */
   created_at: string;
 };
 
 /** `GET /api/executions/active`: the original's six keys, and whole objects. */
 export type ActiveList = {
+  /** The original's six keys. */
   active_executions: Array<ActiveExecution>;
+  /** Whole objects, newest first. */
   executions: Array<Execution>;
+  /** How many. */
   count: number;
 };
 
 /** `GET /api/executions/{id}`. */
 export type ExecutionDetail = {
+  /** The execution itself. */
   execution: Execution;
+  /** In order of their index, each with its log lines unless `logs=0`. */
   steps: Array<Step>;
+  /** In order of declaration. */
   artifacts: Array<Artifact>;
+  /** In order of time. */
   annotations: Array<Annotation>;
+  /** Lines outside all steps, streamed from the record; empty with `?logs=0`. */
+  logs: Array<unknown>;
   /** 200, as in the original. */
   status: number;
 };
 
 /** `GET /api/artifacts` and `GET /api/artifacts/execution/{id}`. */
 export type ArtifactList = {
+  /** Newest first; of one execution: in order of declaration. */
   artifacts: Array<Artifact>;
+  /** How many are in this answer. */
   count: number;
+  /** There are more behind these. */
   has_more: boolean;
+  /** For `before`, to get the next page. */
   next_before: string | null;
 };
 
@@ -253,38 +875,134 @@ export type Command = string | Array<string>;
 
 /** `POST /api/executions`. */
 export type CreateRequest = {
+  /** What to run; required. */
   command: Command;
+  /** For people; the command if absent. */
   name?: string;
+  /** Where to run it; the server's if absent. */
   working_directory?: string;
+  /** Added to the environment of the script. */
   environment?: Record<string, string>;
+  /** Names in `environment` whose values are kept out of everything that is recorded. */
   mask_env?: Array<string>;
+  /** Words to find it by. */
   tags?: Array<string>;
+  /** Kept with it. */
   metadata?: Record<string, unknown>;
-  /** Seconds. */
+  /** Seconds after which it is stopped. */
   timeout?: number;
+  /** Who it is for, as text. */
   user?: string;
+  /** Stop the script at the first STEP_ERROR. */
   stop_on_error?: boolean;
+  /** Keep standard error apart. */
   split_stderr?: boolean;
+  /** Give a command of one text to `/bin/sh -c`. */
   shell?: boolean;
+  /** Give it a terminal. */
+  pty?: boolean;
+  /** Answer when it has ended. */
   wait?: boolean;
 };
 
-/** The answer to `CreateRequest`. */
+/** `POST /api/executions/{id}/rerun`. The body may be left out. */
+export type RerunRequest = {
+  /** Added to what the original was declared with; secrets must be given again. */
+  environment?: Record<string, string>;
+  /** Answer when it has ended. */
+  wait?: boolean;
+};
+
+/** `PATCH /api/executions/{id}`: what is absent stays as it is. */
+export type LabelRequest = {
+  /** Another name, of 1 to 4,096 bytes. */
+  name?: string;
+  /** All its tags, in place of those it has. */
+  tags?: Array<string>;
+  /** Whether it is pinned. */
+  pinned?: boolean;
+};
+
+/** The answer to `CreateRequest` and `RerunRequest`. */
 export type CreateAnswer = {
+  /** The execution. */
   id: string;
   /** The same again, as documented by the original. */
   execution_id: string;
+  /** Where it stands. */
   status: Status;
+  /** In words. */
   message: string;
+  /** As it was given, or the command. */
   name: string;
+  /** When it was accepted. */
   created_at: string;
+};
+
+/** How far a stream is: the answer to whoever sends it, or asks. */
+export type IngestAnswer = {
+  /** The execution. */
+  id: string;
+  /** For people. */
+  name: string;
+  /** Where it stands. */
+  status: Status;
+  /** Why, for failed and cancelled. */
+  reason: Reason | null;
+  /** Bytes that need not be sent again. */
+  offset: number;
+  /** Bytes that a power cut cannot take. */
+  safe: number;
+  /** Recorded bytes. */
+  bytes: number;
+  /** Lines that ended in them. */
+  lines: number;
+  /** A source is sending. */
+  attached: boolean;
+  /** Where people see it. */
+  url: string;
 };
 
 /** `POST /api/executions/{id}/cancel`. */
 export type CancelAnswer = {
+  /** Which execution. */
   id: string;
+  /** Where it stands now. */
   status: Status;
+  /** In words. */
   message: string;
+};
+
+/** `DELETE /api/executions/{id}` and `DELETE /api/artifacts/{id}`. */
+export type DeleteAnswer = {
+  /** What was deleted. */
+  id: string;
+  /** True. */
+  deleted: boolean;
+  /** In words. */
+  message: string;
+};
+
+/** A query of the list that somebody saved for everybody. */
+export type SavedSearch = {
+  /** Its name; no two are the same. */
+  name: string;
+  /** As written in the page's query line. */
+  query: string;
+  /** When it was saved. */
+  saved_at: string;
+};
+
+/** `GET /api/searches`. */
+export type SavedSearchList = {
+  /** By name. */
+  searches: Array<SavedSearch>;
+};
+
+/** `PUT /api/searches/{name}`. */
+export type SavedSearchRequest = {
+  /** What to look for, as written in the page's query line. */
+  query: string;
 };
 
 /** RFC 9457, with `error` for clients of the original. */
@@ -337,13 +1055,21 @@ export type TokenCreate = {
 
 /** A token as lists show it: never the token itself. */
 export type TokenInfo = {
+  /** For revoking it. */
   id: string;
+  /** What it is for. */
   name: string;
+  /** What it may do. */
   scope: 'operator' | 'viewer';
+  /** Its first characters, for finding it. */
   prefix: string;
+  /** When it was made. */
   created_at: string;
+  /** When it becomes useless; null: never. */
   expires_at: string | null;
+  /** When it was used last, to a minute. */
   last_used_at: string | null;
+  /** When it was revoked. */
   revoked_at: string | null;
 };
 
@@ -359,17 +1085,25 @@ export type TokenList = {
 export type TokenCreated = {
   /** Shown this once. */
   token: string;
+  /** For revoking it. */
   id: string;
+  /** What it is for. */
   name: string;
+  /** What it may do. */
   scope: 'operator' | 'viewer';
+  /** Its first characters, for finding it. */
   prefix: string;
+  /** When it was made. */
   created_at: string;
+  /** When it becomes useless; null: never. */
   expires_at: string | null;
+  /** When it was used last, to a minute. */
   last_used_at: string | null;
+  /** When it was revoked. */
   revoked_at: string | null;
 };
 
-/** `GET /api/health`. */
+/** `GET /api/health`: open, and therefore silent about everything but itself. */
 export type Health = {
   /** `healthy` or `unhealthy`. */
   status: 'healthy' | 'unhealthy';
@@ -379,6 +1113,431 @@ export type Health = {
   timestamp: string;
   /** Of the program. */
   version: string;
+  /** Since the server was started. */
+  uptime_seconds: number;
+  /** Whether the catalog answers: `ok` or `failed`. */
+  database: string;
+  /** Whether live updates are served: `ok`, always where this is answered. */
+  websocket: string;
+  /** Whether the storage directory is there: `ok` or `failed`. */
+  storage: string;
+};
+
+/** How one part of the server is. */
+export type Component = {
+  /** `ok`, `degraded` (works, and somebody should look) or `unhealthy`. */
+  status: 'ok' | 'degraded' | 'unhealthy';
+  /** In words. */
+  detail: string;
+  /** The same as a stable word, for whoever has words of their own. */
+  what: string;
+  /** The figures that the words have: counts, bytes, and ratios from 0 to 1. */
+  figures: { [key in string]: number };
+};
+
+/** The parts of a server. */
+export type Components = {
+  /** The catalog. */
+  database: Component;
+  /** Starting and following executions. */
+  engine: Component;
+  /** The file system that holds the records. */
+  storage: Component;
+  /** Live viewers. */
+  websocket: Component;
+};
+
+/** `GET /api/health/status`. */
+export type HealthStatus = {
+  /** The worst of the components: `healthy`, `degraded` or `unhealthy`. */
+  status: 'healthy' | 'degraded' | 'unhealthy';
+  /** `StepFlow Monitor`. */
+  service: string;
+  /** Of the program. */
+  version: string;
+  /** Now. */
+  timestamp: string;
+  /** Since the server was started. */
+  uptime_seconds: number;
+  /** Part by part. */
+  components: Components;
+};
+
+/** How long a kind of operation took, since the server was started. */
+export type Latency = {
+  /** How many there were. */
+  count: number;
+  /** The mean; null: there were none. */
+  mean_seconds: number | null;
+  /** Half of them took at most this long; as exact as the buckets of `/metrics`. */
+  p50_seconds: number | null;
+  /** 95 of 100 took at most this long. */
+  p95_seconds: number | null;
+  /** 99 of 100 took at most this long. */
+  p99_seconds: number | null;
+  /** How many took longer than 5 ms. */
+  over_5ms: number;
+};
+
+/** What the server's process uses. */
+export type ProcessMetrics = {
+  /** Its id. */
+  pid: number;
+  /** Resident memory, mapped files included. */
+  resident_bytes: number;
+  /** Resident memory of its own. */
+  anonymous_bytes: number;
+  /** Open file descriptors. */
+  open_fds: number;
+  /** How many it may open. */
+  max_fds: number;
+  /** Threads. */
+  threads: number;
+  /** Time on processors. */
+  cpu_seconds: number;
+  /** When it was started. */
+  started_at: string;
+};
+
+/** What is run. */
+export type ExecutionMetrics = {
+  /** All that the catalog holds, by status. */
+  by_status: { [key in string]: number };
+  /** Those that have not ended, by status. */
+  live: { [key in string]: number };
+  /** Those that ended since the server was started, by status. */
+  ended: { [key in string]: number };
+  /** Those that wait for a place. */
+  waiting: number;
+  /** Places that are taken. */
+  running: number;
+  /** Places there are. */
+  running_max: number;
+  /** Output that is recorded and not yet synced. */
+  unsynced_bytes: number;
+  /** Recorders that are connected. */
+  recorders: number;
+  /** Executions whose recorder was gone without an end, since the server was started. */
+  recorders_lost: number;
+};
+
+/** How the API is used, since the server was started. */
+export type HttpMetrics = {
+  /** Answers. */
+  requests: number;
+  /** Answers with a status of 500 or above. */
+  server_errors: number;
+  /** Requests that are being answered. */
+  in_progress: number;
+  /** From a request's head to the answer's. */
+  latency: Latency;
+  /** Connections over TCP and over the Unix socket. */
+  connections: number;
+  /** How many there may be. */
+  connections_max: number;
+};
+
+/** Who watches. */
+export type ViewerMetrics = {
+  /** Clients of `/ws`. */
+  websocket: number;
+  /** Clients of event streams. */
+  sse: number;
+  /** Subscriptions of the clients of `/ws`. */
+  subscriptions: number;
+  /** Clients that were cut off: they took nothing for 30 s, or their login ended. */
+  dropped: number;
+};
+
+/** The catalog's files. */
+export type DatabaseFile = {
+  /** Size of the database. */
+  database_bytes: number;
+  /** Size of a page. */
+  page_bytes: number;
+  /** Pages, free ones included. */
+  pages: number;
+  /** Pages that hold nothing. */
+  free_pages: number;
+  /** Share of the pages that hold nothing, 0 to 1. */
+  free_ratio: number;
+  /** Size of the write-ahead log. */
+  wal_bytes: number;
+};
+
+/** What the catalog did since the server was started. */
+export type DatabaseMetrics = {
+  /** Its files. */
+  file: DatabaseFile;
+  /** Batches that wait for the writer. */
+  queued: number;
+  /** How many may wait. */
+  queue_max: number;
+  /** Rows and what belongs to them, written. */
+  changes: number;
+  /** Transactions. */
+  commit: Latency;
+  /** Batches, from the moment they were handed over to the commit that holds them. */
+  write: Latency;
+  /** Questions. */
+  read: Latency;
+  /** Transactions that failed. */
+  commits_failed: number;
+  /** Questions that failed. */
+  reads_failed: number;
+  /** Times that another process held the lock for too long. */
+  busy: number;
+  /** Share of operations that needed nothing from the disk, 0 to 1; null: there were none. */
+  cache_hit_ratio: number | null;
+  /** Connections that read. */
+  readers: number;
+  /** Of them in use. */
+  readers_busy: number;
+  /** Times the write-ahead log was moved into the database. */
+  checkpoints: number;
+  /** Times a reader kept it from moving whole. */
+  checkpoints_blocked: number;
+  /** Runs of the maintenance. */
+  maintenances: number;
+};
+
+/** `GET /api/health/metrics`: the figures of `/metrics`, as JSON. */
+export type HealthMetrics = {
+  /** Now. */
+  timestamp: string;
+  /** Since the server was started. */
+  uptime_seconds: number;
+  /** The server's process. */
+  process: ProcessMetrics;
+  /** What is run. */
+  executions: ExecutionMetrics;
+  /** How the API is used. */
+  http: HttpMetrics;
+  /** Who watches. */
+  viewers: ViewerMetrics;
+  /** The catalog, without its findings. */
+  database: DatabaseMetrics;
+};
+
+/** A figure beyond its threshold. */
+export type Finding = {
+  /** `warning` or `error`. */
+  level: 'warning' | 'error';
+  /** A stable word. */
+  what: string;
+  /** What was measured. */
+  measured: number;
+  /** What it should not exceed, or, for `cache-hit-ratio`, not fall below. */
+  threshold: number;
+  /** Of both: `seconds`, `bytes`, `ratio` or `count`. */
+  unit: 'seconds' | 'bytes' | 'ratio' | 'count';
+  /** In words. */
+  detail: string;
+  /** What to do. */
+  remedy: string;
+};
+
+/** `GET /api/health/database`. */
+export type HealthDatabase = {
+  /** `ok`; `degraded`: there are warnings; `unhealthy`: there are errors. */
+  status: 'ok' | 'degraded' | 'unhealthy';
+  /** Now. */
+  timestamp: string;
+  /** Always `wal`. */
+  journal_mode: string;
+  /** What is beyond its threshold, worst first. */
+  findings: Array<Finding>;
+  /** Its files. */
+  file: DatabaseFile;
+  /** Batches that wait for the writer. */
+  queued: number;
+  /** How many may wait. */
+  queue_max: number;
+  /** Rows and what belongs to them, written. */
+  changes: number;
+  /** Transactions. */
+  commit: Latency;
+  /** Batches, from the moment they were handed over to the commit that holds them. */
+  write: Latency;
+  /** Questions. */
+  read: Latency;
+  /** Transactions that failed. */
+  commits_failed: number;
+  /** Questions that failed. */
+  reads_failed: number;
+  /** Times that another process held the lock for too long. */
+  busy: number;
+  /** Share of operations that needed nothing from the disk, 0 to 1; null: there were none. */
+  cache_hit_ratio: number | null;
+  /** Connections that read. */
+  readers: number;
+  /** Of them in use. */
+  readers_busy: number;
+  /** Times the write-ahead log was moved into the database. */
+  checkpoints: number;
+  /** Times a reader kept it from moving whole. */
+  checkpoints_blocked: number;
+  /** Runs of the maintenance. */
+  maintenances: number;
+};
+
+/** `POST /api/health/optimize`. */
+export type Optimized = {
+  /** `ok`, always where this is answered. */
+  status: string;
+  /** The files before. */
+  before: DatabaseFile;
+  /** The files after. */
+  after: DatabaseFile;
+  /** Tables whose statistics were made anew. */
+  tables_analyzed: number;
+  /** Given back to the file system. */
+  bytes_freed: number;
+  /** Whether the write-ahead log was emptied; if not, a reader was in the way. */
+  wal_emptied: boolean;
+  /** Pieces it was done in; writes went on between them. */
+  slices: number;
+  /** The longest of them. */
+  longest_slice_seconds: number;
+  /** From beginning to end. */
+  duration_seconds: number;
+};
+
+/** How the server was at one moment. */
+export type HealthSample = {
+  /** Milliseconds since 1970, UTC. */
+  at_ms: number;
+  /** Executions that run. */
+  running: number;
+  /** Executions that wait for their start. */
+  waiting: number;
+  /** WebSocket and SSE connections. */
+  viewers: number;
+  /** Batches that wait for the catalog. */
+  queued: number;
+  /** Output that a power cut now would lose. */
+  unsynced_bytes: number;
+  /** The process's memory. */
+  resident_bytes: number;
+  /** Its open files. */
+  open_fds: number;
+  /** The catalog with its write-ahead log. */
+  database_bytes: number;
+  /** Free bytes of the storage's file system. */
+  free_bytes: number;
+  /** All bytes of it. */
+  space_bytes: number;
+  /** Transactions of the catalog since the sample before. */
+  commits: number;
+  /** Their mean time in seconds; null without any. */
+  commit_seconds: number | null;
+};
+
+/** `GET /api/health/history`. */
+export type HealthHistory = {
+  /** Time between two samples. */
+  every_seconds: number;
+  /**
+   * At most those of the last 24 hours, oldest first; the last one is of now. They begin with
+   * the server: it keeps them in memory.
+   */
+  samples: Array<HealthSample>;
+  /**
+   * When the file system is full if it goes on filling as it did; null: it does not fill, or
+   * not long enough is known.
+   */
+  full_in_seconds: number | null;
+};
+
+/**
+ * `GET /api/health/bundle`: what somebody who helps needs to know. No name, command, environment,
+ * output, token or path of a script is in it.
+ */
+export type SupportBundle = {
+  /** The program's version. */
+  version: string;
+  /** Kernel and processor architecture. */
+  system: string;
+  /** Processors that it may use. */
+  processors: number;
+  /** Whether callers must authenticate. */
+  auth: boolean;
+  /** Part by part. */
+  status: HealthStatus;
+  /** Figures. */
+  metrics: HealthMetrics;
+  /** What is beyond its threshold. */
+  findings: Array<Finding>;
+  /** The last 24 hours. */
+  history: HealthHistory;
+};
+
+/** A part of a range. */
+export type StatisticsPart = {
+  /** Where it begins. */
+  since: string;
+  /** How many were created in it. */
+  runs: number;
+  /** Of them completed. */
+  completed: number;
+  /** Of them failed. */
+  failed: number;
+  /** Of them cancelled. */
+  cancelled: number;
+  /** Median duration of those that completed, in seconds; null without any. */
+  median_seconds: number | null;
+  /** The duration that 95 of 100 completed ones do not exceed, in seconds; null without any. */
+  p95_seconds: number | null;
+  /** Median time between creation and start, in seconds; null when nothing was started. */
+  queue_seconds: number | null;
+  /** Bytes of output. */
+  bytes: number;
+};
+
+/** What was created in one hour of one weekday. */
+export type WeekHour = {
+  /** How many. */
+  runs: number;
+  /** Of them failed. */
+  failed: number;
+};
+
+/** How the steps of one name in the executions of one name went. */
+export type StepStatistics = {
+  /** The executions' name. */
+  execution: string;
+  /** The steps' name. */
+  step: string;
+  /** How many passed. */
+  passed: number;
+  /** How many failed. */
+  failed: number;
+  /** Median duration of those that passed, in seconds; null without any. */
+  median_seconds: number | null;
+};
+
+/** `GET /api/statistics`: what was created in a time range. */
+export type RangeStatistics = {
+  /** Where the range begins. */
+  since: string;
+  /** Where it ends. */
+  until: string;
+  /** Length of a part: an hour or a day. */
+  part_seconds: number;
+  /** All of it. */
+  whole: StatisticsPart;
+  /** The range in parts, oldest first. The first and the last one may be cut. */
+  parts: Array<StatisticsPart>;
+  /** How many ended for each reason, other than that all went well. */
+  reasons: { [key in string]: number };
+  /** By weekday from Monday, then by hour, in the asked time zone. */
+  week: Array<Array<WeekHour>>;
+  /** The steps with the longest median duration, at most 20. */
+  slowest_steps: Array<StepStatistics>;
+  /** Steps that both fail and pass, those that fail most often first, at most 20. */
+  flakiest_steps: Array<StepStatistics>;
+  /** Steps are those of so many executions: the newest ones of the range. */
+  step_executions: number;
 };
 
 /** What can be subscribed to. */

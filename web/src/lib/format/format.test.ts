@@ -39,8 +39,8 @@ describe('durations', () => {
 });
 
 it('writes sizes in powers of 1000', () => {
-  expect(english.bytes(0)).toBe('0 byte');
-  expect(english.bytes(999)).toBe('999 byte');
+  expect(english.bytes(0)).toBe('0\u00a0B');
+  expect(english.bytes(999)).toBe('999\u00a0B');
   expect(english.bytes(12_400_000)).toBe('12.4 MB');
   expect(english.bytes(999_600)).toBe('1 MB');
 });

@@ -5,16 +5,27 @@ export class Formatter {
   readonly #percent: Intl.NumberFormat;
   readonly #relative: Intl.RelativeTimeFormat;
   readonly #dateTime: Intl.DateTimeFormat;
+  readonly #date: Intl.DateTimeFormat;
+  readonly #short: Intl.DateTimeFormat;
+  readonly #shortYear: Intl.DateTimeFormat;
+  readonly #zone: string;
   readonly #units = new Map<string, Intl.NumberFormat>();
   readonly #locale: string;
 
-  constructor(locale: string) {
+  /** `utc`: dates and times are those of UTC, and say so; else of the browser's zone. */
+  constructor(locale: string, utc = false) {
     this.#locale = locale;
+    const zone = utc ? { timeZone: 'UTC' } : {};
+    this.#zone = utc ? '\u00a0UTC' : '';
     this.plural = new Intl.PluralRules(locale);
     this.number = new Intl.NumberFormat(locale);
     this.#percent = new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 1 });
     this.#relative = new Intl.RelativeTimeFormat(locale, { style: 'short', numeric: 'auto' });
-    this.#dateTime = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' });
+    this.#dateTime = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium', ...zone });
+    this.#date = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', ...zone });
+    const short = { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23', ...zone } as const;
+    this.#short = new Intl.DateTimeFormat(locale, short);
+    this.#shortYear = new Intl.DateTimeFormat(locale, { year: 'numeric', ...short });
   }
 
   /** `1,284` */
@@ -62,7 +73,9 @@ export class Formatter {
       value /= 1000;
       power += 1;
     }
-    const digits = power === 0 || value >= 100 ? 0 : 1;
+    // Languages write out `byte` where they write `kB`: the symbol is the same in all of ours.
+    if (power === 0) return `${this.number.format(value)}\u00a0B`;
+    const digits = value >= 100 ? 0 : 1;
     return this.#unit(value, units[power] ?? 'byte', digits, 1, 'short');
   }
 
@@ -77,9 +90,20 @@ export class Formatter {
     return this.#relative.format(Math.trunc(seconds / 86_400), 'day');
   }
 
-  /** Date and time in the browser's zone. */
+  /** Date and time: `Jan 2, 2026, 3:04:05 PM`. */
   dateTime(time: number): string {
-    return this.#dateTime.format(time);
+    return this.#dateTime.format(time) + this.#zone;
+  }
+
+  /** The same in few letters, for lists: `Jan 2, 15:04`; of another year than `now`'s with the year. */
+  moment(time: number, now: number): string {
+    const same = new Date(time).getUTCFullYear() === new Date(now).getUTCFullYear();
+    return (same ? this.#short : this.#shortYear).format(time) + this.#zone;
+  }
+
+  /** The day alone. */
+  date(time: number): string {
+    return this.#date.format(time);
   }
 
   #unit(

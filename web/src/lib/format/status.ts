@@ -6,6 +6,7 @@ export type Look =
   | 'running'
   | 'cancelling'
   | 'paused'
+  | 'unreachable'
   | 'completed'
   | 'failed'
   | 'cancelled'

@@ -1,4 +1,4 @@
-import { api, isAbort, Problem } from '$lib/api/client';
+import { api, asProblem, isAbort, type Problem } from '$lib/api/client';
 import type { Execution } from '$lib/api/types';
 import { emptyView, foldDetail, foldExecution, isEnd, stepTree, type ExecutionView } from './fold';
 import { live } from './live.svelte';
@@ -44,8 +44,13 @@ export class LiveExecution {
       this.#take(foldDetail(this.#view, detail));
     } catch (error) {
       if (isAbort(error)) return;
-      this.problem = error instanceof Problem ? error : new Problem({ status: 0 });
+      this.problem = asProblem(error);
     }
+  }
+
+  /** It was changed from here. */
+  changed(execution: Execution): void {
+    this.#take({ ...this.#view, execution });
   }
 
   stop(): void {

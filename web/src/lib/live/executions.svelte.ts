@@ -1,4 +1,4 @@
-import { api, isAbort, Problem } from '$lib/api/client';
+import { api, asProblem, isAbort, type Problem } from '$lib/api/client';
 import type { Execution, Statistics } from '$lib/api/types';
 import { foldExecutions, isEnd } from './fold';
 import { live } from './live.svelte';
@@ -12,7 +12,9 @@ export class LiveExecutions {
   loaded = $state(false);
   problem = $state.raw<Problem | null>(null);
   running = $derived(this.#all.filter((execution) => !isEnd(execution)));
-  recent = $derived(this.#all.filter(isEnd).slice(0, RECENT_MAX));
+  /** All that have ended and are known; `recent` is the newest of them. */
+  ended = $derived(this.#all.filter(isEnd));
+  recent = $derived(this.ended.slice(0, RECENT_MAX));
   readonly #abort = new AbortController();
   #unsubscribe: (() => void) | null = null;
   #wasLive = false;
@@ -44,7 +46,7 @@ export class LiveExecutions {
       this.loaded = true;
     } catch (error) {
       if (isAbort(error)) return;
-      this.problem = error instanceof Problem ? error : new Problem({ status: 0 });
+      this.problem = asProblem(error);
     }
   }
 

@@ -6,10 +6,11 @@ function execution(id: string, more: Partial<Execution> = {}): Execution {
   return {
     id, name: id, command: 'x', working_directory: '/', status: 'running', exit_code: null,
     error_message: null, created_at: '', started_at: null, completed_at: null, environment: {},
-    user: '', tags: [], total_steps: 0, completed_steps: 0, current_step_index: -1,
+    user: '', tags: [], pinned: false, total_steps: 0, completed_steps: 0, current_step_index: -1,
     duration_seconds: null, progress_percentage: 0, metadata: {}, reason: null, signal: null,
-    cancelling: false, paused: false, failed_steps: 0, current_step_name: null, lines: 0, bytes: 0,
-    warnings: 0, artifacts_count: 0, source: 'cli', containment: '', host: '', ...more,
+    cancelling: false, paused: false, failed_steps: 0, skipped_steps: 0, progress: null,
+    progress_text: null, current_step_name: null, lines: 0, bytes: 0, warnings: 0,
+    artifacts_count: 0, source: 'cli', pty: false, rerun_of: null, containment: '', host: '', ...more,
   };
 }
 
@@ -17,7 +18,8 @@ function step(index: number, more: Partial<Step> = {}): Step {
   return {
     id: `s${index}`, execution_id: 'e', name: `step ${index}`, description: '', index,
     status: 'running', exit_code: null, error_message: null, created_at: '', started_at: null,
-    completed_at: null, estimated_duration: null, duration_seconds: null, metadata: {},
+    completed_at: null, estimated_duration: null, progress: null, progress_text: null,
+    duration_seconds: null, metadata: {},
     is_finished: false, stop_on_error: false, parent: null, key: null, depth: 0, first_line: 1,
     last_line: null, start_offset: 0, end_offset: null, logs: [], ...more,
   };

@@ -122,7 +122,7 @@ function grow(extent: Extent, lines: number, bytes: number, ended: boolean): Ext
 /** The view after a complete answer, from `GET /api/executions/{id}` or a `state` message. */
 export function foldDetail(
   view: ExecutionView,
-  detail: Omit<ExecutionDetail, 'status'>,
+  detail: Omit<ExecutionDetail, 'status' | 'logs'>,
 ): ExecutionView {
   const { execution } = detail;
   return {
@@ -173,9 +173,11 @@ function foldPosition(view: ExecutionView, message: Said<'position'>): Execution
 }
 
 const executionKey = (execution: Execution) => execution.id;
-/** Newest first: ids are UUIDv7, so their order is the order of creation. */
-export const newestFirst = (a: Execution, b: Execution): number =>
-  a.id < b.id ? 1 : a.id > b.id ? -1 : 0;
+/** Newest first, as the server lists them: by creation, then by id. Imported ids have no order. */
+export const newestFirst = (a: Execution, b: Execution): number => {
+  if (a.created_at !== b.created_at) return a.created_at < b.created_at ? 1 : -1;
+  return a.id < b.id ? 1 : a.id > b.id ? -1 : 0;
+};
 
 /** `list`, newest first, with `changed` put in. */
 export function foldExecutions(

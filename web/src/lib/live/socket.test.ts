@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { ServerMessage } from '$lib/api/types';
-import { RETRY_MAX_MS, RETRY_MIN_MS, retryDelay } from './backoff';
+import { RETRY_MAX_MS, retryDelay } from './backoff';
 import { LiveSocket, PING_AFTER_MS, PONG_WITHIN_MS, type Connection, type Wire } from './socket';
 
 class FakeWire implements Wire {
@@ -91,7 +91,7 @@ it('connects with the first subscription and tells each its own messages', () =>
   expect([a, b]).toEqual([[], ['end']]);
 });
 
-it('subscribes again from the cursor after a break', () => {
+it('X1 X2: subscribes again from the cursor after a break', () => {
   let cursor: string | null = null;
   world.socket.subscribe({ topic: 'execution', id: 'e', cursor: () => cursor }, () => {});
   world.wire.opens();
@@ -105,7 +105,7 @@ it('subscribes again from the cursor after a break', () => {
   expect(world.socket.connection.kind).toBe('live');
 });
 
-it('tries without end, ever slower up to 15 s', () => {
+it('X2: tries without end, ever slower up to 15 s', () => {
   world.socket.subscribe({ topic: 'executions' }, () => {});
   for (let round = 0; round < 50; round++) {
     world.wire.breaks();
@@ -115,7 +115,7 @@ it('tries without end, ever slower up to 15 s', () => {
   expect(world.refusals).toBe(50);
 });
 
-it('gives a connection up that has gone silent', () => {
+it('T5: gives a connection up that has gone silent', () => {
   world.socket.subscribe({ topic: 'executions' }, () => {});
   world.wire.opens();
   const { wire } = world;
@@ -138,7 +138,7 @@ it('hears no more from a connection that was given up', () => {
   expect(heard).toEqual([]);
 });
 
-it('waits for the network when there is none', () => {
+it('X2: waits for the network when there is none', () => {
   world.socket.subscribe({ topic: 'executions' }, () => {});
   world.wire.opens();
   world.network = false;
@@ -174,13 +174,13 @@ it('a subscription that is over is said so, and not made again', () => {
 });
 
 describe('the wait before a try', () => {
-  it('stays between 0.5 s and 15 s and grows', () => {
+  it('X2: stays between 0.5 s and 15 s and grows', () => {
     const waits = Array.from({ length: 30 }, (_, n) => retryDelay(n, 0));
     expect(waits.slice(0, 6)).toEqual([500, 1000, 2000, 4000, 8000, 15_000]);
     for (let n = 0; n < 30; n++) {
       for (const random of [0, 0.3, 0.999]) {
-        expect(retryDelay(n, random)).toBeGreaterThanOrEqual(RETRY_MIN_MS);
-        expect(retryDelay(n, random)).toBeLessThanOrEqual(RETRY_MAX_MS);
+        expect(retryDelay(n, random)).toBeGreaterThanOrEqual(500);
+        expect(retryDelay(n, random)).toBeLessThanOrEqual(15_000);
       }
     }
   });

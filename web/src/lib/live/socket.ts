@@ -1,11 +1,15 @@
 import type { ClientMessage, ServerMessage } from '$lib/api/types';
 import { retryDelay } from './backoff';
+import type { By } from './fallback';
 
 /** How the page is connected. */
 export type Connection =
   | { readonly kind: 'idle' }
   | { readonly kind: 'connecting' }
-  | { readonly kind: 'live' }
+  /** `by`: over the WebSocket, or what stands in for it. */
+  | { readonly kind: 'live'; readonly by: By }
+  /** The session is over. */
+  | { readonly kind: 'denied' }
   /** The next try is at `at`, by `Date.now()`; `null`: it is being made. */
   | { readonly kind: 'reconnecting'; readonly at: number | null }
   | { readonly kind: 'offline' };
@@ -33,7 +37,29 @@ export interface Outside {
   clearTimer(timer: unknown): void;
   /** A connection could not be made: perhaps the session is over. */
   refused(): void;
+  /** Whether nobody sees the page. */
+  hidden?(): boolean;
+  /** What stands in where no WebSocket can be opened. */
+  substitute?(
+    heard: (by: 'events' | 'polling') => void,
+    failed: () => void,
+  ): Substitute;
 }
+
+/** Brings the same messages by another way; see fallback.ts. */
+export interface Substitute {
+  follow(sub: number, topic: Topic, deliver: (message: ServerMessage) => void): void;
+  forget(sub: number): void;
+  shown(): void;
+  stop(): void;
+}
+
+/** After this many tries that never brought a word, another way is taken while it goes on trying. */
+export const TRIES_BEFORE_SUBSTITUTE = 2;
+/** A page that nobody sees takes what has arrived together this often. */
+export const HIDDEN_MS = 1_000;
+/** More than this is not held back. */
+const HELD_MAX = 500;
 
 /** A silent connection is asked after this long ... */
 export const PING_AFTER_MS = 20_000;
@@ -60,7 +86,16 @@ export class LiveSocket {
   #failures = 0;
   #nextSub = 1;
   #retry: unknown = null;
+  #retryAt: number | null = null;
   #silence: unknown = null;
+  #substitute: Substitute | null = null;
+  #substituteBy: 'events' | 'polling' | null = null;
+  #held: (() => void)[] = [];
+  #release: unknown = null;
+  /** When the server was heard last. */
+  heardAt: number | null = null;
+  /** Told of each greeting: the server may be another one than before. */
+  onhello: ((version: string) => void) | null = null;
 
   constructor(outside: Outside, changed: (connection: Connection) => void) {
     this.#outside = outside;
@@ -75,18 +110,30 @@ export class LiveSocket {
   subscribe(topic: Topic, handle: (message: ServerMessage) => void): () => void {
     const sub = this.#nextSub++;
     this.#subscriptions.set(sub, { topic, handle });
+    this.#substitute?.follow(sub, topic, (message) => this.#deliver(sub, message));
     if (this.#open) this.#subscribe(sub, topic);
     else if (this.#connection.kind === 'idle') this.#connect();
     return () => {
+      this.#substitute?.forget(sub);
       if (this.#subscriptions.delete(sub) && this.#open) this.#send({ op: 'unsubscribe', sub });
     };
   }
 
   /** Tries at once instead of at the end of the wait. */
   retryNow(): void {
-    if (this.#wire !== null || this.#connection.kind === 'idle') return;
+    const { kind } = this.#connection;
+    if (this.#wire !== null || kind === 'idle' || kind === 'denied') return;
     this.#clearRetry();
     this.#connect();
+  }
+
+  /** The page is seen again, or not any more. */
+  shown(): void {
+    if (this.#outside.hidden?.() !== true) {
+      this.#letGo();
+      if (this.#substitute === null) this.retryNow();
+    }
+    this.#substitute?.shown();
   }
 
   /** The device has a network again, or has none any more. */
@@ -96,29 +143,32 @@ export class LiveSocket {
         this.#failures = 0;
         this.retryNow();
       }
-    } else if (!this.#open && this.#connection.kind !== 'idle') {
+    } else if (!this.#open && this.#connection.kind !== 'idle' && this.#connection.kind !== 'denied') {
       this.#clearRetry();
+      this.#stopSubstitute();
       this.#drop();
       this.#set({ kind: 'offline' });
     }
   }
 
   /** Gives the connection up for good, as when the session is over. */
-  stop(): void {
+  stop(why: 'idle' | 'denied' = 'idle'): void {
     this.#clearRetry();
     this.#drop();
+    this.#stopSubstitute();
     this.#failures = 0;
-    this.#set({ kind: 'idle' });
+    this.#set({ kind: why });
   }
 
   /** Connects again after `stop`, if anybody is subscribed. */
   start(): void {
+    if (this.#connection.kind === 'denied') this.#set({ kind: 'idle' });
     if (this.#connection.kind === 'idle' && this.#subscriptions.size > 0) this.#connect();
   }
 
   #connect(): void {
     const first = this.#failures === 0;
-    this.#set(first ? { kind: 'connecting' } : { kind: 'reconnecting', at: null });
+    if (this.#substituteBy === null) this.#set(first ? { kind: 'connecting' } : { kind: 'reconnecting', at: null });
     let wire: Wire;
     try {
       wire = this.#outside.open();
@@ -154,18 +204,67 @@ export class LiveSocket {
       return;
     }
     // Live is who has been heard, not who has merely connected: a proxy connects at once.
-    if (this.#connection.kind !== 'live') {
+    this.heardAt = this.#outside.now();
+    if (this.#connection.kind !== 'live' || this.#connection.by !== 'socket') {
       this.#failures = 0;
-      this.#set({ kind: 'live' });
+      this.#stopSubstitute();
+      this.#set({ kind: 'live', by: 'socket' });
     }
     if (message.op === 'hello') {
       this.version = message.version;
       this.#changed(this.#connection);
+      this.onhello?.(message.version);
       return;
     }
-    if ('sub' in message && message.sub !== undefined) {
-      this.#subscriptions.get(message.sub)?.handle(message);
+    if ('sub' in message && message.sub !== undefined) this.#deliver(message.sub, message);
+  }
+
+  /** Hands a message on; while nobody sees the page, together with others once a second. */
+  #deliver(sub: number, message: ServerMessage): void {
+    const hand = () => this.#subscriptions.get(sub)?.handle(message);
+    if (this.#outside.hidden?.() !== true && this.#held.length === 0) {
+      hand();
+      return;
     }
+    this.#held.push(hand);
+    if (this.#outside.hidden?.() !== true || this.#held.length >= HELD_MAX) this.#letGo();
+    else this.#release ??= this.#outside.setTimer(() => this.#letGo(), HIDDEN_MS);
+  }
+
+  #letGo(): void {
+    this.#outside.clearTimer(this.#release);
+    this.#release = null;
+    const held = this.#held;
+    this.#held = [];
+    for (const hand of held) hand();
+  }
+
+  #startSubstitute(): void {
+    if (this.#substitute !== null || this.#outside.substitute === undefined) return;
+    this.#substitute = this.#outside.substitute(
+      (by) => {
+        this.heardAt = this.#outside.now();
+        if (this.#substitute === null || this.#substituteBy === by) return;
+        // The list of executions is asked for by the clock even where events tell of one.
+        if (this.#substituteBy === 'events' && by === 'polling') return;
+        this.#substituteBy = by;
+        this.#set({ kind: 'live', by });
+      },
+      () => {
+        if (this.#substituteBy === null) return;
+        this.#substituteBy = null;
+        this.#set({ kind: 'reconnecting', at: this.#retryAt });
+      },
+    );
+    for (const [sub, { topic }] of this.#subscriptions) {
+      this.#substitute.follow(sub, topic, (message) => this.#deliver(sub, message));
+    }
+  }
+
+  #stopSubstitute(): void {
+    this.#substitute?.stop();
+    this.#substitute = null;
+    this.#substituteBy = null;
   }
 
   #subscribe(sub: number, topic: Topic): void {
@@ -201,14 +300,17 @@ export class LiveSocket {
     const opened = this.#open;
     this.#drop();
     if (!opened) this.#outside.refused();
-    if (this.#connection.kind === 'idle') return; // `refused` stopped us.
+    if (this.#connection.kind === 'idle' || this.#connection.kind === 'denied') return; // `refused` stopped us.
     if (!this.#outside.online()) {
+      this.#stopSubstitute();
       this.#set({ kind: 'offline' });
       return;
     }
     const wait = retryDelay(this.#failures, this.#outside.random());
     this.#failures += 1;
-    this.#set({ kind: 'reconnecting', at: this.#outside.now() + wait });
+    this.#retryAt = this.#outside.now() + wait;
+    if (this.#substituteBy === null) this.#set({ kind: 'reconnecting', at: this.#retryAt });
+    if (this.#failures >= TRIES_BEFORE_SUBSTITUTE) this.#startSubstitute();
     this.#retry = this.#outside.setTimer(() => {
       this.#retry = null;
       this.#connect();
@@ -227,6 +329,7 @@ export class LiveSocket {
   }
 
   #clearRetry(): void {
+    this.#retryAt = null;
     this.#outside.clearTimer(this.#retry);
     this.#retry = null;
   }

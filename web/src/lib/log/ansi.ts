@@ -16,6 +16,7 @@ export interface Style {
   readonly underline: boolean;
   readonly inverse: boolean;
   readonly strike: boolean;
+  readonly conceal: boolean;
 }
 
 export interface Segment {
@@ -24,6 +25,8 @@ export interface Segment {
   readonly style: Style | null;
   /** A symbol in place of a character that cannot be seen. */
   readonly symbol: boolean;
+  /** Where it leads: an http or https address. */
+  readonly link?: string;
 }
 
 const PLAIN: Style = {
@@ -35,12 +38,13 @@ const PLAIN: Style = {
   underline: false,
   inverse: false,
   strike: false,
+  conceal: false,
 };
 
 // CSI with its final byte; OSC up to BEL or ST; DCS, PM, APC, SOS up to ST; other escapes. One that
 // does not end on this line matches nothing: its ESC is then shown, and its text is not lost.
 const TOKEN =
-  /\x1b(?:\[([0-9:;<=>?]*)[ -/]*([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_][^\x1b]*\x1b\\|[ -/]+[0-~]|[0-OQ-WYZ\\`a-~])|([\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb])/g;
+  /\x1b(?:\[([0-9:;<=>?]*)[ -/]*([@-~])|\]([^\x07\x1b]*)(?:\x07|\x1b\\)|[PX^_][^\x1b]*\x1b\\|[ -/]+[0-~]|[0-OQ-WYZ\\`a-~])|([\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb])/g;
 
 const NOTHING_SPECIAL = /^[\t\x20-\x7e\xa0-\u0619\u0620-\u200a\u2010-\u2027\u2030-\u205f\u3000-\ud7ff]*$/;
 
@@ -61,11 +65,15 @@ export function plainText(segments: readonly Segment[]): string {
 function straight(line: string): Segment[] {
   const out: Segment[] = [];
   let style: Style = PLAIN;
+  let link: string | null = null;
   const push = (text: string, isSymbol: boolean) => {
-    if (text !== '') out.push({ text, style: style === PLAIN ? null : style, symbol: isSymbol });
+    if (text === '') return;
+    const segment = { text, style: style === PLAIN ? null : style, symbol: isSymbol };
+    out.push(link === null ? segment : { ...segment, link });
   };
   walk(line, {
     text: (text) => push(text, false),
+    link: (to) => (link = to),
     control: (char) => push(symbol(char), true),
     sgr: (params) => (style = sgr(style, params)),
     erase: () => {},
@@ -90,6 +98,7 @@ function overwritten(line: string): Segment[] {
     column += 1;
   };
   walk(line, {
+    link: () => {},
     text: (text) => {
       for (const char of text) put(char, false);
     },
@@ -132,6 +141,8 @@ interface Sink {
   control(char: string): void;
   sgr(params: string): void;
   erase(mode: number): void;
+  /** What follows leads there; `null`: nowhere any more. */
+  link(to: string | null): void;
 }
 
 function walk(line: string, sink: Sink): void {
@@ -139,12 +150,23 @@ function walk(line: string, sink: Sink): void {
   for (const match of line.matchAll(TOKEN)) {
     if (match.index > from) sink.text(line.slice(from, match.index));
     from = match.index + match[0].length;
-    const [, params, final, control] = match;
+    const [, params, final, osc, control] = match;
     if (control !== undefined) sink.control(control);
     else if (final === 'm' && params !== undefined && !/[<=>?]/.test(params)) sink.sgr(params);
     else if (final === 'K') sink.erase(Number(params ?? 0) || 0);
+    else if (osc?.startsWith('8;')) sink.link(webAddress(osc.slice(osc.indexOf(';', 2) + 1)));
   }
   if (from < line.length) sink.text(line.slice(from));
+}
+
+/** `text` if it is an http or https address, else `null`. */
+export function webAddress(text: string): string | null {
+  if (!/^https?:\/\//i.test(text) || text.length > 2083) return null;
+  try {
+    return new URL(text).href;
+  } catch {
+    return null;
+  }
 }
 
 /** `style` after one SGR sequence. Unknown parameters are passed over. */
@@ -167,12 +189,14 @@ function sgr(style: Style, params: string): Style {
     else if (code === 3) set({ italic: true });
     else if (code === 4) set({ underline: sub[0] !== '0' });
     else if (code === 7) set({ inverse: true });
+    else if (code === 8) set({ conceal: true });
     else if (code === 9) set({ strike: true });
     else if (code === 21) set({ underline: true });
     else if (code === 22) set({ bold: false, faint: false });
     else if (code === 23) set({ italic: false });
     else if (code === 24) set({ underline: false });
     else if (code === 27) set({ inverse: false });
+    else if (code === 28) set({ conceal: false });
     else if (code === 29) set({ strike: false });
     else if (code >= 30 && code <= 37) set({ fg: code - 30 });
     else if (code === 39) set({ fg: null });

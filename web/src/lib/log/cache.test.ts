@@ -44,7 +44,8 @@ it('says what is missing of a range, and no more', () => {
   expect(cache.missing(0, 101)).toEqual({ from: 101, to: 101 });
 });
 
-it('keeps a bounded number of ranges: those used last', () => {
+it('L4: keeps 64 ranges of 512 lines: those used last', () => {
+  expect([RANGE_LINES, RANGES_MAX]).toEqual([512, 64]);
   const cache = new LineCache();
   cache.put(lines(1, 1));
   for (let range = 1; range < 200; range++) {

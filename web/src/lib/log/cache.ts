@@ -19,16 +19,25 @@ export class LineCache {
   }
 
   put(lines: readonly Line[]): void {
-    for (const line of lines) {
-      const index = rangeOf(line.n);
+    this.#keep(lines.map((line) => [line.n, line] as const));
+  }
+
+  #keep(entries: readonly (readonly [number, Line])[]): void {
+    for (const [position, line] of entries) {
+      const index = rangeOf(position);
       let range = this.#ranges.get(index);
       if (range === undefined) {
         range = [];
         this.#ranges.set(index, range);
         this.#evict();
       }
-      range[(line.n - 1) % RANGE_LINES] = line;
+      range[(position - 1) % RANGE_LINES] = line;
     }
+  }
+
+  /** Keeps `lines` as those from position `first` on, whatever their numbers. */
+  putAt(first: number, lines: readonly Line[]): void {
+    this.#keep(lines.map((line, at) => [first + at, line] as const));
   }
 
   /** Marks the ranges of the lines `from` to `to` as used. */

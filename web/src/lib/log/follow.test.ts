@@ -1,19 +1,19 @@
 import { expect, it } from 'vitest';
 import { follow, FOLLOW_OFF, unseen, type Follow, type Intent } from './follow';
 
-const OFF: Intent[] = ['scroll-up', 'scrollbar', 'select', 'line', 'switch-off'];
+const OFF: Intent[] = ['scroll-up', 'scrollbar', 'select', 'line', 'search', 'fold', 'switch-off'];
 const ON: Intent[] = ['rest-at-end', 'end', 'jump', 'switch-on'];
 const on: Follow = { on: true, seen: 0 };
 
-it.each(OFF)('%s turns it off and remembers how many lines there were', (intent) => {
+it.each(OFF)('L6: %s turns it off and remembers how many lines there were', (intent) => {
   expect(follow(on, intent, 120)).toEqual({ on: false, seen: 120 });
 });
 
-it.each(ON)('%s turns it on', (intent) => {
+it.each(ON)('L6: %s turns it on', (intent) => {
   expect(follow(FOLLOW_OFF, intent, 7).on).toBe(true);
 });
 
-it.each([...OFF])('%s while off changes nothing, so the count of new lines goes on', (intent) => {
+it.each([...OFF])('L7: %s while off changes nothing, so the count of new lines goes on', (intent) => {
   const off = follow(on, 'scroll-up', 100);
   const again = follow(off, intent, 150);
   expect(again).toBe(off);
@@ -24,7 +24,7 @@ it('counts nothing while on', () => {
   expect(unseen(on, 1000)).toBe(0);
 });
 
-it('is decided by the last intent alone, whatever the output does meanwhile', () => {
+it('T4: is decided by the last intent alone, whatever the output does meanwhile', () => {
   let seed = 7;
   const all = [...OFF, ...ON];
   let state = FOLLOW_OFF;

@@ -5,7 +5,9 @@ export type Intent =
   | 'scroll-up' // wheel, touch or keys upward
   | 'scrollbar' // the bar was taken
   | 'select' // text was selected
-  | 'line' // a line's link was opened
+  | 'line' // a line's link was opened, an error or a step gone to
+  | 'search' // a hit was gone to
+  | 'fold' // a step was folded or unfolded
   | 'rest-at-end' // the reader's own scrolling came to rest within two rows of the end
   | 'end' // the End key
   | 'jump' // "Jump to latest"
@@ -27,6 +29,8 @@ export function follow(state: Follow, intent: Intent, lines: number): Follow {
     case 'scrollbar':
     case 'select':
     case 'line':
+    case 'search':
+    case 'fold':
     case 'switch-off':
       return state.on ? { on: false, seen: lines } : state;
     case 'rest-at-end':

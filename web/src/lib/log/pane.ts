@@ -1,35 +1,30 @@
 // The log: one scrolling list in which only the rows in view exist. No framework: rows change many
 // times a second, and each change touches only the nodes that differ.
 
-import type { Line, LogRange } from '$lib/api/types';
+import type { Line, LogRange, LogRows } from '$lib/api/types';
 import type { Extent } from '$lib/live/fold';
-import { plainText, tokenize } from './ansi';
-import { LineCache, RANGE_LINES, rangeOf } from './cache';
+import { LogDocument, type Span } from './document';
+import { widthOf, type Mark } from './draw';
 import { follow, FOLLOW_OFF, unseen, type Follow, type Intent } from './follow';
-import { LogRow } from './row';
+import { Input } from './input';
+import { LineLoader, type LineFilter } from './loader';
+import { LogRow, NO_MARKS, NOTHING_BESIDE, type Beside, type RowTexts, type StepHead } from './row';
 import { ScrollMap } from './scroll-map';
+import { Selected } from './selected';
 
 export const ROW_PX = 20;
 /** Rows mounted on either side of the view. */
 const OVERSCAN = 10;
-/** Rows are placed relative to a row whose number is a multiple of this. */
+/** Rows are placed relative to one whose number is a multiple of this. */
 const BASE_ROWS = 50_000;
-/** Being further behind than this, the follower goes straight to the end. */
-const TAIL_SKIP = 400;
-const TAIL_LINES = 200;
-/** After a jump nothing is asked for until the view has rested this long: a drag passes many. */
-const JUMP_REST_MS = 50;
 const IDLE_MS = 150;
-const RETRY_MAX_MS = 15_000;
+/** The height of a sticky header. */
+const STICKY_PX = 24;
+/** Fewer columns than this are not wrapped at. */
+const COLUMNS_MIN = 20;
 
-/** The texts that rows need, in the reader's language. */
-export interface PaneTexts {
+export interface PaneTexts extends RowTexts {
   rows: string;
-  stderr: string;
-  continued: string;
-  lossy: string;
-  partial: string;
-  rest(bytes: number): string;
 }
 
 export interface PaneState {
@@ -37,12 +32,20 @@ export interface PaneState {
   /** Lines that came while not following. */
   readonly unseen: number;
   readonly lines: number;
+  /** Lines that the filter lets through; `null`: no filter. */
+  readonly filtered: number | null;
   /** Nothing at all has been printed, as far as is known. */
   readonly empty: boolean;
   /** The last request failed; it is being tried again. */
   readonly failed: boolean;
   /** The line that was asked for and does not exist yet. */
   readonly waiting: number | null;
+  /** The first and last line in view; 0: none. */
+  readonly top: number;
+  readonly bottom: number;
+  /** The lines below one sticky header, and below two. */
+  readonly under: number;
+  readonly under2: number;
 }
 
 export interface LineSpan {
@@ -50,14 +53,41 @@ export interface LineSpan {
   readonly to: number;
 }
 
+/** What the search found: where it is in each line, and where the reader is. */
+export interface Marks {
+  of(n: number): readonly Mark[];
+}
+
+/** Rows before a line's own, and behind it. */
+export interface BesideLine {
+  readonly before: readonly Beside[];
+  readonly after: readonly Beside[];
+}
+
 export interface PaneOptions {
-  readonly rawUrl: string;
   readonly texts: PaneTexts;
   fetch(from: number, limit: number, signal: AbortSignal): Promise<LogRange>;
+  fetchFiltered(filter: LineFilter, skip: number, limit: number, signal: AbortSignal): Promise<LogRange>;
+  fetchRows(columns: number, page: number, signal: AbortSignal): Promise<LogRows>;
   onstate(state: PaneState): void;
   /** A line's number was pressed; `extend`: with shift. */
   online(n: number, extend: boolean): void;
+  /** A step's header was pressed. */
+  onfold(step: number): void;
+  /** More of a line is wanted than its row shows. */
+  oninspect(line: Line): void;
+  /** What a filter hides before a line is wanted. */
+  onskip(n: number): void;
+  /** What is selected is too long to be copied: it is offered otherwise. */
+  onlong(span: LineSpan): void;
 }
+
+interface Anchor {
+  readonly position: number;
+  readonly offset: number;
+}
+
+export type GotoReason = 'line' | 'search' | 'error' | 'step';
 
 export class LogPane {
   readonly #scroller: HTMLElement;
@@ -65,40 +95,39 @@ export class LogPane {
   readonly #list = document.createElement('div');
   readonly #options: PaneOptions;
   readonly #map = new ScrollMap();
-  readonly #cache = new LineCache();
+  readonly #loader: LineLoader;
+  readonly #document: LogDocument;
   readonly #rows = new Map<number, LogRow>();
   readonly #spare: LogRow[] = [];
-  readonly #requests = new Map<number, AbortController>();
   readonly #abort = new AbortController();
   readonly #resize: ResizeObserver;
+  readonly #selected: Selected;
   #texts: PaneTexts;
-  #extent: Extent = { lines: 0, bytes: 0, ended: false };
-  /** Ended lines that have a row; never fewer than before. */
-  #lines = 0;
-  #partial: Line | null = null;
-  /** The last line that the follower has brought, and the output's size then. */
-  #tail = 0;
-  #tailBytes = -1;
-  #tailRequest: AbortController | null = null;
   #follow: Follow = FOLLOW_OFF;
   #waiting: number | null = null;
   #highlight: LineSpan | null = null;
-  #starts: ReadonlyMap<number, string> = new Map();
+  #heads: ReadonlyMap<number, StepHead> = new Map();
+  #beside: ReadonlyMap<number, BesideLine> = new Map();
+  #marks: Marks | null = null;
   #time: ((line: Line) => string) | null = null;
+  #wrap = false;
+  #chPx = 0;
+  #rowsRequest: AbortController | null = null;
   #base = 0;
   #columns = 0;
   #digits = 0;
-  #pins: readonly number[] = [];
+  #top = 0;
+  #bottom = 0;
   #frame = 0;
   #idle: ReturnType<typeof setTimeout> | undefined;
-  #rest: ReturnType<typeof setTimeout> | undefined;
-  #retry: ReturnType<typeof setTimeout> | undefined;
-  #failures = 0;
-  #jumpedAt = -Infinity;
   #byReader = false;
-  #shown = false;
+  /** What was gone to: it stays in its place while heights above it become known. */
+  #aim: { readonly position: number; readonly above: number } | null = null;
+  /** The line at the top of the view when it was last drawn, and how far it has scrolled out. */
+  #anchor: Anchor | null = null;
+  /** What was at the top when it was folded away. */
+  #folded: Anchor | null = null;
   #known = false;
-  #touchY = 0;
   #last: PaneState | null = null;
 
   /** Builds the log inside `scroller`, which scrolls, has a height, and can have the focus. */
@@ -106,41 +135,89 @@ export class LogPane {
     this.#scroller = scroller;
     this.#options = options;
     this.#texts = options.texts;
+    this.#loader = new LineLoader({
+      fetch: options.fetch,
+      fetchFiltered: options.fetchFiltered,
+      changed: () => this.#loaded(),
+    });
+    this.#document = new LogDocument((position) => {
+      const line = this.#loader.get(position);
+      if (line === undefined) return undefined;
+      return this.#heads.has(line.n) && this.#loader.filter === null ? 1 : widthOf(line);
+    });
     this.#spacer.className = 'log-spacer';
     this.#list.className = 'log-list';
     this.#list.setAttribute('role', 'list');
     this.#list.setAttribute('aria-label', options.texts.rows);
     this.#spacer.append(this.#list);
     scroller.append(this.#spacer);
-    this.#resize = new ResizeObserver(() => this.#schedule());
+    performance.mark('sf:log-mounted');
+    this.#resize = new ResizeObserver(() => this.#rewrap());
     this.#resize.observe(scroller);
-    this.#watch();
+    const { signal } = this.#abort;
+    new Input(scroller, signal, {
+      intend: (intent) => this.#intend(intent),
+      scrolled: () => this.#scrolled(),
+      reader: (up) => {
+        // Who goes a row up does not want to be brought back for having come to rest near the end.
+        this.#byReader = !up;
+        this.#aim = null;
+        this.#folded = null;
+      },
+      scrollable: () => this.#map.realMax > 0,
+      end: () => this.#toEnd(),
+      home: () => this.#goReal(0),
+      pressed: (target, shift) => this.#pressed(target, shift),
+    });
+    this.#selected = new Selected(scroller, this.#list, signal, {
+      rowOf: (node) => this.#rowOf(node),
+      linesOf: (from, to, stop) => this.#loader.linesOf(from, to, stop),
+      cached: (n) => (this.#loader.filter === null ? this.#loader.get(n) : undefined),
+      intend: () => this.#intend('select'),
+      changed: () => this.#schedule(),
+      toolong: (span) => options.onlong(span),
+    });
+    document.addEventListener('visibilitychange', () => this.#schedule(), { signal });
   }
 
   /** The log is known to have come this far. */
   setExtent(extent: Extent): void {
-    const { lines, bytes, ended } = this.#extent;
     // What was there when the log was opened is not new.
     if (!this.#known) this.#follow = { on: this.#follow.on, seen: extent.lines };
     this.#known = true;
-    this.#extent = {
-      lines: Math.max(lines, extent.lines),
-      bytes: Math.max(bytes, extent.bytes),
-      ended: ended || extent.ended,
-    };
+    this.#loader.grow(extent);
     this.#schedule();
   }
 
-  /** The lines at which steps begin, each with its step's status. */
-  setStarts(starts: ReadonlyMap<number, string>): void {
-    this.#starts = starts;
+  /** The lines at which steps begin. */
+  setHeads(heads: ReadonlyMap<number, StepHead>): void {
+    this.#heads = heads;
     this.#schedule();
+  }
+
+  /** Rows that are not lines: gaps, and steps without a line of their own. */
+  setBeside(beside: ReadonlyMap<number, BesideLine>): void {
+    if (beside.size === 0 && this.#beside.size === 0) return;
+    this.#beside = beside;
+    this.#keep(() => this.#place());
+  }
+
+  #place(): void {
+    const rows = this.#loader.filter === null ? [...this.#beside] : [];
+    this.#document.setExtra(new Map(rows.map(([n, { before, after }]) => [n, before.length + after.length])));
+  }
+
+  /** Hides the lines of folded steps. */
+  setHidden(spans: readonly Span[]): void {
+    this.#keep(() => this.#document.hide(this.#loader.filter === null ? spans : []));
   }
 
   /** What the time column shows; `null`: no column. */
   setTime(time: ((line: Line) => string) | null): void {
+    const had = this.#time !== null;
     this.#time = time;
     this.#scroller.classList.toggle('with-time', time !== null);
+    if (had !== (time !== null)) this.#rewrap();
     this.#refill();
   }
 
@@ -150,8 +227,47 @@ export class LogPane {
     this.#refill();
   }
 
+  /** Draws every row again: colours mean something else. */
+  redraw(): void {
+    this.#refill();
+  }
+
   setHighlight(span: LineSpan | null): void {
     this.#highlight = span;
+    this.#schedule();
+  }
+
+  setMarks(marks: Marks | null): void {
+    this.#marks = marks;
+    this.#schedule();
+  }
+
+  setWrap(on: boolean): void {
+    this.#wrap = on;
+    this.#scroller.classList.toggle('wrapped', on);
+    this.#rewrap();
+  }
+
+  /** Shows only what `filter` lets through; the line at the top stays where it is, or the next. */
+  setFilter(filter: LineFilter | null): void {
+    if (JSON.stringify(filter) === JSON.stringify(this.#loader.filter)) return;
+    const n = this.#top;
+    this.#folded = null;
+    this.#loader.setFilter(filter);
+    if (filter !== null) this.#document.hide([]);
+    this.#place();
+    this.#rows.forEach((row) => row.stale());
+    if (filter === null) {
+      this.#measure();
+      if (n > 1 && !this.#follow.on) this.#goReal(this.#document.rowOf(n) * ROW_PX);
+    } else {
+      this.#goReal(0);
+      if (n > 1 && !this.#follow.on) {
+        void this.#locate(n).then((at) => {
+          if (this.#loader.filter === filter) this.#goReal(this.#document.rowOf(at) * ROW_PX);
+        });
+      }
+    }
     this.#schedule();
   }
 
@@ -162,16 +278,44 @@ export class LogPane {
     if (this.#follow.on) this.#toEnd();
   }
 
-  /** Shows line `n` a third down the view. One that does not exist yet is waited for. */
-  goto(n: number): void {
-    this.#intend('line');
-    const known = this.#extent.lines + (this.#partial === null ? 0 : 1);
-    this.#waiting = n > known && !this.#extent.ended ? n : null;
-    this.#lines = Math.max(this.#lines, this.#extent.lines);
+  /**
+   * Shows line `n` a third down the view, or the header of what hides it. One that does not exist
+   * yet is waited for.
+   */
+  goto(n: number, why: GotoReason = 'line'): void {
+    this.#intend(why === 'search' ? 'search' : 'line');
+    const { extent } = this.#loader;
+    const known = extent.lines + (this.#loader.hasPartial ? 1 : 0);
+    this.#waiting = n > known && !extent.ended ? n : null;
+    this.#loader.showAll();
     this.#measure();
-    const above = Math.max(0, this.#scroller.clientHeight / 3 - ROW_PX);
-    this.#setTop(this.#map.goto((Math.max(1, n) - 1) * ROW_PX - above));
-    this.#schedule();
+    const show = (position: number) => {
+      const above = why === 'step' ? 0 : Math.max(0, this.#scroller.clientHeight / 3 - ROW_PX);
+      this.#aim = { position, above };
+      this.#folded = null;
+      this.#goReal(this.#document.rowOf(position) * ROW_PX - above);
+    };
+    if (this.#loader.filter === null) show(Math.max(1, n));
+    else {
+      const { filter } = this.#loader;
+      // Another filter by then, or none: the place is another one.
+      void this.#locate(n).then((at) => (this.#loader.filter === filter ? show(at) : this.goto(n, why)));
+    }
+  }
+
+  /** The exact text of lines, for copying. */
+  textOf(span: LineSpan, signal: AbortSignal): Promise<Line[]> {
+    return this.#loader.linesOf(span.from, span.to, signal);
+  }
+
+  /** Line `n`, if it is here. */
+  lineAt(n: number): Line | undefined {
+    return this.#loader.filter === null ? this.#loader.get(n) : undefined;
+  }
+
+  /** The lines that the selection touches; `null`: none. */
+  selectedSpan(): LineSpan | null {
+    return this.#selected.span();
   }
 
   destroy(): void {
@@ -179,144 +323,61 @@ export class LogPane {
     this.#resize.disconnect();
     cancelAnimationFrame(this.#frame);
     clearTimeout(this.#idle);
-    clearTimeout(this.#rest);
-    clearTimeout(this.#retry);
-    for (const request of this.#requests.values()) request.abort();
-    this.#tailRequest?.abort();
+    this.#rowsRequest?.abort();
+    this.#loader.destroy();
     this.#spacer.remove();
   }
 
-  // What the reader does.
-
-  #watch(): void {
-    const scroller = this.#scroller;
-    const { signal } = this.#abort;
-    const passive = { passive: true, signal };
-    scroller.addEventListener('scroll', () => this.#scrolled(), passive);
-    scroller.addEventListener(
-      'wheel',
-      (event) => {
-        this.#byReader = true;
-        if (event.deltaY < 0 && this.#map.realMax > 0) this.#intend('scroll-up');
-      },
-      passive,
-    );
-    scroller.addEventListener(
-      'touchstart',
-      (event) => (this.#touchY = event.touches[0]?.clientY ?? 0),
-      passive,
-    );
-    scroller.addEventListener(
-      'touchmove',
-      (event) => {
-        this.#byReader = true;
-        if ((event.touches[0]?.clientY ?? 0) > this.#touchY) this.#intend('scroll-up');
-      },
-      passive,
-    );
-    scroller.addEventListener(
-      'pointerdown',
-      (event) => {
-        // Beside the content box is the scrollbar.
-        if (event.target !== scroller || event.offsetX < scroller.clientWidth) return;
-        this.#byReader = true;
-        this.#intend('scrollbar');
-      },
-      passive,
-    );
-    scroller.addEventListener('keydown', (event) => this.#key(event), { signal });
-    this.#list.addEventListener('click', (event) => this.#click(event), { signal });
-    scroller.addEventListener('copy', (event) => this.#copy(event), { signal });
-    document.addEventListener('selectionchange', () => this.#selected(), { signal });
-    document.addEventListener('visibilitychange', () => this.#schedule(), { signal });
-  }
-
-  #key(event: KeyboardEvent): void {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target !== this.#scroller) return;
-    this.#byReader = true;
-    switch (event.key) {
-      case 'End':
-        event.preventDefault();
-        this.#intend('end');
-        this.#toEnd();
-        break;
-      case 'Home':
-        event.preventDefault();
-        this.#intend('scroll-up');
-        this.#setTop(this.#map.goto(0));
-        this.#schedule();
-        break;
-      case 'ArrowUp':
-      case 'PageUp':
-        this.#intend('scroll-up');
-        break;
-      case ' ':
-        if (event.shiftKey) this.#intend('scroll-up');
-        break;
-    }
-  }
-
-  #click(event: MouseEvent): void {
-    if (event.button !== 0 || event.ctrlKey || event.metaKey) return;
-    const target = event.target as Element;
-    if (!target.classList.contains('log-n')) return;
+  #pressed(target: Element, shift: boolean): boolean {
     const row = this.#rowOf(target);
-    if (row === null) return;
-    event.preventDefault();
-    event.stopPropagation();
-    this.#intend('line');
-    this.#options.online(row.index + 1, event.shiftKey);
-  }
-
-  #selected(): void {
-    const selection = document.getSelection();
-    if (selection === null || selection.isCollapsed || !this.#list.contains(selection.anchorNode)) {
-      if (this.#pins.length > 0) {
-        this.#pins = [];
-        this.#schedule();
-      }
-      return;
-    }
-    this.#intend('select');
-    const ends = [this.#rowOf(selection.anchorNode), this.#rowOf(selection.focusNode)];
-    // Rows with an end of the selection stay mounted when they scroll away, or it would be lost.
-    this.#pins = ends.flatMap((row) => (row === null ? [] : [row.index]));
-  }
-
-  #copy(event: ClipboardEvent): void {
-    const selection = document.getSelection();
-    if (selection === null || selection.isCollapsed || event.clipboardData === null) return;
-    const range = selection.getRangeAt(0);
-    const first = this.#rowOf(range.startContainer);
-    const last = this.#rowOf(range.endContainer);
-    if (first === null || last === null) return;
-    const start = first.offsetOf(range.startContainer, range.startOffset);
-    const end = last.offsetOf(range.endContainer, range.endOffset);
-    const lines: string[] = [];
-    for (let index = first.index; index <= last.index; index++) {
-      const line = this.#line(index);
-      if (line === undefined) return; // Not all of it is here: the browser copies what is.
-      let text = plainText(tokenize(line.text));
-      if (index === last.index) text = text.slice(0, end);
-      if (index === first.index) text = text.slice(start);
-      lines.push(text);
-    }
-    event.clipboardData.setData('text/plain', lines.join('\n'));
-    event.preventDefault();
+    const line = row?.line;
+    if (row === null) return false;
+    const act = target.closest<HTMLElement>('[data-act]')?.dataset.act;
+    if (target.classList.contains('log-n')) {
+      this.#intend('line');
+      this.#options.online(line?.n ?? row.position, shift);
+    } else if (act === 'skip') this.#options.onskip(line?.n ?? 1);
+    else if (act === 'inspect' && line !== undefined) this.#options.oninspect(line);
+    else if (act === 'fold' || (row.element.dataset.step !== undefined && getSelection()?.isCollapsed !== false)) {
+      const beside = target.closest<HTMLElement>('.log-beside')?.querySelector<HTMLElement>('.log-fold');
+      const step = beside?.dataset.step ?? this.#heads.get(line?.n ?? row.position)?.index;
+      if (step === undefined) return false;
+      this.#intend('fold');
+      this.#options.onfold(Number(step));
+    } else return false;
+    return true;
   }
 
   #intend(intent: Intent): void {
     if (intent !== 'line') this.#waiting = null;
     const before = this.#follow;
-    this.#follow = follow(before, intent, this.#extent.lines);
+    this.#follow = follow(before, intent, this.#loader.extent.lines);
     if (this.#follow !== before) this.#schedule();
   }
 
+  /** Lines have come: wrapped ones may be higher than was thought, and what is read stays put. */
+  #loaded(): void {
+    this.#schedule();
+    if (this.#document.columns === null) return;
+    this.#document.loaded();
+    const aim = this.#aim;
+    if (this.#follow.on) return;
+    if (aim !== null) this.#goReal(this.#document.rowOf(aim.position) * ROW_PX - aim.above);
+    else if (this.#anchor !== null) {
+      this.#goReal(this.#document.rowOf(this.#anchor.position) * ROW_PX + this.#anchor.offset);
+    }
+  }
+
   #toEnd(): void {
-    this.#lines = Math.max(this.#lines, this.#extent.lines);
+    this.#folded = null;
+    this.#loader.showAll();
     this.#measure();
-    this.#setTop(this.#map.goto(this.#map.realMax));
+    this.#goReal(this.#map.realMax);
+  }
+
+  #goReal(real: number): void {
+    this.#measure();
+    this.#setTop(this.#map.goto(real));
     this.#schedule();
   }
 
@@ -327,7 +388,7 @@ export class LogPane {
     const put = this.#map.scrolled(this.#scroller.scrollTop);
     if (put !== null) this.#setTop(put);
     if (Math.abs(this.#map.real - before) > 4 * this.#scroller.clientHeight) {
-      this.#jumpedAt = performance.now();
+      this.#loader.jumpedAt = performance.now();
     }
     clearTimeout(this.#idle);
     this.#idle = setTimeout(() => this.#rested(), IDLE_MS);
@@ -343,29 +404,120 @@ export class LogPane {
     if (!this.#byReader) return;
     this.#byReader = false;
     const near = this.#map.realMax - this.#map.real <= 2 * ROW_PX;
-    if (near && !this.#extent.ended) this.#intend('rest-at-end');
+    if (near && !this.#loader.extent.ended) this.#intend('rest-at-end');
   }
 
   #setTop(top: number): void {
     if (Math.abs(this.#scroller.scrollTop - top) >= 1) this.#scroller.scrollTop = top;
   }
 
-  get #rowCount(): number {
-    return this.#lines + (this.#partial !== null && this.#partial.n === this.#lines + 1 ? 1 : 0);
-  }
-
   /** Makes the spacer as high as the rows need. */
   #measure(): void {
+    this.#document.resize(this.#loader.count);
     const height = this.#map.height;
     const view = this.#scroller.clientHeight;
-    const top = this.#map.resize(this.#rowCount * ROW_PX + ROW_PX / 2, view);
+    const top = this.#map.resize(this.#document.rows * ROW_PX + ROW_PX / 2, view);
     if (this.#map.height !== height) this.#spacer.style.height = `${this.#map.height}px`;
-    const digits = Math.max(4, String(this.#rowCount).length);
+    const digits = Math.max(4, String(Math.max(this.#loader.extent.lines, this.#loader.count)).length);
     if (digits !== this.#digits) {
       this.#digits = digits;
       this.#scroller.style.setProperty('--log-digits', String(digits));
+      this.#rewrap();
     }
     this.#setTop(top);
+  }
+
+  /**
+   * Does `change`, and leaves the line at the top of the view where it is. One that is hidden by it
+   * comes back to its place when it is shown again, unless the reader has gone elsewhere meanwhile.
+   */
+  #keep(change: () => void): void {
+    const anchor = this.#folded ?? this.#atTop();
+    change();
+    if (this.#follow.on) this.#toEnd();
+    else if (anchor !== null) {
+      this.#measure();
+      const { position, offset } = anchor;
+      const hidden = this.#document.isHidden(position);
+      const shown = hidden ? (this.#document.upTo(position) ?? 1) : position;
+      this.#setTop(this.#map.goto(this.#document.rowOf(shown) * ROW_PX + (hidden ? 0 : offset)));
+      this.#folded = hidden ? anchor : null;
+    }
+    this.#schedule();
+  }
+
+  /** The line at the top of the view, and how far it has scrolled out. */
+  #atTop(): Anchor | null {
+    const position = this.#document.at(this.#map.real / ROW_PX);
+    if (position === null) return null;
+    return { position, offset: this.#map.real - this.#document.rowOf(position) * ROW_PX };
+  }
+
+  /** The width has changed, or what takes room of it. */
+  #rewrap(): void {
+    if (!this.#wrap) {
+      if (this.#document.columns !== null) this.#keep(() => this.#document.wrap(null));
+      this.#schedule();
+      return;
+    }
+    if (this.#chPx === 0) {
+      const probe = document.createElement('span');
+      probe.textContent = '0'.repeat(100);
+      probe.className = 'log-probe';
+      this.#scroller.append(probe);
+      this.#chPx = probe.getBoundingClientRect().width / 100;
+      probe.remove();
+    }
+    if (this.#chPx === 0) return;
+    const ch = Math.floor(this.#scroller.clientWidth / this.#chPx);
+    const columns = Math.max(COLUMNS_MIN, ch - (this.#digits + 5) - (this.#time === null ? 0 : 14));
+    if (columns !== this.#document.columns) {
+      this.#rowsRequest?.abort();
+      this.#rowsRequest = null;
+      this.#keep(() => this.#document.wrap(columns));
+    }
+    this.#schedule();
+  }
+
+  /** Brings the row counts of pages that are not known yet. */
+  #countRows(): void {
+    const { columns } = this.#document;
+    const page = this.#loader.filter === null ? this.#document.missingPage() : null;
+    if (columns === null || page === null || this.#rowsRequest !== null) return;
+    const request = (this.#rowsRequest = new AbortController());
+    this.#options.fetchRows(columns, page, request.signal).then(
+      (answer) => {
+        if (this.#rowsRequest !== request) return;
+        this.#rowsRequest = null;
+        const whole = Math.floor(answer.scanned_lines / answer.page_lines) - page;
+        if (whole > 0) this.#keep(() => this.#document.setPages(page, answer.pages.slice(0, whole)));
+        else setTimeout(() => this.#schedule(), 300);
+      },
+      () => {
+        if (this.#rowsRequest === request) this.#rowsRequest = null;
+      },
+    );
+  }
+
+  /** Where line `n`, or the first one behind it, is among those that the filter lets through. */
+  async #locate(n: number): Promise<number> {
+    const { filter } = this.#loader;
+    if (filter === null) return n;
+    const { signal } = this.#abort;
+    try {
+      const head = await this.#options.fetchFiltered(filter, 0, 1, signal);
+      let low = 0;
+      let high = head.filtered?.total ?? 0;
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        const [line] = (await this.#options.fetchFiltered(filter, middle, 1, signal)).lines;
+        if (line !== undefined && line.n < n) low = middle + 1;
+        else high = middle;
+      }
+      return low + 1;
+    } catch {
+      return 1;
+    }
   }
 
   // Drawing.
@@ -384,91 +536,126 @@ export class LogPane {
   }
 
   #render(): void {
-    if (!this.#follow.on) this.#lines = Math.max(this.#lines, this.#extent.lines);
+    if (!this.#follow.on) this.#loader.showAll();
     this.#measure();
-    if (this.#waiting !== null && this.#waiting <= this.#extent.lines) {
+    const { extent } = this.#loader;
+    if (this.#waiting !== null && this.#waiting <= extent.lines) {
       const n = this.#waiting;
       this.#waiting = null;
       this.goto(n);
     }
     if (this.#follow.on) this.#setTop(this.#map.goto(this.#map.realMax));
-    const { real } = this.#map;
-    const count = this.#rowCount;
-    const first = Math.floor(real / ROW_PX);
-    const last = Math.ceil((real + this.#scroller.clientHeight) / ROW_PX);
-    const from = Math.max(0, first - OVERSCAN);
-    const to = Math.min(count, last + OVERSCAN);
-    this.#mount(from, to, first);
-    this.#request(from, Math.min(to, this.#lines));
-    this.#pump(last >= count);
+    const first = this.#map.real / ROW_PX;
+    const last = (this.#map.real + this.#scroller.clientHeight) / ROW_PX;
+    const wanted = this.#inView(first - OVERSCAN, last + OVERSCAN);
+    const [top] = wanted.filter(([position, row]) => row + this.#document.rowsOf(position) > first);
+    this.#anchor =
+      top === undefined ? null : { position: top[0], offset: this.#map.real - top[1] * ROW_PX };
+    this.#mount(wanted, first, last);
+    this.#loader.request(wanted.map(([position]) => position));
+    if (this.#follow.on || last >= this.#document.rows) this.#loader.pump();
+    this.#countRows();
     this.#report();
   }
 
-  /** Mounts exactly the rows `from` to `to` (not included) and those that are pinned. */
-  #mount(from: number, to: number, first: number): void {
+  /** The positions with a row from `from` to `to`, each with the row that it begins at. */
+  #inView(from: number, to: number): [position: number, row: number][] {
+    const found: [number, number][] = [];
+    let position = this.#document.at(Math.max(0, Math.floor(from)));
+    if (position === null) return found;
+    let row = this.#document.rowOf(position);
+    while (position !== null && row < to) {
+      found.push([position, row]);
+      row += this.#document.rowsOf(position);
+      position = this.#document.from(position + 1);
+    }
+    return found;
+  }
+
+  /** Mounts exactly the wanted rows and those that hold an end of the selection. */
+  #mount(inView: readonly [number, number][], first: number, last: number): void {
     const base = Math.floor(first / BASE_ROWS) * BASE_ROWS;
     const rebased = base !== this.#base;
     this.#base = base;
     this.#list.style.transform = `translateY(${base * ROW_PX - this.#map.offset}px)`;
 
-    const wanted: number[] = [];
-    for (let index = from; index < to; index++) wanted.push(index);
-    for (const pin of this.#pins) {
-      if ((pin < from || pin >= to) && this.#rows.has(pin) && !wanted.includes(pin)) wanted.push(pin);
+    const wanted = new Map(inView);
+    for (const pin of this.#selected.pins) {
+      if (!wanted.has(pin) && this.#rows.has(pin)) wanted.set(pin, this.#document.rowOf(pin));
     }
-    wanted.sort((a, b) => a - b);
-    const keep = new Set(wanted);
-    for (const [index, row] of this.#rows) {
-      if (keep.has(index)) continue;
-      this.#rows.delete(index);
+    const order = [...wanted].sort((a, b) => a[0] - b[0]);
+    for (const [position, row] of this.#rows) {
+      if (wanted.has(position)) continue;
+      this.#rows.delete(position);
       this.#spare.push(row);
     }
 
-    const size = this.#extent.ended ? this.#rowCount : -1;
-    let columns = this.#columns;
+    const { extent, filter } = this.#loader;
+    const size = extent.ended ? this.#document.count : -1;
+    const columns = this.#document.columns;
+    let widest = this.#columns;
     let next: ChildNode | null = null;
-    for (let at = wanted.length - 1; at >= 0; at--) {
-      const index = wanted[at]!;
-      let row = this.#rows.get(index);
+    this.#top = 0;
+    this.#bottom = 0;
+    for (let at = order.length - 1; at >= 0; at--) {
+      const [position, from] = order[at]!;
+      let row = this.#rows.get(position);
       const fresh = row === undefined;
       if (row === undefined) {
         row = this.#spare.pop() ?? new LogRow();
-        row.index = index;
-        this.#rows.set(index, row);
+        row.position = position;
+        this.#rows.set(position, row);
       }
-      if (fresh || rebased) row.place((index - base) * ROW_PX);
+      const line = this.#loader.get(position);
+      const n = line?.n ?? position;
+      const high = this.#document.rowsOf(position);
+      if (fresh || rebased || row.from !== from || row.high !== high) {
+        row.from = from;
+        row.high = high;
+        row.place((from - base) * ROW_PX, columns === null && high === 1 ? null : Math.ceil(high) * ROW_PX);
+      }
+      if (from < last && from + high > first) {
+        this.#top = n;
+        if (this.#bottom === 0) this.#bottom = n;
+      }
       const span = this.#highlight;
+      const beside = filter === null ? this.#beside.get(n) : undefined;
       row.fill({
-        line: this.#line(index),
+        line,
         size,
-        highlighted: span !== null && span.from <= index + 1 && index + 1 <= span.to,
-        start: this.#starts.get(index + 1) ?? null,
+        highlighted: span !== null && span.from <= n && n <= span.to,
+        head: filter === null ? (this.#heads.get(n) ?? null) : null,
+        before: beside?.before ?? NOTHING_BESIDE,
+        after: beside?.after ?? NOTHING_BESIDE,
         time: this.#time,
+        marks: this.#marks?.of(n) ?? NO_MARKS,
+        columns,
+        skipped: filter === null || line === undefined ? 0 : this.#skipped(position, line),
         texts: this.#texts,
-        rawUrl: this.#options.rawUrl,
       });
-      columns = Math.max(columns, row.columns);
+      widest = Math.max(widest, row.columns);
       if (row.element.nextSibling !== next || row.element.parentNode === null) {
         this.#list.insertBefore(row.element, next);
       }
       next = row.element;
-      if (!this.#shown && row.filled) {
-        this.#shown = true;
+      if (!this.#loader.shown && row.filled) {
+        this.#loader.shown = true;
         performance.mark('sf:log-first-text');
       }
     }
     for (const row of this.#spare) row.element.remove();
     this.#spare.length = Math.min(this.#spare.length, 2 * OVERSCAN);
-    if (columns !== this.#columns) {
-      this.#columns = columns;
-      this.#scroller.style.setProperty('--log-columns', String(columns));
+    if (widest !== this.#columns) {
+      this.#columns = widest;
+      this.#scroller.style.setProperty('--log-columns', String(widest));
     }
   }
 
-  #line(index: number): Line | undefined {
-    const line = this.#cache.get(index + 1);
-    if (line !== undefined) return line;
-    return this.#partial?.n === index + 1 ? this.#partial : undefined;
+  /** How many lines the filter leaves out before this one. */
+  #skipped(position: number, line: Line): number {
+    if (position === 1) return line.n - 1;
+    const before = this.#loader.get(position - 1);
+    return before === undefined ? 0 : line.n - before.n - 1;
   }
 
   #rowOf(node: Node | null): LogRow | null {
@@ -479,14 +666,26 @@ export class LogPane {
     return null;
   }
 
+  /** The line that stands `px` below the top of the view; under a filter the one at the top. */
+  #lineUnder(px: number): number {
+    if (this.#loader.filter !== null) return this.#top;
+    return this.#document.at((this.#map.real + px) / ROW_PX) ?? this.#top;
+  }
+
   #report(): void {
+    const { extent } = this.#loader;
     const state: PaneState = {
       following: this.#follow.on,
-      unseen: unseen(this.#follow, this.#extent.lines),
-      lines: this.#extent.lines,
-      empty: this.#extent.lines === 0 && this.#extent.bytes === 0,
-      failed: this.#failures > 0,
+      unseen: unseen(this.#follow, extent.lines),
+      lines: extent.lines,
+      filtered: this.#loader.filter === null ? null : this.#loader.filtered,
+      empty: extent.lines === 0 && extent.bytes === 0,
+      failed: this.#loader.failures > 0,
       waiting: this.#waiting,
+      top: this.#top,
+      bottom: this.#bottom,
+      under: this.#lineUnder(STICKY_PX),
+      under2: this.#lineUnder(2 * STICKY_PX),
     };
     const last = this.#last;
     if (last !== null && (Object.keys(state) as (keyof PaneState)[]).every((k) => last[k] === state[k])) {
@@ -494,100 +693,5 @@ export class LogPane {
     }
     this.#last = state;
     this.#options.onstate(state);
-  }
-
-  // Fetching.
-
-  /** Asks for what is missing of the rows `from` to `to`; drops what nobody waits for any more. */
-  #request(from: number, to: number): void {
-    if (to <= from) return;
-    this.#cache.touch(from + 1, to);
-    const first = rangeOf(from + 1);
-    const last = rangeOf(to);
-    for (const [index, request] of this.#requests) {
-      if (index >= first && index <= last) continue;
-      request.abort();
-      this.#requests.delete(index);
-    }
-    const rest = JUMP_REST_MS - (performance.now() - this.#jumpedAt);
-    if (rest > 0 && this.#shown) {
-      clearTimeout(this.#rest);
-      this.#rest = setTimeout(() => this.#schedule(), rest + 1);
-      return;
-    }
-    if (this.#retry !== undefined) return;
-    for (let index = first; index <= last; index++) {
-      if (this.#requests.has(index)) continue;
-      const missing = this.#cache.missing(index, this.#lines);
-      // A hole outside the view can wait: with follow on, ranges are passed half filled.
-      if (missing === null || missing.from > to || missing.to <= from) continue;
-      const request = new AbortController();
-      this.#requests.set(index, request);
-      void this.#load(missing.from, missing.to - missing.from + 1, request, () => {
-        if (this.#requests.get(index) === request) this.#requests.delete(index);
-      });
-    }
-  }
-
-  /** Brings the end of the log, one request at a time, while it is followed or in view. */
-  #pump(endInView: boolean): void {
-    if (!(this.#follow.on || endInView) || this.#tailRequest !== null) return;
-    if (this.#retry !== undefined) return;
-    const { lines, bytes } = this.#extent;
-    if (this.#tail >= lines && this.#tailBytes >= bytes) return;
-    if (lines === 0 && bytes === 0) return;
-    const from = lines - this.#tail > TAIL_SKIP ? lines - TAIL_LINES + 1 : this.#tail + 1;
-    const request = new AbortController();
-    this.#tailRequest = request;
-    void this.#load(from, RANGE_LINES, request, (range) => {
-      this.#tailRequest = null;
-      if (range === null) return;
-      const ended = range.lines.filter((line) => !line.partial);
-      this.#tail = Math.max(this.#tail, ended[ended.length - 1]?.n ?? from - 1);
-      this.#lines = Math.max(this.#lines, this.#tail);
-      if (this.#tail < range.total_lines) return;
-      this.#tailBytes = range.total_bytes;
-      this.#partial = range.lines.find((line) => line.partial) ?? null;
-    });
-  }
-
-  async #load(
-    from: number,
-    limit: number,
-    request: AbortController,
-    done: (range: LogRange | null) => void,
-  ): Promise<void> {
-    let range: LogRange | null = null;
-    try {
-      range = await this.#options.fetch(from, limit, request.signal);
-    } catch {
-      if (this.#abort.signal.aborted) return;
-    }
-    if (range !== null) {
-      this.#cache.put(range.lines.filter((line) => !line.partial));
-      const { lines, bytes, ended } = this.#extent;
-      this.#extent = {
-        lines: Math.max(lines, range.total_lines),
-        bytes: Math.max(bytes, range.total_bytes),
-        ended: ended || range.ended,
-      };
-      const first = range.lines[0];
-      // An answer without what was asked for is a failure too, or it would be asked for ever.
-      if (first === undefined && from <= lines) range = null;
-    }
-    done(range);
-    if (range !== null) this.#failures = 0;
-    else if (!request.signal.aborted) this.#retryLater();
-    this.#schedule();
-  }
-
-  #retryLater(): void {
-    if (this.#retry !== undefined) return;
-    const wait = Math.min(RETRY_MAX_MS, 500 * 2 ** this.#failures);
-    this.#failures += 1;
-    this.#retry = setTimeout(() => {
-      this.#retry = undefined;
-      this.#schedule();
-    }, wait);
   }
 }

@@ -1,0 +1,157 @@
+//! Flags of the commands that run something, or are at its terminal.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::ValueEnum;
+
+use super::{Json, duration, key_value};
+use crate::run::keys::DetachKeys;
+
+/// What stands before each line of plain output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Prefix {
+    /// The step's name
+    Step,
+    /// The time of day
+    Time,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// Its name [default: the command]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// A word to find it by; may be repeated
+    #[arg(long = "tag", value_name = "T")]
+    pub tags: Vec<String>,
+    /// Working directory of the script
+    #[arg(long, value_name = "D")]
+    pub cwd: Option<PathBuf>,
+    /// Set an environment variable; may be repeated
+    #[arg(long = "env", value_name = "K=V", value_parser = key_value)]
+    pub env: Vec<(String, String)>,
+    /// Keep this variable's value out of the record; may be repeated
+    #[arg(long = "mask-env", value_name = "NAME")]
+    pub mask_env: Vec<String>,
+    /// Stop it after this time: 90s, 10m, 1h30m
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Between SIGTERM and SIGKILL
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    pub grace: Duration,
+    /// Stop the script at the first STEP_ERROR
+    #[arg(long)]
+    pub stop_on_error: bool,
+    /// Keep standard error apart
+    #[arg(long)]
+    pub split_stderr: bool,
+    /// Give the command, one text, to /bin/sh -c
+    #[arg(long)]
+    pub shell: bool,
+    /// Give the script a terminal: it can ask, colour, draw. All keys are the script's
+    #[arg(long, conflicts_with = "split_stderr")]
+    pub pty: bool,
+    #[command(flatten)]
+    pub show: Show,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD ARG")]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+/// What becomes of a run that has started.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Show {
+    /// Print the id and let it run on its own
+    #[arg(long)]
+    pub detach: bool,
+    /// How to show it
+    #[arg(long, value_enum, default_value_t = Output::Auto, env = "STEPFLOW_OUTPUT")]
+    pub output: Output,
+    /// Lines of the running step to show in the tree
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    pub tail: usize,
+    /// Lines of a failed step to show at the end
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub failure_lines: usize,
+    /// Before each line of plain output: step, time, or both
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
+    pub prefix: Vec<Prefix>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Attach {
+    /// Its id, or an unambiguous beginning or end of it; `last` for the newest
+    pub id: String,
+    /// Only look: type nothing, leave the window's size alone
+    #[arg(long)]
+    pub no_stdin: bool,
+    /// Show the output from its first line on [default: the last screenful]
+    #[arg(long)]
+    pub from_start: bool,
+    /// Keys that leave it running: `ctrl-p,ctrl-q`, `ctrl-]`, `~,.`
+    #[arg(
+        long,
+        value_name = "KEYS",
+        default_value = "ctrl-p,ctrl-q",
+        env = "STEPFLOW_DETACH_KEYS"
+    )]
+    pub detach_keys: DetachKeys,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Rerun {
+    /// Its id, or an unambiguous beginning or end of it; `last` for the newest
+    pub id: String,
+    /// Set an environment variable, or a secret again; may be repeated
+    #[arg(long = "env", value_name = "K=V", value_parser = key_value)]
+    pub env: Vec<(String, String)>,
+    #[command(flatten)]
+    pub show: Show,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Pipe {
+    /// Its name
+    #[arg(long, default_value = "pipe")]
+    pub name: String,
+    /// A word to find it by; may be repeated
+    #[arg(long = "tag", value_name = "T")]
+    pub tags: Vec<String>,
+    /// Keep this variable's value out of the record; may be repeated
+    #[arg(long = "mask-env", value_name = "NAME")]
+    pub mask_env: Vec<String>,
+    /// Every STEP_ERROR is critical: the execution ends as failed
+    #[arg(long)]
+    pub stop_on_error: bool,
+    /// How to show it
+    #[arg(long, value_enum, default_value_t = Output::Auto, env = "STEPFLOW_OUTPUT")]
+    pub output: Output,
+    /// Lines of the running step to show in the tree
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    pub tail: usize,
+    /// Lines of a failed step to show at the end
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub failure_lines: usize,
+    /// Before each line of plain output: step, time, or both
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
+    pub prefix: Vec<Prefix>,
+}
+
+/// How a run is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// tree on a terminal, else plain
+    Auto,
+    /// A live tree of steps
+    Tree,
+    /// Every line, with step headings
+    Plain,
+    /// The script's bytes, nothing added
+    Raw,
+    /// One JSON object a line: events and output
+    Json,
+    /// Nothing unless it fails
+    Quiet,
+}

@@ -1,0 +1,95 @@
+//! What to run, from the command line.
+
+use std::{collections::BTreeMap, env, ffi::OsString};
+
+use stepflow_model::{ExecutionId, Source, Spec};
+use stepflow_sys::clock;
+use uuid::Uuid;
+
+use super::{splits, terminal};
+use crate::{
+    args::{Output, Run},
+    failure::{self, Failure},
+    text::why,
+};
+
+/// Of our own variables, those that no script gets.
+const OURS: [&str; 2] = ["STEPFLOW_TOKEN", "STEPFLOW_API_KEY"];
+
+pub fn spec(args: &Run, output: Output) -> Result<Spec, Failure> {
+    let texts: Vec<String> = args
+        .command
+        .iter()
+        .map(|arg| {
+            arg.clone().into_string().map_err(|arg| {
+                Failure::new(why::not_utf8(arg.display()))
+                    .hint(why::file_or_variable())
+                    .code(failure::OWN)
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    let (command, shell) = if args.shell {
+        (vec!["/bin/sh".to_owned(), "-c".to_owned(), texts.join(" ")], true)
+    } else {
+        (texts.clone(), false)
+    };
+    let here = env::current_dir().map_err(|error| {
+        Failure::new(why::working_directory_gone(error)).hint(why::change_directory())
+    })?;
+    let cwd = args.cwd.as_ref().map_or_else(|| here.clone(), |cwd| here.join(cwd));
+    let masked = |name: &String| args.mask_env.contains(name);
+    let env: BTreeMap<String, String> =
+        args.env.iter().filter(|(name, _)| !masked(name)).cloned().collect();
+    Ok(Spec {
+        id: new_id(),
+        name: args.name.clone().unwrap_or_else(|| texts.join(" ")),
+        command,
+        cwd: cwd.to_string_lossy().into_owned(),
+        env,
+        env_inherited: inherited(),
+        mask_env: args.mask_env.clone(),
+        tags: args.tags.clone(),
+        metadata: serde_json::Map::new(),
+        user: user(),
+        created_us: clock::wall_us(),
+        source: Source::Cli,
+        bound: !args.show.detach,
+        timeout_ms: args.timeout.map(|t| t.as_millis() as u64),
+        grace_ms: args.grace.as_millis() as u64,
+        drain_ms: stepflow_model::drain_default(),
+        stop_on_error: args.stop_on_error,
+        split_stderr: !args.pty && (args.split_stderr || splits(output)),
+        shell,
+        pty: args.pty.then(terminal::size),
+        rerun_of: None,
+    })
+}
+
+/// A fresh id; ids of one process are in order of creation.
+pub fn new_id() -> ExecutionId {
+    ExecutionId::new(Uuid::now_v7())
+}
+
+/// Who we are.
+pub fn user() -> String {
+    env::var("USER").unwrap_or_default()
+}
+
+/// The names of what is passed on.
+pub fn inherited() -> Vec<String> {
+    env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect()
+}
+
+/// The caller's environment, less our own secrets, plus what was declared.
+pub fn environment(spec: &Spec, declared: &[(String, String)]) -> Vec<(OsString, OsString)> {
+    let mut all: BTreeMap<OsString, OsString> =
+        env::vars_os().filter(|(name, _)| !OURS.iter().any(|our| name == our)).collect();
+    if spec.pty.is_none() {
+        // A pipe would make Python hold its output back for kilobytes; `--env PYTHONUNBUFFERED=`
+        // is off.
+        all.entry("PYTHONUNBUFFERED".into()).or_insert_with(|| "1".into());
+    }
+    all.insert("STEPFLOW_EXECUTION_ID".into(), spec.id.to_string().into());
+    all.extend(declared.iter().map(|(name, value)| (name.into(), value.into())));
+    all.into_iter().collect()
+}

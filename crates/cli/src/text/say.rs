@@ -1,0 +1,156 @@
+//! What commands say of what they found and did.
+
+messages! {
+    // Lists.
+    nothing_here() {
+        "nothing has run here yet: try `stepflow run -- CMD`", "这里还没有运行过任何东西：试试 `stepflow run -- 命令`"
+    }
+    none_matches() { "no execution matches", "没有符合条件的执行" }
+    shown_of(count, total) {
+        "{count} of {total}; -n shows more, --before goes on", "{total} 次中的 {count} 次；-n 显示更多，--before 继续"
+    }
+    executions(count) { "{count} executions", "{count} 次执行" }
+
+    // Of one execution.
+    source() { "source", "来源" }
+    command() { "command", "命令" }
+    directory() { "directory", "目录" }
+    rerun_of() { "rerun of", "重新运行自" }
+    tags() { "tags", "标签" }
+    meta() { "meta", "元数据" }
+    record() { "record", "记录" }
+    artifact() { "artifact", "产物" }
+    being_copied() { "being copied", "正在复制" }
+    bytes(count) { "{count} bytes", "{count} 字节" }
+
+    // Of a log.
+    missing_here(why) { "~~~ output is missing here: {why}", "~~~ 此处缺少输出：{why}" }
+    bytes_more(count) { "[{count} bytes more: --raw]", "[另有 {count} 字节：--raw]" }
+    trying_again(why) { "{why}; trying again until it answers", "{why}；将重试直到它回答" }
+
+    // Done.
+    asked_to_stop(id) { "{id}  asked to stop", "{id}  已请求停止" }
+    nothing_runs() { "nothing is running", "没有正在运行的执行" }
+    indexed(count) { "{count} executions indexed", "已为 {count} 次执行建立索引" }
+    left_out(id, why) { "left out: {id}: {why}", "已略过：{id}：{why}" }
+    backing_up(done, of) { "backing up: {done} of {of} executions", "正在备份：{of} 次执行中的 {done} 次" }
+    backed_up(executions, copied, bytes) {
+        "{executions} executions are in the backup: {copied} new or changed, {bytes} copied",
+        "备份中有 {executions} 次执行：{copied} 次为新增或有变化，复制了 {bytes}"
+    }
+    removed_there(count) {
+        "{count} that are no longer here are removed there", "已从备份中移除这里不再存在的 {count} 次"
+    }
+    backed_up_so_far(count) {
+        "{count} still ran: they are in it as far as they were recorded", "{count} 次仍在运行：备份到当时已记录的部分"
+    }
+    restoring(done, of) { "restoring: {done} of {of} executions", "正在恢复：{of} 次执行中的 {done} 次" }
+    restored(executions, bytes, of) {
+        "restored {executions} executions, {bytes}, as of {of}", "已恢复 {executions} 次执行，{bytes}，截至 {of}"
+    }
+    verifying(done, of) { "verifying: {done} of {of} executions", "正在校验：{of} 次执行中的 {done} 次" }
+    damaged(id, file, what) { "{id} {file}: {what}", "{id} {file}：{what}" }
+    not_verified(id, why) { "{id}: {why}", "{id}：{why}" }
+    proven(executions, bytes, artifacts, artifact_bytes) {
+        "{executions} executions: {bytes} of output and {artifacts} artifacts ({artifact_bytes}) are what was recorded",
+        "{executions} 次执行：{bytes} 输出和 {artifacts} 个产物（{artifact_bytes}）与记录时一致"
+    }
+    not_proven(count, bytes) {
+        "not proven: the end of {count}, which no recorder ended itself; {bytes} of output were found after a crash",
+        "未证明：{count} 次执行的结尾（记录器未能自行结束）；其中 {bytes} 输出是崩溃后找到的"
+    }
+    still_written(count) { "{count} still run: proven as far as recorded", "{count} 次仍在运行：已证明到已记录的部分" }
+    would_be_deleted(count, bytes, of) {
+        "would delete {count} of {of} executions: {bytes}", "将删除 {of} 次执行中的 {count} 次：{bytes}"
+    }
+    at_least_would_be_deleted(count, bytes) {
+        "would delete at least {count} executions: {bytes}", "至少将删除 {count} 次执行：{bytes}"
+    }
+    were_deleted(count, bytes, of) {
+        "deleted {count} of {of} executions: {bytes} are free", "已删除 {of} 次执行中的 {count} 次：释放 {bytes}"
+    }
+    left_busy(count) {
+        "{count} more are just being ended; prune again", "另有 {count} 次正在结束；请稍后再次清理"
+    }
+    left_unreadable(count) {
+        "{count} more cannot be read and stay; `stepflow doctor` looks at them",
+        "另有 {count} 次无法读取，予以保留；`stepflow doctor` 会检查它们"
+    }
+    no_artifacts() {
+        "it announced no artifact: `ARTIFACT:path` in its output does", "它没有声明产物：在输出中打印 `ARTIFACT:路径` 即可"
+    }
+    copying() { "copying", "复制中" }
+    in_the_clear(host) {
+        "the token goes to {host} in the clear: use https:// or a tunnel",
+        "令牌将以明文发送到 {host}：请用 https:// 或加密隧道"
+    }
+
+    // Of a terminal somewhere else.
+    following() { "following", "正在跟随" }
+    keys_stay_there() { "; keys go to it on its own host alone", "；只能在它所在的主机上输入" }
+    takes_no_keys() { ": it was started without --pty and takes no keys", "：它启动时没有 --pty，不接受输入" }
+    only_looking() { "only looking", "只查看" }
+    leaves_running() { "; Ctrl-C leaves, it goes on", "；按 Ctrl-C 离开，它会继续运行" }
+    attached(keys) { "attached; {keys} detaches", "已连接；按 {keys} 断开" }
+    detached(id) {
+        "detached: it goes on; `stepflow attach {id}` comes back", "已断开：它会继续运行；`stepflow attach {id}` 可再次连接"
+    }
+
+    // The whole screen.
+    screen_title() { "StepFlow  executions", "StepFlow  执行" }
+    away() { "away", "失联" }
+    live() { "live", "实时" }
+    ended() { "ended", "已结束" }
+    following_end() { "following", "跟随" }
+    only(levels) { "only {levels}", "仅 {levels}" }
+    esc_shows_all() { "no execution matches; Esc shows all", "没有符合条件的执行；按 Esc 显示全部" }
+    loading() { "asking …", "正在查询 …" }
+    keys_of_list() {
+        "Enter open  / name  v status  x select  . act  ? help  q quit", "Enter 打开  / 名称  v 状态  x 选择  . 操作  ? 帮助  q 退出"
+    }
+    keys_of_one() {
+        "/ search  f follow  e error  w wrap  ? help  q quit", "/ 搜索  f 跟随  e 错误  w 换行  ? 帮助  q 退出"
+    }
+    prompt_search(text) { "/{text}_   (Ctrl-R: regular expression)", "/{text}_   （Ctrl-R：正则表达式）" }
+    prompt_regex(text) { "regex/{text}_", "正则/{text}_" }
+    prompt_name(text) { "name contains: {text}_", "名称包含：{text}_" }
+    prompt_line(text) { "line: {text}_", "行号：{text}_" }
+    prompt_act(name) { "{name}: s stop, r run again, Esc", "{name}：s 停止，r 重新运行，Esc" }
+    prompt_act_many(count) { "{count} selected: s stop, r run again, Esc", "已选 {count} 次：s 停止，r 重新运行，Esc" }
+    prompt_sure(count, text) {
+        "{count} executions: type their number, then Enter: {text}_", "共 {count} 次执行：请输入数量并按 Enter：{text}_"
+    }
+    selected(count) { "{count} selected", "已选 {count} 次" }
+    nothing_done() { "not their number: nothing was done", "数量不符：未做任何操作" }
+    runs_again(id) { "runs again as {id}", "已重新运行：{id}" }
+    run_again(count) { "{count} run again", "已重新运行 {count} 次" }
+    stops_asked(asked, ended) { "{asked} asked to stop, {ended} had ended", "{asked} 次已请求停止，{ended} 次早已结束" }
+    partly(count, why) { "{count} done, then: {why}", "已完成 {count} 次，随后：{why}" }
+    in_browser(url) { "opened in the browser: {url}", "已在浏览器中打开：{url}" }
+    page_is(url) { "page: {url}", "页面：{url}" }
+    saved(file, size) { "written: {file}  {size}", "已写入：{file}  {size}" }
+    saving() { "writing the log …", "正在写入日志 …" }
+    no_page() {
+        "no server shows it: `stepflow serve` has the page", "没有服务器显示它：`stepflow serve` 提供网页"
+    }
+    no_line_of_levels() {
+        "no line of these levels so far; v shows others", "目前没有这些级别的行；按 v 显示其他级别"
+    }
+    printed_nothing() { "it printed nothing", "它没有输出" }
+    printed_nothing_yet() { "it has printed nothing so far", "它目前没有输出" }
+    no_error() { "no error", "没有错误" }
+    not_found() { "not found", "未找到" }
+    other_end() { "went on at the other end", "已从另一端继续" }
+    stop_asked() { "asked to stop", "已请求停止" }
+    ended_already() { "it has ended already", "它已经结束" }
+    line_copied() { "line copied", "已复制该行" }
+    link_copied() { "link copied", "已复制链接" }
+    slash_searches() { "/ searches", "按 / 搜索" }
+    no_line_number(text) { "`{text}` is not a line number", "“{text}”不是行号" }
+    no_room() { "window too small", "窗口太小" }
+    help_title() { " keys ", " 按键 " }
+    help() {
+        "j k        next, previous step; in the list: move\nUp Down    scroll; PgUp PgDn Home End; Left Right\nEnter      open; fold a step       Esc  back\nf          follow                  :    go to line\ne E        next, previous error    v    levels\n/ n N      search, next, previous; Ctrl-R: regex\nw  m  z    wrap, times, without steps\n1 2 Tab    log, timeline           d    save the log\ny c        copy link, copy line (OSC 52)\n.          stop, run again         o    in the browser\nx X        select, select up to here (list)\nmouse      click: choose; wheel: scroll (--mouse)\nq          leave",
+        "j k        下一个、上一个步骤；在列表中移动\nUp Down    滚动；PgUp PgDn Home End;Left Right\nEnter      打开；折叠步骤           Esc  返回\nf          跟随                    :    转到行\ne E        下一个、上一个错误      v    级别\n/ n N      搜索、下一个、上一个；Ctrl-R：正则\nw  m  z    换行、时间、隐藏步骤\n1 2 Tab    日志、时间线            d    把日志存到此处\ny c        复制链接、复制该行（OSC 52）\n.          停止、重新运行          o    在浏览器中打开\nx X        选择、选择到此处（列表）\n鼠标       单击选择；滚轮滚动（--mouse）\nq          退出"
+    }
+}

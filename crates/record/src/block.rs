@@ -1,0 +1,166 @@
+//! Output read in large pieces, for whoever looks at every byte: no line is copied.
+
+use stepflow_model::Stream;
+
+use crate::{
+    RecordError,
+    index::Flags,
+    read::{ENTRIES_BATCH, LogReader, plausible},
+};
+
+/// A piece of the output. Its buffers are reused from piece to piece.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Block {
+    /// Output offset of its first byte.
+    pub start: u64,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// Where in `bytes` a line ends without a line feed, because the other stream begins there.
+    /// Ascending; 0 ends the line that was open before this piece.
+    pub breaks: Vec<usize>,
+    /// From where in `bytes` on which stream they come. The first stands at 0.
+    pub streams: Vec<(usize, Stream)>,
+}
+
+impl Block {
+    /// Output offset just after its last byte.
+    pub fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+}
+
+impl LogReader {
+    /// Reads at most `bytes_max` bytes from `offset` on into `block`; none when nothing is recorded
+    /// there yet. `line` is the number of the line that begins or goes on at `offset`: it tells a
+    /// break at `offset` that has already been counted from one that has not.
+    pub fn block(
+        &self,
+        offset: u64,
+        line: u64,
+        bytes_max: usize,
+        block: &mut Block,
+    ) -> Result<(), RecordError> {
+        block.start = offset;
+        block.bytes.clear();
+        block.breaks.clear();
+        block.streams.clear();
+        let count = self.entries()?;
+        let mut at = self.partition(count, |entry| entry.byte_end <= offset)?;
+        let (mut from, mut lines) = self.bounds(at)?;
+        if at < count && from > offset {
+            return Err(self.damaged(at));
+        }
+        let limit = offset + bytes_max as u64;
+        let mut end = offset;
+        'batches: while at < count && end < limit {
+            for entry in self.batch(at, (count - at).min(ENTRIES_BATCH))? {
+                if !plausible(&entry, from, lines) {
+                    return Err(self.damaged(at));
+                }
+                if from >= limit {
+                    break 'batches;
+                }
+                let begin = from.max(offset);
+                let counted = from == offset && line > lines + 1;
+                if entry.flags.has(Flags::BREAK) && from >= offset && !counted {
+                    block.breaks.push((begin - offset) as usize);
+                }
+                let stream = entry.flags.stream();
+                if block.streams.last().is_none_or(|last| last.1 != stream)
+                    && entry.byte_end > begin
+                {
+                    block.streams.push(((begin - offset) as usize, stream));
+                }
+                end = entry.byte_end.min(limit);
+                from = entry.byte_end;
+                lines = entry.line_end;
+                at += 1;
+            }
+        }
+        block.bytes.resize((end - offset) as usize, 0);
+        self.read_at(&mut block.bytes, offset)
+    }
+
+    /// Output offset of the first byte of line `number`, from 1 up to one behind the ended lines.
+    pub fn line_start(&self, number: u64) -> Result<u64, RecordError> {
+        Ok(if number <= 1 { 0 } else { self.line_end(number - 1)?.0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stepflow_model::Stream::{Stderr, Stdout};
+
+    use super::*;
+    use crate::Writer;
+
+    /// Lines by blocks of `size` bytes: number, text, stream.
+    fn by_blocks(log: &LogReader, size: usize) -> Vec<(u64, Vec<u8>, Stream)> {
+        let mut lines: Vec<(u64, Vec<u8>, Stream)> = Vec::new();
+        let (mut offset, mut number, mut open) = (0, 1, None::<(Vec<u8>, Stream)>);
+        let mut block = Block::default();
+        loop {
+            log.block(offset, number, size, &mut block).unwrap();
+            let mut breaks = block.breaks.iter().peekable();
+            for (at, byte) in block.bytes.iter().enumerate() {
+                if breaks.next_if(|b| **b == at).is_some() {
+                    let (text, stream) = open.take().unwrap_or((Vec::new(), Stdout));
+                    lines.push((number, text, stream));
+                    number += 1;
+                }
+                let stream = block.streams.iter().rfind(|s| s.0 <= at).unwrap().1;
+                let line = open.get_or_insert_with(|| (Vec::new(), stream));
+                if *byte == b'\n' {
+                    let (text, stream) = open.take().unwrap();
+                    lines.push((number, text, stream));
+                    number += 1;
+                } else {
+                    line.0.push(*byte);
+                }
+            }
+            assert_eq!(breaks.next(), None);
+            if block.bytes.is_empty() {
+                break;
+            }
+            offset = block.end();
+        }
+        lines.extend(open.map(|(text, stream)| (number, text, stream)));
+        lines
+    }
+
+    #[test]
+    fn blocks_of_any_size_have_the_lines_that_the_reader_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = Writer::create(dir.path()).unwrap();
+        let pieces: [(Stream, &[u8]); 9] = [
+            (Stdout, b"one\ntwo ha"),
+            (Stderr, b"err half"),
+            (Stdout, b"lf\nthree"),
+            (Stdout, b" more\n"),
+            (Stderr, b"x\n"),
+            (Stderr, b"y"),
+            (Stdout, b"z"),
+            (Stderr, b"\n"),
+            (Stdout, b"end"),
+        ];
+        for (at, (stream, bytes)) in pieces.into_iter().enumerate() {
+            let (_, written) = writer.append(stream, bytes, 0, at as u64 * 100);
+            written.unwrap();
+            writer.close_entry().unwrap();
+        }
+        let log = LogReader::open(dir.path()).unwrap().unwrap();
+        let expected: Vec<_> = log
+            .lines(1, 100)
+            .unwrap()
+            .into_iter()
+            .map(|line| (line.number, line.text, line.stream))
+            .collect();
+        assert!(expected.len() >= 8, "{expected:?}");
+        for size in 1..60 {
+            assert_eq!(by_blocks(&log, size), expected, "blocks of {size}");
+        }
+        for (line, next) in log.lines(1, 100).unwrap().iter().zip(1..) {
+            assert_eq!(log.line_start(next).unwrap(), line.offset);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! A record copied as it is at one moment, while it may be written.
+
+use std::{
+    ffi::OsString,
+    fs::{self, DirBuilder, File, FileTimes, Metadata, OpenOptions},
+    io::{self, ErrorKind, Read, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use stepflow_model::ExecutionId;
+
+use crate::{RecordError, Storage, index::ENTRY_BYTES, journal};
+
+/// Later ones are written before earlier ones, so that what an earlier one tells of is in a copy
+/// that is made in this order.
+const ORDER: [&str; 4] = ["notes.ndjson", journal::NAME, "output.idx", "output.log"];
+
+/// What was copied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// Files that are new or changed.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Storage {
+    /// Copies what of a record and its artifacts is not yet in `known`, an earlier copy, to `into`.
+    /// A file that has the same size and time there is the same. Nothing is synced.
+    ///
+    /// What is copied of a record that is being written is the record at one moment: no event
+    /// without the output it tells of, no entry without its bytes.
+    ///
+    /// # Errors
+    /// [`RecordError::Missing`] if the record has gone meanwhile: drop what is in `into`.
+    pub fn copy_record(
+        &self,
+        id: ExecutionId,
+        known: &Self,
+        into: &Self,
+    ) -> Result<Copied, RecordError> {
+        let mut copied = Copied::default();
+        let dir = self.record_dir(id);
+        let there = || RecordError::Missing { path: dir.clone() };
+        let mut names = files_in(&dir)?.ok_or_else(there)?;
+        let rank = |name: &OsString| ORDER.iter().position(|known| *name == **known);
+        names.sort_by_key(|name| rank(name).map_or(0, |rank| rank + 1));
+        for name in &names {
+            let places = [&dir, &known.record_dir(id), &into.record_dir(id)].map(|d| d.join(name));
+            let [from, before, to] = &places;
+            copied.add(copy_file(from, before, to, kind(name))?);
+        }
+        let artifacts = self.artifact_dir(id);
+        for name in files_in(&artifacts)?.unwrap_or_default() {
+            let is_copy =
+                name.len() == 64 && name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit);
+            let places = [&artifacts, &known.artifact_dir(id), &into.artifact_dir(id)]
+                .map(|d| d.join(&name));
+            let [from, before, to] = &places;
+            if is_copy {
+                copied.add(copy_file(from, before, to, Kind::Whole)?);
+            }
+        }
+        if fs::symlink_metadata(dir.join("spec.json")).is_err() {
+            return Err(there());
+        }
+        Ok(copied)
+    }
+
+    /// Puts a copy that [`Storage::copy_record`] made in its place in `into`, over an earlier one,
+    /// and removes what of the earlier one is not in `source` any more. A crash in the middle
+    /// leaves a record that can be read, and whose missing part comes with the next copy.
+    pub fn place_copy(
+        &self,
+        id: ExecutionId,
+        source: &Self,
+        into: &Self,
+    ) -> Result<(), RecordError> {
+        // What is told of comes before what tells of it, and goes after it.
+        let pairs = [
+            (self.artifact_dir(id), into.artifact_dir(id), source.artifact_dir(id)),
+            (self.record_dir(id), into.record_dir(id), source.record_dir(id)),
+        ];
+        for (from, to, _) in &pairs {
+            let Some(mut staged) = files_in(from)? else { continue };
+            if fs::rename(from, to).is_ok() {
+                continue; // There was none.
+            }
+            let rank = |name: &OsString| ORDER.iter().position(|known| *name == **known);
+            staged.sort_by_key(|name| std::cmp::Reverse(rank(name)));
+            for name in &staged {
+                let target = to.join(name);
+                fs::rename(from.join(name), &target)
+                    .map_err(RecordError::io("replace", &target))?;
+            }
+        }
+        if !source.record_dir(id).exists() {
+            return Ok(()); // It has gone as a whole: the next copy removes it as a whole.
+        }
+        for (_, to, truth) in &pairs {
+            for name in files_in(to)?.unwrap_or_default() {
+                let look = fs::symlink_metadata(truth.join(&name));
+                if look.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+                    let path = to.join(&name);
+                    fs::remove_file(&path).map_err(RecordError::io("remove", &path))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a record and its artifacts at once: from a copy, where nobody looks at them.
+    pub fn remove_copy(&self, id: ExecutionId) -> Result<(), RecordError> {
+        for dir in [self.record_dir(id), self.artifact_dir(id)] {
+            match fs::remove_dir_all(&dir) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(RecordError::io("remove", &dir)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Copied {
+    fn add(&mut self, bytes: Option<u64>) {
+        if let Some(bytes) = bytes {
+            self.files += 1;
+            self.bytes += bytes;
+        }
+    }
+}
+
+/// What of a file that grows belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Whole,
+    /// Whole lines.
+    Lines,
+    /// Whole entries.
+    Entries,
+}
+
+fn kind(name: &OsString) -> Kind {
+    match name.to_str() {
+        Some(journal::NAME) => Kind::Lines,
+        Some("output.idx") => Kind::Entries,
+        _ => Kind::Whole,
+    }
+}
+
+/// The names of the regular files in a directory; `None`: it is not there.
+fn files_in(dir: &Path) -> Result<Option<Vec<OsString>>, RecordError> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(RecordError::io("list", dir)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(RecordError::io("list", dir))?;
+        if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            names.push(entry.file_name());
+        }
+    }
+    Ok(Some(names))
+}
+
+fn is_same(a: &Metadata, b: &Metadata) -> bool {
+    (a.len(), a.mtime(), a.mtime_nsec()) == (b.len(), b.mtime(), b.mtime_nsec())
+}
+
+/// Copies one file unless `before` is the same. Returns its bytes; `None`: nothing to do.
+fn copy_file(
+    from: &Path,
+    before: &Path,
+    to: &Path,
+    kind: Kind,
+) -> Result<Option<u64>, RecordError> {
+    let file = match File::open(from) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None), // Just removed.
+        Err(error) => return Err(RecordError::io("open", from)(error)),
+    };
+    let meta = file.metadata().map_err(RecordError::io("look at", from))?;
+    if fs::symlink_metadata(before).is_ok_and(|known| is_same(&known, &meta)) {
+        return Ok(None);
+    }
+    let dir = to.parent().map(Path::to_owned).unwrap_or_default();
+    make_dirs(&dir)?;
+    let mut copy = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(to)
+        .map_err(RecordError::io("create", to))?;
+    let bytes = copy_bytes(&file, &mut copy, &meta, kind).map_err(RecordError::io("copy", from))?;
+    if bytes == meta.len()
+        && let Ok(time) = meta.modified()
+    {
+        copy.set_times(FileTimes::new().set_modified(time))
+            .map_err(RecordError::io("set the time of", to))?;
+    }
+    Ok(Some(bytes))
+}
+
+fn copy_bytes(from: &File, to: &mut File, meta: &Metadata, kind: Kind) -> io::Result<u64> {
+    match kind {
+        // In the kernel, and on some file systems without a byte moved.
+        Kind::Whole => io::copy(&mut from.take(meta.len()), to),
+        Kind::Entries => io::copy(&mut from.take(meta.len() - meta.len() % ENTRY_BYTES), to),
+        Kind::Lines => {
+            let mut bytes = Vec::new();
+            from.take(meta.len()).read_to_end(&mut bytes)?;
+            let end = memchr::memrchr(b'\n', &bytes).map_or(0, |at| at + 1);
+            to.write_all(&bytes[..end])?;
+            Ok(end as u64)
+        }
+    }
+}
+
+fn make_dirs(path: &PathBuf) -> Result<(), RecordError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(RecordError::io("create", path))
+}

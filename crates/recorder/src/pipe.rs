@@ -1,0 +1,385 @@
+//! A recorder whose source is its standard input: what somebody piped into `stepflow pipe`.
+//!
+//! There is no script: nothing is started, and nothing is signalled. It ends when the input does.
+
+use std::{
+    env,
+    fs::File,
+    io::{self, ErrorKind, Read, Write},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::ffi::OsStringExt,
+    },
+    path::PathBuf,
+    time::Duration,
+};
+
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        signal::{SigSet, Signal},
+        signalfd::{SfdFlags, SignalFd},
+    },
+};
+use stepflow_model::{EventKind, Spec};
+use stepflow_record::Storage;
+use stepflow_sys::{host::SocketDir, keeper};
+
+use crate::{
+    artifact::{Collector, Job},
+    control::{Answer, Request},
+    doorbell::Doorbell,
+    inflow::{End, Inflow},
+    mask::Masker,
+    session::{
+        READ_BYTES, RETRY_US, RING_US, SYNC_BYTES, SYNC_US, SessionError, UNSYNCED_MAX, readable,
+        system,
+    },
+    worker::{Files, Worker},
+};
+
+struct Pipe {
+    spec: Spec,
+    inflow: Inflow,
+    /// `None`: nothing more is read.
+    input: Option<File>,
+    doorbell: Doorbell,
+    link: Option<File>,
+    signals: SignalFd,
+    syncer: Worker<u64, (u64, io::Result<()>)>,
+    collector: Option<Worker<Job, EventKind>>,
+    end: Option<End>,
+    /// Somebody wants it to end: until then the input has time to.
+    cut_at: Option<u64>,
+    safe: u64,
+    sync_asked: u64,
+    sync_due: Option<u64>,
+    sync_failed: bool,
+    retry_at: Option<u64>,
+    rung: (u64, u64),
+    rung_at: u64,
+    ring_due: Option<u64>,
+}
+
+/// Records standard input to its end. Standard output is the link to whoever started us.
+pub(crate) fn record(storage: &Storage, spec: Spec, inherited: &[i32]) -> Result<(), SessionError> {
+    Pipe::start(storage, spec, inherited)?.run();
+    Ok(())
+}
+
+impl Pipe {
+    fn start(storage: &Storage, spec: Spec, inherited: &[i32]) -> Result<Self, SessionError> {
+        let dir = storage.record_dir(spec.id);
+        let names = spec.mask_env.iter();
+        let secrets: Vec<(&String, Vec<u8>)> =
+            names.filter_map(|name| Some((name, env::var_os(name)?.into_vec()))).collect();
+        let unused = spec.mask_env.iter().filter(|name| {
+            let known = secrets.iter().find(|(known, _)| known == name);
+            known.is_none_or(|(_, value)| Masker::is_too_short(value))
+        });
+        let unused: Vec<&String> = unused.collect();
+        let masker = Masker::new(secrets.iter().map(|(_, value)| value.clone()));
+        let mut inflow = Inflow::create_here(&dir, &spec, masker)?;
+        for name in unused {
+            let message = format!("`{name}` is not set, or too short to be masked");
+            inflow.warn("mask_unused", message);
+        }
+        let run = SocketDir::open(&storage.run_dir()).map_err(system("open the run directory"))?;
+        let listener =
+            run.bind(&Storage::socket_name(spec.id)).map_err(system("bind the control socket"))?;
+        let doorbell = Doorbell::new(listener).map_err(system("bind the control socket"))?;
+        keeper::block_signals().map_err(system("block signals"))?;
+        let input = io::stdin().as_fd().try_clone_to_owned().map_err(system("take the input"))?;
+        let link = io::stdout().as_fd().try_clone_to_owned().map_err(system("keep the link"))?;
+        // Held open by us, the writing end of our own input would never end it.
+        keeper::close_inherited(inherited);
+        keeper::detach_standard_streams();
+        let watched: SigSet =
+            [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
+        let signals =
+            SignalFd::with_flags(&watched, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+                .map_err(|errno| system("watch signals")(errno.into()))?;
+        inflow.sync()?;
+        File::open(&dir).and_then(|dir| dir.sync_all()).map_err(system("sync the record"))?;
+        let mut link = File::from(link);
+        let _ = link.write_all(b"started\n"); // Whoever started us may be gone already.
+
+        let (output, index, journal) = inflow.handles()?;
+        let files = Files { output, index, journal };
+        let syncer = Worker::start("sync", move |upto| (upto, files.sync()))
+            .map_err(system("start a thread"))?;
+        let collector =
+            Collector { cwd: PathBuf::from(&spec.cwd), target: storage.artifact_dir(spec.id) };
+        let collector = Worker::start("artifacts", move |job: Job| collector.collect(&job)).ok();
+        Ok(Self {
+            spec,
+            inflow,
+            input: Some(File::from(input)),
+            doorbell,
+            link: Some(link),
+            signals,
+            syncer,
+            collector,
+            end: None,
+            cut_at: None,
+            safe: 0,
+            sync_asked: 0,
+            sync_due: None,
+            sync_failed: false,
+            retry_at: None,
+            rung: (u64::MAX, u64::MAX),
+            rung_at: 0,
+            ring_due: None,
+        })
+    }
+
+    fn run(&mut self) {
+        let mut buffer = vec![0; READ_BYTES];
+        while !self.inflow.is_sealed() || self.inflow.is_blocked() {
+            self.wait();
+            while let Ok(Some(_)) = self.signals.read_signal() {
+                self.cancel("SIGTERM", true);
+            }
+            self.hear_link();
+            self.hear_callers();
+            self.hear_workers();
+            self.read(&mut buffer);
+            self.tick();
+            self.finish_if_due();
+            self.ring();
+        }
+        // Nobody hears of the end before it is synced.
+        if self.inflow.sync().is_ok() && !self.sync_failed {
+            self.safe = self.inflow.position().bytes;
+        }
+        let position = self.position();
+        self.doorbell.ring(&position);
+    }
+
+    fn now(&self) -> u64 {
+        self.inflow.now_us()
+    }
+
+    fn may_read(&self) -> bool {
+        let unsynced = self.inflow.position().bytes.saturating_sub(self.safe);
+        self.input.is_some()
+            && !self.inflow.is_blocked()
+            && (self.sync_failed || unsynced <= UNSYNCED_MAX)
+    }
+
+    fn wait(&self) {
+        let mut fds: Vec<BorrowedFd<'_>> = self.doorbell.fds();
+        fds.push(self.signals.as_fd());
+        fds.push(self.syncer.bell());
+        fds.extend(self.collector.as_ref().map(Worker::bell));
+        fds.extend(self.link.as_ref().map(AsFd::as_fd));
+        if self.may_read() {
+            fds.extend(self.input.as_ref().map(AsFd::as_fd));
+        }
+        let mut waiting: Vec<_> =
+            fds.into_iter().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        let entry = self.inflow.entry_due_us().filter(|_| !self.inflow.is_blocked());
+        let cut = self.cut_at.filter(|_| self.may_read());
+        let progress = self.inflow.progress_due_us().filter(|_| !self.inflow.is_blocked());
+        let due = [entry, progress, self.sync_due, self.ring_due, self.retry_at, cut];
+        let timeout = match due.into_iter().flatten().min() {
+            Some(at) => {
+                let wait = Duration::from_micros(at.saturating_sub(self.now()) + 999);
+                PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
+            }
+            None => PollTimeout::NONE,
+        };
+        let _ = poll(&mut waiting, timeout); // EINTR: everything is looked at anyway.
+    }
+
+    /// The first time the input may go on to its end, within the grace period; then it is cut.
+    fn cancel(&mut self, by: &str, at_once: bool) {
+        if self.end.is_none() {
+            self.inflow.note_cancel(by);
+            self.end = Some(End::Cancelled { by: by.to_owned() });
+        }
+        let grace_us = if at_once { 0 } else { self.spec.grace_ms * 1_000 };
+        let cut_at = self.now() + grace_us;
+        self.cut_at = Some(self.cut_at.map_or(cut_at, |at| at.min(cut_at)));
+    }
+
+    fn hear_link(&mut self) {
+        let Some(link) = &mut self.link else { return };
+        if readable(link.as_fd()) && !matches!(link.read(&mut [0; 16]), Ok(count) if count > 0) {
+            self.link = None;
+            self.end.get_or_insert(End::ClientGone);
+            self.cut_at = Some(self.now());
+        }
+    }
+
+    fn hear_callers(&mut self) {
+        for (number, request) in self.doorbell.requests() {
+            let answer = match request {
+                Ok(Request::Status) => self.position(),
+                Ok(Request::Subscribe) => {
+                    self.doorbell.subscribe(number);
+                    self.position()
+                }
+                Ok(Request::Cancel { by, kill }) => {
+                    let again = self.cut_at.is_some();
+                    self.cancel(&by, kill || again);
+                    // The wish is durable before it is answered, as far as the disk can.
+                    let _ = self.inflow.sync();
+                    Answer::Ok
+                }
+                Ok(_) => Answer::Error { error: "it has no script: it records a pipe".to_owned() },
+                Err(error) => Answer::Error { error },
+            };
+            self.doorbell.answer(number, &answer);
+        }
+        self.doorbell.sweep();
+    }
+
+    fn hear_workers(&mut self) {
+        for event in self.collector.as_mut().map(Worker::take).unwrap_or_default() {
+            self.inflow.note(event);
+        }
+        for (upto, result) in self.syncer.take() {
+            match result {
+                Ok(()) if !self.sync_failed => self.safe = self.safe.max(upto),
+                Ok(()) => {}
+                Err(error) => {
+                    // What a failed sync covered is unsafe for ever: `safe` stays where it is.
+                    if !std::mem::replace(&mut self.sync_failed, true) {
+                        let safe = self.safe;
+                        let message = format!(
+                            "the disk failed to make output durable ({error}): output after byte {safe} may not survive a power cut"
+                        );
+                        self.inflow.warn("sync_failed", message);
+                    }
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) {
+        if !self.may_read() {
+            return;
+        }
+        // Shared with whoever else has it, so it stays as it is, blocking: only read when ready.
+        let Some(input) = self.input.as_mut().filter(|input| readable(input.as_fd())) else {
+            return;
+        };
+        match input.read(buffer) {
+            Ok(0) => {
+                self.input = None;
+                self.end.get_or_insert(End::Closed { exit_code: None });
+            }
+            Ok(count) => {
+                self.inflow.take(&buffer[..count]);
+                for (index, path) in self.inflow.take_artifacts() {
+                    match &mut self.collector {
+                        Some(collector) => collector.give(Job { index, path }),
+                        None => self.inflow.note(EventKind::ArtifactStored {
+                            artifact: index,
+                            sha256: None,
+                            size: 0,
+                            changed: false,
+                            problem: Some("no thread could be started to copy it".to_owned()),
+                        }),
+                    }
+                }
+            }
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
+            Err(error) => {
+                self.input = None;
+                let message = format!("the input cannot be read any more: {error}");
+                self.end.get_or_insert(End::Lost { message });
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.now();
+        let due = [self.inflow.entry_due_us(), self.inflow.progress_due_us()];
+        if due.into_iter().flatten().any(|due| due <= now) {
+            self.inflow.close_entry();
+        }
+        if !self.inflow.is_blocked() {
+            self.retry_at = None;
+        } else if self.retry_at.is_none_or(|at| at <= now) {
+            if self.retry_at.take().is_some() {
+                self.inflow.retry();
+            }
+            self.retry_at = self.inflow.is_blocked().then_some(now + RETRY_US);
+        }
+        let recorded = self.inflow.position().bytes;
+        if recorded > self.sync_asked && self.sync_due.is_none() {
+            self.sync_due = Some(now + SYNC_US);
+        }
+        let due = self.sync_due.is_some_and(|due| due <= now);
+        let much = recorded.saturating_sub(self.sync_asked) >= SYNC_BYTES;
+        if due || much || self.inflow.take_urgency() {
+            self.inflow.close_entry();
+            let recorded = self.inflow.position().bytes;
+            // One in flight and one waiting cover everything: more would only queue.
+            if self.syncer.pending < 2 {
+                self.sync_due = None;
+                self.syncer.give(recorded);
+                self.sync_asked = recorded;
+            } else {
+                self.sync_due = Some(now + SYNC_US / 20);
+            }
+        }
+    }
+
+    fn finish_if_due(&mut self) {
+        if self.cut_at.is_some_and(|at| at <= self.now()) && self.may_read() {
+            // What is in the pipe already belongs to the record; the writer is not waited for.
+            let mut rest = vec![0; READ_BYTES];
+            let mut left = READ_BYTES; // A writer that never stops fills no more than this.
+            while left > 0 && self.input.as_ref().is_some_and(|input| readable(input.as_fd())) {
+                let before = self.inflow.received();
+                self.read(&mut rest[..left]);
+                left = left.saturating_sub((self.inflow.received() - before).max(1) as usize);
+            }
+            self.input = None;
+        }
+        if self.input.is_some() || self.collector.as_ref().is_some_and(|c| c.pending > 0) {
+            return;
+        }
+        let Some(end) = self.end.clone() else { return };
+        if !self.inflow.is_sealed() && self.inflow.end(end) {
+            if let Err(error) = self.inflow.sync() {
+                let message = format!("{error}: the end of the output may not survive a power cut");
+                self.inflow.warn("sync_failed", message);
+            }
+            self.inflow.seal();
+        }
+    }
+
+    fn position(&self) -> Answer {
+        let position = self.inflow.position();
+        Answer::Position {
+            bytes: position.bytes,
+            lines: position.lines,
+            seq: position.seq,
+            safe: self.safe,
+            ended: self.inflow.is_sealed() && !self.inflow.is_blocked(),
+        }
+    }
+
+    fn ring(&mut self) {
+        let position = self.inflow.position();
+        let here = (position.bytes, position.seq);
+        self.ring_due = None;
+        if here == self.rung || self.inflow.is_sealed() || !self.doorbell.has_subscribers() {
+            return;
+        }
+        let now = self.now();
+        if now < self.rung_at + RING_US {
+            self.ring_due = Some(self.rung_at + RING_US);
+            return;
+        }
+        let position = self.position();
+        self.doorbell.ring(&position);
+        self.rung = here;
+        self.rung_at = now;
+    }
+}
