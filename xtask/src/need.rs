@@ -67,12 +67,16 @@ pub fn openapi(root: &Path) -> Result<String, String> {
     Ok(python)
 }
 
-/// The page's own packages.
+/// The page's own packages, as its lock file has them now: a checkout that was updated gets new
+/// ones.
 pub fn page(web: &Path) -> Result<(), String> {
-    if web.join("node_modules/.package-lock.json").exists() {
+    let (wanted, installed) = (web.join("package-lock.json"), web.join("node_modules/.installed"));
+    let text = std::fs::read(&wanted).map_err(|error| format!("{}: {error}", wanted.display()))?;
+    if std::fs::read(&installed).is_ok_and(|found| found == text) {
         return Ok(());
     }
-    run(web, "npm", &["ci", "--no-audit", "--no-fund"])
+    run(web, "npm", &["ci", "--no-audit", "--no-fund"])?;
+    std::fs::write(&installed, text).map_err(|error| format!("{}: {error}", installed.display()))
 }
 
 /// The tool that looks at licences and sources of dependencies.
