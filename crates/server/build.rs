@@ -52,8 +52,12 @@ fn main() -> ExitCode {
 }
 
 fn build(web: &Path) -> Result<(), String> {
-    if !web.join("node_modules").exists() {
+    // A checkout that was updated may want other packages than it had.
+    let (wanted, installed) = (web.join("package-lock.json"), web.join("node_modules/.installed"));
+    let text = fs::read(&wanted).map_err(|error| format!("{}: {error}", wanted.display()))?;
+    if !fs::read(&installed).is_ok_and(|found| found == text) {
         npm(web, &["ci", "--no-audit", "--no-fund"])?;
+        fs::write(&installed, text).map_err(|error| format!("{}: {error}", installed.display()))?;
     }
     npm(web, &["run", "build"])
 }
