@@ -123,7 +123,7 @@ test('L5: a line in the address wins, a run that passed opens at its top, a runn
   const running = await rig.start('seq 1 300; sleep 30');
   await page.goto(`${rig.url}/executions/${running}`);
   await row(page, 300).waitFor();
-  assert.equal(await follow(page), true);
+  await until('it follows', () => follow(page));
   await rig.post(`/api/executions/${running}/cancel`, {});
 });
 
@@ -132,12 +132,12 @@ test('L6 L18: keys of the log work while a number in it has the focus', {}, asyn
   await page.goto(`${rig.url}/executions/${id}`);
   await row(page, 400).waitFor();
   await row(page, 390).locator('.log-n').click();
-  assert.equal(await follow(page), false, 'a line link turns it off');
+  await until('a line link turns it off', async () => !(await follow(page)));
   await page.keyboard.press('End');
   await until('End turns it on', () => follow(page));
   await page.keyboard.press('Home');
   await row(page, 1).waitFor();
-  assert.equal(await follow(page), false, 'Home turns it off');
+  await until('Home turns it off', async () => !(await follow(page)));
   await page.keyboard.press('Control+f');
   const box = page.getByRole('searchbox', { name: 'Search the whole log' });
   assert.equal(await box.evaluate((node) => node === document.activeElement), true);
