@@ -40,7 +40,9 @@ fn a_person_looks_at_an_execution_and_leaves_the_terminal_as_it_was() {
     tmux.keys("Enter");
     tmux.waits_for(">201");
     tmux.waits_for("1 line  n N");
+    // Until it has gone, a key behind it would be one with Alt.
     tmux.keys("Escape");
+    tmux.waits_for_no("1 line  n N");
     tmux.keys("e");
     tmux.waits_for(">304E");
     // Another size: nothing is cut, nothing remains of the old one.
@@ -132,7 +134,7 @@ fn what_runs_is_seen_as_it_comes() {
     tmux.waits_for("it went on");
     tmux.waits_for("live  completed");
     tmux.keys("Escape");
-    tmux.waits_for("completed");
+    tmux.waits_for("> completed");
     tmux.keys("q");
 }
 
@@ -151,6 +153,7 @@ fn k2_k3_select_open_in_the_browser_and_save() {
     tmux.keys(".");
     tmux.waits_for("1 selected: s stop, r run again");
     tmux.keys("Escape");
+    tmux.waits_for_no("1 selected: s stop");
     tmux.keys("o");
     tmux.waits_for("no server shows it");
     let serve = ["serve", "--listen", "127.0.0.1:0", "--auth", "off"];

@@ -100,6 +100,11 @@ impl Tmux {
         last
     }
 
+    /// Waits until this is on the screen no more.
+    pub fn waits_for_no(&self, text: &str) {
+        eventually(&format!("{text:?} is gone"), || (!self.screen().contains(text)).then_some(()));
+    }
+
     /// Waits until the screen has shown time passing twice: at least one whole frame was drawn
     /// since the call.
     pub fn settles(&self) {

@@ -213,7 +213,11 @@ fn straight(line: &[u8], style: &mut Style, sink: &mut dyn FnMut(Piece<'_>)) -> 
             Token::Link(target) => {
                 extent.changed = true;
                 if cut.is_none() {
-                    column += link.end(*style, sink);
+                    let beside = link.end(*style, sink);
+                    if beside > 0 {
+                        last = 0;
+                    }
+                    column += beside;
                     link.begin(target);
                 }
                 continue;
@@ -391,6 +395,14 @@ mod tests {
             ("\x1b]8;;https://a b\x07x\x1b]8;;\x07", "x"),
         ] {
             assert_eq!(drawn(line.as_bytes()).shown.as_deref(), Some(shown), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn where_a_link_leads_is_counted_wherever_it_is_said() {
+        for end in ["\x1b]8;;\x07", "\x1b]8;;https://x.y\x07", ""] {
+            let line = format!("\x1b]8;;https://x.y\x07世{end}");
+            assert_eq!(drawn(line.as_bytes()).width, 2 + " (https://x.y)".len() as u32, "{end:?}");
         }
     }
 

@@ -13,7 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use stepflow_engine::WriterLock;
 use stepflow_model::{Event, ExecutionId, NoteKind, Reason, Source};
 use stepflow_record::{Liveness, RecordView, Storage};
-use stepflow_recorder::control::Request;
+use stepflow_recorder::control::{Answer, Request};
 use stepflow_sys::host::SocketDir;
 
 use crate::{failure::Failure, text::why};
@@ -31,6 +31,7 @@ pub struct Follower {
     id: ExecutionId,
     run: SocketDir,
     socket: Option<UnixStream>,
+    told: Told,
     lost_since: Option<Instant>,
     /// Its state.
     pub view: RecordView,
@@ -47,6 +48,7 @@ impl Follower {
             id,
             run,
             socket: None,
+            told: Told::default(),
             lost_since: None,
             view,
             events: Vec::new(),
@@ -66,16 +68,35 @@ impl Follower {
         let mut waiting: Vec<_> =
             fds.into_iter().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         let _ = poll(&mut waiting, PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX));
-        // What it says only means "look again".
         let mut buffer = [0; 4096];
         while let Some(socket) = &mut self.socket {
             match socket.read(&mut buffer) {
                 Ok(0) => self.socket = None,
-                Ok(_) => {}
+                Ok(count) => self.told.take(&buffer[..count]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => self.socket = None,
             }
+        }
+    }
+
+    /// Up to which output all events are known once [`Follower::look`] has looked: the recorder may
+    /// have recorded lines behind a marker, and be about to say what the marker means.
+    /// Bytes, and ended lines.
+    pub fn settled(&self) -> (u64, u64) {
+        if self.socket.is_none() || self.view.state.summary.status.is_end() {
+            return (u64::MAX, u64::MAX);
+        }
+        self.told.position
+    }
+
+    /// Asks how far it is, where there is output beyond [`Follower::settled`]: a wake-up that found
+    /// no room in the socket does not come again.
+    pub fn ask_settled(&mut self) {
+        if !self.told.asked
+            && let Some(socket) = &mut self.socket
+        {
+            self.told.asked = send(socket, &Request::Status);
         }
     }
 
@@ -144,7 +165,33 @@ impl Follower {
         let Ok(mut socket) = self.run.connect(&Storage::socket_name(self.id)) else { return };
         if send(&mut socket, &Request::Subscribe) && socket.set_nonblocking(true).is_ok() {
             self.socket = Some(socket);
+            // What an earlier socket began to say nobody ends.
+            self.told = Told { position: self.told.position, ..Told::default() };
         }
+    }
+}
+
+/// What the recorder says of its position.
+#[derive(Default)]
+struct Told {
+    /// Bytes and ended lines whose events it has journaled.
+    position: (u64, u64),
+    /// It was asked, and has not answered.
+    asked: bool,
+    half: Vec<u8>,
+}
+
+impl Told {
+    fn take(&mut self, said: &[u8]) {
+        self.half.extend_from_slice(said);
+        let Some(end) = memchr::memrchr(b'\n', &self.half) else { return };
+        for line in self.half[..end].split(|byte| *byte == b'\n') {
+            if let Ok(Answer::Position { bytes, lines, .. }) = serde_json::from_slice(line) {
+                self.position = self.position.max((bytes, lines));
+                self.asked = false;
+            }
+        }
+        self.half.drain(..=end);
     }
 }
 
@@ -153,4 +200,26 @@ pub fn send(socket: &mut UnixStream, request: &Request) -> bool {
     let Ok(mut line) = serde_json::to_vec(request) else { return false };
     line.push(b'\n');
     socket.write_all(&line).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_position_is_taken_from_whole_lines_however_they_arrive() {
+        let line = |bytes: u64| {
+            format!(
+                r#"{{"op":"position","bytes":{bytes},"lines":1,"seq":1,"safe":0,"ended":false}}"#
+            ) + "\n"
+        };
+        let said = format!("{}{{\"op\":\"ok\"}}\n?\n{}", line(7), line(12));
+        for cut in 0..=said.len() {
+            let mut told = Told { asked: true, ..Told::default() };
+            told.take(&said.as_bytes()[..cut]);
+            assert!([0, 7, 12].contains(&told.position.0), "{cut}");
+            told.take(&said.as_bytes()[cut..]);
+            assert_eq!((told.position, told.asked, told.half.len()), ((12, 1), false, 0), "{cut}");
+        }
+    }
 }

@@ -111,10 +111,15 @@ impl Json {
                               "name": summary.name, "command": follower.view.spec.command});
             writeln!(out, "{head}")?;
         }
+        let (settled, _) = follower.settled();
+        let mut held = false;
         let mut events = std::mem::take(&mut follower.events).into_iter().peekable();
         if let Some(log) = follower.view.log()? {
             loop {
-                let lines = log.lines_from_offset(self.offset, BYTES_PER_LOOK)?;
+                let mut lines = log.lines_from_offset(self.offset, BYTES_PER_LOOK)?;
+                let known = lines.partition_point(|line| line.end <= settled);
+                held |= lines.len() > known;
+                lines.truncate(known);
                 let Some(reached) = lines.last().map(|line| line.end) else { break };
                 for line in lines {
                     while let Some(event) = events.next_if(|event| event.offset <= line.offset) {
@@ -130,8 +135,19 @@ impl Json {
                 self.offset = reached;
             }
         }
-        for event in events {
-            writeln!(out, "{}", json!({"event": event}))?;
+        if held {
+            // Those that belong behind what is held wait with it.
+            let later: Vec<_> = events.collect();
+            let now = later.partition_point(|event| event.offset <= self.offset);
+            for event in &later[..now] {
+                writeln!(out, "{}", json!({"event": event}))?;
+            }
+            follower.events.splice(0..0, later.into_iter().skip(now));
+            follower.ask_settled();
+        } else {
+            for event in events {
+                writeln!(out, "{}", json!({"event": event}))?;
+            }
         }
         Ok(out.flush()?)
     }

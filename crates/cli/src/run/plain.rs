@@ -54,13 +54,17 @@ impl Plain {
     }
 
     fn print(&mut self, follower: &mut Follower, all: bool) -> Result<(), Failure> {
+        let (settled, _) = follower.settled();
         loop {
             let events = std::mem::take(&mut follower.events);
             let Some(log) = follower.view.log()? else {
                 follower.events = events;
                 return Ok(());
             };
-            let lines = log.lines_from_offset(self.offset, BYTES_PER_LOOK)?;
+            let mut lines = log.lines_from_offset(self.offset, BYTES_PER_LOOK)?;
+            let known = lines.partition_point(|line| line.end <= settled);
+            let held = lines.len() > known;
+            lines.truncate(known);
             let reached = lines.last().map_or(self.offset, |line| line.end);
             let mut events = events.into_iter().peekable();
             for line in lines {
@@ -72,7 +76,10 @@ impl Plain {
                     self.line(&line, follower)?;
                 }
             }
-            let caught_up = reached == self.offset;
+            if held {
+                follower.ask_settled();
+            }
+            let caught_up = reached == self.offset && !held;
             self.offset = reached;
             let mut later = Vec::new();
             for event in events {
@@ -83,7 +90,7 @@ impl Plain {
                 }
             }
             follower.events.splice(0..0, later);
-            if !all || caught_up {
+            if !all || caught_up || held {
                 break;
             }
         }

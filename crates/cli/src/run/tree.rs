@@ -46,8 +46,6 @@ pub struct Tree {
     printed: Vec<bool>,
     /// Lines before this one that belong to no step went to the scrollback.
     next_line: u64,
-    /// Lines that had ended at the frame before: whose they are is known by now.
-    lines_before: u64,
     /// Lines to put there next.
     waiting: Vec<String>,
     usual: HashMap<u32, u64>,
@@ -66,7 +64,6 @@ impl Tree {
             said: None,
             printed: Vec::new(),
             next_line: 1,
-            lines_before: 0,
             waiting: Vec::new(),
             usual: HashMap::new(),
             ending: false,
@@ -225,7 +222,11 @@ impl Display for Tree {
         self.last = Some(Instant::now());
         let (rows, width) = window();
         let ended = ended_lines(follower)?;
-        let to = std::mem::replace(&mut self.lines_before, ended);
+        let (_, settled) = follower.settled();
+        if ended > settled {
+            follower.ask_settled();
+        }
+        let to = ended.min(settled);
         self.settle(follower, to, width)?;
         self.take_events(follower);
         let frame = Frame {
