@@ -24,8 +24,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    CancelError, CreateError, FeedChanges, IngestError, NewExecution, OpenError, QueryError,
-    WriterLock,
+    CancelError, CloseError, CreateError, FeedChanges, IngestError, NewExecution, OpenError,
+    QueryError, WriterLock,
     admit::{self, Admission, Waiting},
     bell,
     core::{Core, Registry, blocking},
@@ -56,6 +56,8 @@ const CANCEL_WITHIN: Duration = Duration::from_secs(10);
 /// All tasks see the shutdown within this time; the catalog is closed in what is left of 5 s.
 const TASKS_END_WITHIN: Duration = Duration::from_secs(2);
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+/// Who hands its lock over must know that nothing writes: tasks, and the catalog, get this long.
+const TASKS_END_FOR_SURE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What an engine needs.
 #[derive(Debug, Clone)]
@@ -97,8 +99,13 @@ impl Engine {
     /// Takes the writer lock, opens the catalog and begins to follow everything that is open.
     /// Must be called within a tokio runtime with time and I/O.
     pub async fn open(config: EngineConfig) -> Result<Self, OpenError> {
+        let lock = take_lock(&config.storage).await?;
+        Self::open_under(lock, config).await
+    }
+
+    /// The same under a lock that the caller has, of this storage.
+    pub async fn open_under(lock: WriterLock, config: EngineConfig) -> Result<Self, OpenError> {
         let storage = config.storage;
-        let lock = take_lock(&storage).await?;
         let opened = storage.clone();
         let options = config.catalog;
         let catalog = blocking(move || -> Result<Catalog, OpenError> {
@@ -411,6 +418,34 @@ impl Engine {
     /// Cancelled when the engine is being closed.
     pub fn closing(&self) -> CancellationToken {
         self.core.shutdown.clone()
+    }
+
+    /// Does what [`Engine::shutdown`] does, and hands back the lock, under which nothing of this
+    /// engine writes any more.
+    ///
+    /// # Errors
+    /// [`CloseError::Busy`]: something still writes, and the lock stays where it is until then.
+    pub async fn close(&self) -> Result<WriterLock, CloseError> {
+        self.core.shutdown.cancel();
+        self.core.tasks.close();
+        let ended = timeout(TASKS_END_FOR_SURE_WITHIN, self.core.tasks.wait()).await;
+        ended.map_err(|_| CloseError::Busy)?;
+        self.core.admission().forget_waiting(); // Their claims are free: the next engine takes them.
+        let owned = self.owned.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (catalog, lock) = owned.ok_or(CloseError::Busy)?;
+        let core = Arc::clone(&self.core);
+        let close = blocking(move || {
+            core.ingest.stop(); // Under the lock, which is the claim on every stream's record.
+            if let Err(error) = catalog.close() {
+                // Whoever opens it next repairs it.
+                tracing::warn!(%error, "the catalog was not closed in order");
+            }
+            lock
+        });
+        match timeout(TASKS_END_FOR_SURE_WITHIN, close).await {
+            Ok(Some(lock)) => Ok(lock),
+            Ok(None) | Err(_) => Err(CloseError::Busy),
+        }
     }
 
     /// Stops following and closes the catalog, within 5 s. Scripts go on: the next engine finds

@@ -70,6 +70,14 @@ impl From<ProjectError> for OpenError {
     }
 }
 
+/// An engine could not hand back its lock.
+#[derive(Debug, thiserror::Error)]
+pub enum CloseError {
+    /// A disk that does not answer, most likely.
+    #[error("something is still being written")]
+    Busy,
+}
+
 /// A record was not changed: nothing deleted, no file added or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {

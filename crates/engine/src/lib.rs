@@ -41,7 +41,8 @@ pub use crate::{
     command::{CommandError, split},
     engine::{Engine, EngineConfig, ListPage, QUEUED_MAX},
     error::{
-        CancelError, ChangeError, CreateError, IngestError, OpenError, QueryError, RerunError,
+        CancelError, ChangeError, CloseError, CreateError, IngestError, OpenError, QueryError,
+        RerunError,
     },
     feed::{FeedChanges, FeedEntry},
     figures::EngineFigures,

@@ -7,6 +7,7 @@ compile_error!("StepFlow Monitor runs on Linux (kernel 5.10 or later) on x86_64 
 
 pub mod clock; // wall and monotonic time that never runs backwards
 pub mod disk; // a whole file system synced, who has a file open
+pub mod fds; // descriptors handed to another process
 pub mod host; // boot id, host name, peer of a socket
 pub mod keeper; // the recorder's second process: parent of the script, end of its tree
 pub mod lock; // open-file-description locks: claim, writer lock

@@ -8,7 +8,7 @@ use std::{
     io,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
-        unix::fs::OpenOptionsExt,
+        unix::fs::{MetadataExt, OpenOptionsExt},
     },
     path::Path,
 };
@@ -18,6 +18,8 @@ use nix::{
     fcntl::{FcntlArg, fcntl},
     libc,
 };
+
+use crate::fds;
 
 /// A lock that is held: by this value, and by every process that inherits its descriptor.
 #[derive(Debug)]
@@ -70,6 +72,29 @@ impl Lock {
         Ok(Self(File::from(unsafe { OwnedFd::from_raw_fd(fd) })))
     }
 
+    /// Takes a lock on `path` that another process has handed over, which goes on holding it too.
+    ///
+    /// # Errors
+    /// `InvalidInput`: the descriptor is not that file, or does not hold its lock.
+    pub fn received(fd: OwnedFd, path: &Path) -> io::Result<Self> {
+        let file = File::from(fd);
+        let (ours, there) = (file.metadata()?, std::fs::symlink_metadata(path)?);
+        let same = (ours.dev(), ours.ino()) == (there.dev(), there.ino());
+        // Held by somebody, and by nobody else: then by this descriptor.
+        if !same || !is_held(path)? {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file(libc::F_WRLCK))) {
+            Ok(_) => {}
+            Err(Errno::EAGAIN | Errno::EACCES | Errno::EBADF) => {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            Err(errno) => return Err(errno.into()),
+        }
+        fds::close_on_exec(&file)?;
+        Ok(Self(file))
+    }
+
     /// The lock's descriptor.
     pub fn raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
@@ -117,6 +142,26 @@ mod tests {
         assert!(is_held(&path).unwrap(), "a duplicate shares the open file description");
         drop(second);
         assert!(!is_held(&path).unwrap());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+    #[test]
+    fn only_the_descriptor_that_holds_a_lock_is_received() {
+        let dir = std::env::temp_dir().join(format!("stepflow-received-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let (path, other) = (dir.join("lock"), dir.join("other"));
+        let lock = Lock::try_take(&path).unwrap().unwrap();
+        let elsewhere = Lock::try_take(&other).unwrap().unwrap();
+        let refused = |fd: OwnedFd| Lock::received(fd, &path).unwrap_err().kind();
+        let copy = |lock: &Lock| lock.as_fd().try_clone_to_owned().unwrap();
+        assert_eq!(refused(copy(&elsewhere)), io::ErrorKind::InvalidInput, "another file");
+        let opened = open(&path).unwrap();
+        assert_eq!(refused(opened.into()), io::ErrorKind::InvalidInput, "does not hold it");
+        let received = Lock::received(copy(&lock), &path).unwrap();
+        drop(lock);
+        assert!(is_held(&path).unwrap(), "it was never free");
+        let opened = open(&path).unwrap();
+        drop(received);
+        assert_eq!(refused(opened.into()), io::ErrorKind::InvalidInput, "nobody holds it");
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }
