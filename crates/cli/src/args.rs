@@ -112,7 +112,7 @@ pub enum Command {
     Pipe(Pipe),
     /// Start the server: page, API, live updates
     #[command(
-        after_help = "Examples:\n  stepflow serve\n  stepflow serve --listen 127.0.0.1:9000\n  stepflow --storage ./storage serve --auth off"
+        after_help = "Examples:\n  stepflow serve\n  stepflow serve --listen 127.0.0.1:9000\n  stepflow --storage ./storage serve --auth off\n  stepflow serve --takeover                  instead of the server that runs: an upgrade"
     )]
     Serve(Serve),
     /// Print a link that logs a browser in to the running server
@@ -358,6 +358,9 @@ pub struct Serve {
     /// [default: 60s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub ingest_resume: Option<Duration>,
+    /// Take over from the server that runs on this storage, without downtime; without one, start
+    #[arg(long)]
+    pub takeover: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]

@@ -34,7 +34,8 @@ pub(crate) struct Inner {
     pub(crate) engine: Engine,
     pub(crate) auth: Auth,
     pub(crate) keyring: Keyring,
-    pub(crate) logins: Logins,
+    /// Codes outlive an engine.
+    pub(crate) logins: Arc<Logins>,
     pub(crate) limits: Limits,
     pub(crate) api_key: Option<Digest>,
     pub(crate) gate: Gate,
@@ -55,12 +56,25 @@ pub(crate) struct Inner {
     pub(crate) base_url: String,
     /// Connections, streams, notes of use: everything that runs beside a request.
     pub(crate) tasks: TaskTracker,
-    /// Streams end when this is cancelled.
+    /// Requests whose answer has not begun, and new connections that are about to send one.
+    pub(crate) answering: TaskTracker,
+    /// Streams end when this is cancelled, and nothing more is accepted.
     pub(crate) closing: CancellationToken,
+    /// Answers in progress are given up when this is cancelled.
+    pub(crate) over: CancellationToken,
 }
 
 impl App {
     pub(crate) fn new(engine: Engine, config: &ServerConfig, local: SocketAddr) -> Self {
+        Self::with(engine, config, local, Arc::default())
+    }
+
+    /// The same server with another engine: what was said to people stays true.
+    pub(crate) fn again(&self, engine: Engine, config: &ServerConfig, local: SocketAddr) -> Self {
+        Self::with(engine, config, local, Arc::clone(&self.logins))
+    }
+
+    fn with(engine: Engine, config: &ServerConfig, local: SocketAddr, logins: Arc<Logins>) -> Self {
         let shown = if local.ip().is_unspecified() {
             SocketAddr::from(([127, 0, 0, 1], local.port()))
         } else {
@@ -84,7 +98,7 @@ impl App {
             uploads: Semaphore::new(UPLOADS_AT_ONCE),
             views: Views::default(),
             keyring: Keyring::default(),
-            logins: Logins::default(),
+            logins,
             metrics: Arc::new(Metrics::new(table::routes().len())),
             samples: Samples::default(),
             started: Instant::now(),
@@ -92,7 +106,9 @@ impl App {
             base_url: format!("http://{shown}{}", config.base_path.as_str()),
             base_path: config.base_path.clone(),
             tasks: TaskTracker::new(),
+            answering: TaskTracker::new(),
             closing: CancellationToken::new(),
+            over: CancellationToken::new(),
         }))
     }
 

@@ -120,6 +120,15 @@ pub enum ServeError {
         /// The system's answer.
         source: io::Error,
     },
+    /// A server runs on the storage, and did not give it.
+    #[error("cannot take over from the server that runs on this storage")]
+    Takeover {
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// The engine could not be closed for a successor.
+    #[error("cannot hand over to a successor")]
+    HandOver(#[from] stepflow_engine::CloseError),
     /// The storage refused.
     #[error(transparent)]
     Engine(#[from] OpenError),
@@ -144,7 +153,10 @@ impl ServeError {
                 }
                 _ => None,
             },
-            Self::Socket { .. } => None,
+            Self::Takeover { .. } => {
+                Some("stop that server (executions go on) and start this one without --takeover")
+            }
+            Self::Socket { .. } | Self::HandOver(_) => None,
             Self::Engine(error) => error.hint(),
             Self::Close(error) => error.hint(),
         }

@@ -14,7 +14,7 @@ use stepflow_engine::QueryError;
 use stepflow_sys::{clock, host, process};
 use tokio::time::timeout;
 
-use crate::{app::App, serve::connections_max};
+use crate::{accept::connections_max, app::App};
 
 /// A catalog that answers later than this is no healthy one.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);

@@ -1,13 +1,15 @@
 //! Routes, who may call them, the live streams and the embedded page.
 //!
 //! [`Server::bind`] opens the storage's engine, a TCP port and `run/server.sock`; [`Server::run`]
-//! serves until it is told to stop. Stopping it stops no script.
+//! serves until it is told to stop, or until a successor has taken everything
+//! over. Stopping it stops no script.
 //!
 //! No output is ever held here: every viewer reads the record at its own position, at its own pace.
 //! Every route stands in one table, `table.rs`, with its permission. The contract:
 //! `docs/reference/api.md`.
 #![forbid(unsafe_code)]
 
+mod accept; // connections
 mod app; // what all routes share
 mod auth; // who calls, and what they may
 mod base_path; // what a proxy puts before our paths
@@ -18,10 +20,12 @@ mod entries; // log lines as the original's entries
 mod envelope; // the documented envelope, on request
 mod exposition; // the text format of Prometheus
 mod extract; // ids, bodies and queries: what they refuse is a problem too
+mod handover; // everything given to a successor
 mod health; // figures, thresholds, findings
 mod legacy; // the original's WebSocket
 mod limits; // how much one caller may take
 mod lines; // lines of the record -> lines of the API
+mod listeners; // where it listens
 mod login; // one-time codes
 mod markdown; // Markdown as a tree
 mod metrics; // what the server counts about itself
@@ -35,7 +39,7 @@ mod routes; // one file per family
 mod samples; // how it was over the last day
 mod security; // Host, Origin, headers, limits
 mod selection; // lines that are taken away, a few at a time
-mod serve; // listeners and connections
+mod serve; // a server's life
 mod sse; // one execution as server-sent events
 mod stall; // connections whose client takes nothing
 mod table; // every route with its permission
@@ -50,7 +54,7 @@ pub use crate::{
     base_path::{BasePath, BasePathError},
     config::{ApiKey, Auth, Limits, ServeError, ServerConfig},
     openapi::openapi,
-    serve::Server,
+    serve::{Ended, Inheritance, Server},
     table::{RouteInfo, routes},
     usual::{PASSES, usual},
 };

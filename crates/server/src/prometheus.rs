@@ -8,10 +8,10 @@ use stepflow_sys::{host, process};
 
 use crate::{
     VERSION,
+    accept::connections_max,
     app::App,
     exposition::Exposition,
     health::{self, Database},
-    serve::connections_max,
     table,
 };
 

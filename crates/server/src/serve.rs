@@ -1,111 +1,193 @@
-//! Listeners and connections.
+//! A server's life: it starts, or takes over; it serves; it stops, or hands over.
 
 use std::{
-    convert::Infallible,
-    fs, io,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    net::{SocketAddr, TcpListener as StdTcpListener},
+    pin::Pin,
+    sync::Arc,
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::Request};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use axum::Router;
 use stepflow_engine::{Engine, EngineConfig};
-use stepflow_sys::host::{self, SocketDir};
+use stepflow_record::Storage;
+use stepflow_sys::host;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpSocket, UnixListener},
-    sync::Semaphore,
-    time::{sleep, timeout},
+    net::TcpListener,
+    time::{Instant, sleep, timeout, timeout_at},
 };
-use tower::ServiceExt;
 
 use crate::{
-    Auth, ServeError, ServerConfig, app::App, auth::Transport, credential::SESSION_IDLE_US,
-    stall::Stalling, table,
+    Auth, ServeError, ServerConfig,
+    accept::{CLOSE_WITHIN, Desk, Silent},
+    app::App,
+    credential::SESSION_IDLE_US,
+    handover::{self, Given, Predecessor, Received, Successor},
+    listeners::{self, Listeners, SOCKET, TAKEOVER},
+    table,
 };
 
-/// Name of the Unix socket in the storage's run directory.
-const SOCKET: &str = "server.sock";
-/// A request's head must be there within this time.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
-/// Request line and headers together.
-const HEAD_BYTES_MAX: usize = 24 * 1024;
-/// Connections at once, at most; further ones wait to be accepted. Less where the limit of open
-/// files is low: three of five may be connections.
-const CONNECTIONS_MAX: u64 = 16_384;
-/// A connection that has been silent this long is asked whether it is still there.
-const SILENT: Duration = Duration::from_secs(60);
-/// Connections that may wait to be accepted: when a server comes back, all its clients do.
-const BACKLOG: u32 = 4_096;
-/// After a failed accept (no file descriptors left), others get time to close some.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Answers in progress at the shutdown get this long.
-const CLOSE_WITHIN: Duration = Duration::from_millis(500);
 /// Sessions that can no longer be used are removed this often.
 const PURGE_EVERY: Duration = Duration::from_secs(3_600);
+/// Before a handover, answers in progress get this long; after it their bodies get the rest of
+/// [`GONE_WITHIN`].
+const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+/// A server that handed over is gone within this time, if its successor serves by then.
+const GONE_WITHIN: Duration = Duration::from_secs(9);
+
+/// What a server is started with besides what it is told.
+#[derive(Debug, Default)]
+pub struct Inheritance {
+    /// Everything is taken over from the server that runs on the storage, if one does.
+    pub takeover: bool,
+    /// A listener that is used instead of binding [`ServerConfig::listen`].
+    pub listener: Option<StdTcpListener>,
+}
+
+/// Why a server stopped serving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to.
+    Asked,
+    /// Another process serves in its place.
+    TakenOver {
+        /// Its id.
+        by: u32,
+    },
+}
 
 /// A server that has its storage, its port and its socket, and serves once it is run.
 #[derive(Debug)]
 pub struct Server {
+    config: ServerConfig,
     app: App,
-    router: Router,
-    tcp: TcpListener,
-    unix: UnixListener,
-    socket: PathBuf,
+    listeners: Listeners,
     local: SocketAddr,
-    legacy: Option<TcpListener>,
     login_url: Option<String>,
+    /// Connections that somebody else accepted for us.
+    silent: Vec<Silent>,
+    /// Waits until we serve.
+    predecessor: Option<Predecessor>,
 }
 
 impl Server {
     /// Opens the storage, finds running executions again, and listens.
     pub async fn bind(config: ServerConfig) -> Result<Self, ServeError> {
-        for listen in std::iter::once(config.listen).chain(config.legacy_ws) {
+        Self::inherit(config, Inheritance::default()).await
+    }
+
+    /// The same with what others hand to it.
+    pub async fn inherit(config: ServerConfig, from: Inheritance) -> Result<Self, ServeError> {
+        let given = from.listener.map(listeners::tcp_from).transpose();
+        let refused = |source| ServeError::Listen { listen: config.listen, source };
+        let given = given.map_err(refused)?;
+        let listen = match &given {
+            Some(given) => given.local_addr().map_err(refused)?,
+            None => config.listen,
+        };
+        for listen in std::iter::once(listen).chain(config.legacy_ws) {
             if config.auth == Auth::Off && !listen.ip().is_loopback() {
                 return Err(ServeError::OpenToAll { listen });
             }
         }
         host::raise_fd_limit();
+        let mut asked = Asked { tcp: given, legacy: None };
+        if from.takeover {
+            let takeover = |source| ServeError::Takeover { source };
+            let run = config.storage.run_dir();
+            if let Some(mut predecessor) = handover::find(&run).await.map_err(takeover)? {
+                // What it does not have must be there before it stops.
+                if asked.tcp.is_none() && !serves(predecessor.listen, config.listen) {
+                    asked.tcp = Some(listen_on(config.listen)?);
+                }
+                if let Some(legacy) = config.legacy_ws
+                    && !serves(predecessor.legacy_ws, legacy)
+                {
+                    asked.legacy = Some(listen_on(legacy)?);
+                }
+                match predecessor.take(&config.storage).await {
+                    Ok(Some(received)) => {
+                        let succeeded = Self::succeed(config, received, asked).await;
+                        return match succeeded {
+                            Ok(server) => Ok(Self { predecessor: Some(predecessor), ..server }),
+                            Err(error) => {
+                                predecessor.keep_waiting();
+                                Err(error)
+                            }
+                        };
+                    }
+                    Ok(None) => {} // It has ended, and what it had is free.
+                    Err(error) => {
+                        predecessor.keep_waiting();
+                        return Err(takeover(error));
+                    }
+                }
+            }
+        }
+        Self::begin(config, asked).await
+    }
+
+    /// Starts where nobody serves.
+    async fn begin(config: ServerConfig, asked: Asked) -> Result<Self, ServeError> {
         // The port first: nothing is started by a server that nobody could reach.
-        let listen = config.listen;
-        let refused = |source| ServeError::Listen { listen, source };
-        let tcp = match listen_on(listen) {
-            Ok(tcp) => tcp,
-            Err(source) => return Err(storage_first(&config.storage, refused(source))),
-        };
-        let local = tcp.local_addr().map_err(refused)?;
-        let legacy = match config.legacy_ws {
-            None => None,
-            Some(listen) => Some(
-                TcpListener::bind(listen)
-                    .await
-                    .map_err(|source| ServeError::Listen { listen, source })?,
-            ),
-        };
-        let engine = Engine::open(EngineConfig {
-            storage: config.storage.clone(),
-            max_running: config.max_running,
-            catalog: config.catalog.clone(),
-            ingest_resume: config.ingest_resume,
-            retention: config.retention.clone(),
-            program: config.program.clone(),
-        })
-        .await?;
-        let socket = config.storage.run_dir().join(SOCKET);
-        let unix = match bind_unix(&config.storage.run_dir()) {
-            Ok(unix) => unix,
-            Err(source) => {
-                engine.shutdown().await?;
-                return Err(ServeError::Socket { path: socket, source });
+        let tcp = match asked.tcp {
+            Some(tcp) => tcp,
+            None => {
+                listen_on(config.listen).map_err(|error| storage_first(&config.storage, error))?
             }
         };
+        let legacy = match (asked.legacy, config.legacy_ws) {
+            (Some(legacy), _) => Some(legacy),
+            (None, Some(listen)) => Some(listen_on(listen)?),
+            (None, None) => None,
+        };
+        let engine = Engine::open(engine_config(&config)).await?;
+        let run = config.storage.run_dir();
+        let bind = |name| listeners::bind_unix(&run, name);
+        let (unix, takeover) = match bind(SOCKET).and_then(|unix| Ok((unix, bind(TAKEOVER)?))) {
+            Ok(bound) => bound,
+            Err((path, source)) => {
+                engine.shutdown().await?;
+                return Err(ServeError::Socket { path, source });
+            }
+        };
+        let listeners = Listeners {
+            tcp: Arc::new(tcp),
+            legacy: legacy.map(Arc::new),
+            unix: Arc::new(unix),
+            takeover: Arc::new(takeover),
+        };
+        Self::ready(config, engine, listeners, Vec::new())
+    }
+
+    /// Starts with what another server had. Where both listen elsewhere, what was asked for counts.
+    async fn succeed(
+        config: ServerConfig,
+        received: Received,
+        asked: Asked,
+    ) -> Result<Self, ServeError> {
+        let Received { lock, tcp, legacy, unix, takeover, silent } = received;
+        let legacy = asked.legacy.or(legacy.filter(|_| config.legacy_ws.is_some()));
+        let engine = Engine::open_under(lock, engine_config(&config)).await?;
+        let listeners = Listeners {
+            tcp: Arc::new(asked.tcp.unwrap_or(tcp)),
+            legacy: legacy.map(Arc::new),
+            unix: Arc::new(unix),
+            takeover: Arc::new(takeover),
+        };
+        Self::ready(config, engine, listeners, silent)
+    }
+
+    fn ready(
+        config: ServerConfig,
+        engine: Engine,
+        listeners: Listeners,
+        silent: Vec<Silent>,
+    ) -> Result<Self, ServeError> {
+        let refused = |source| ServeError::Listen { listen: config.listen, source };
+        let local = listeners.tcp.local_addr().map_err(refused)?;
         let app = App::new(engine, &config, local);
         let login_url = if config.auth == Auth::On { app.login_url() } else { None };
-        let router = config.base_path.strip(table::router(&app));
-        Ok(Self { app, router, tcp, unix, socket, local, legacy, login_url })
+        Ok(Self { config, app, listeners, local, login_url, silent, predecessor: None })
     }
 
     /// Where it listens.
@@ -115,7 +197,7 @@ impl Server {
 
     /// Where clients of the original's WebSocket find it.
     pub fn legacy_ws(&self) -> Option<SocketAddr> {
-        self.legacy.as_ref()?.local_addr().ok()
+        self.listeners.legacy.as_ref()?.local_addr().ok()
     }
 
     /// Where browsers on this host find it.
@@ -128,21 +210,46 @@ impl Server {
         self.login_url.as_deref()
     }
 
-    /// Serves until `shutdown` resolves, then stops within 5 s. Executions go on.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { app, router, tcp, unix, socket, local, legacy, .. } = self;
-        let places = Arc::new(Semaphore::new(connections_max() as usize));
-        app.tasks.spawn(accept_tcp(app.clone(), router.clone(), tcp, Arc::clone(&places)));
-        if let Some(legacy) = legacy {
-            let router = table::legacy_router(&app, local.port());
-            app.tasks.spawn(accept_tcp(app.clone(), router, legacy, Arc::clone(&places)));
+    /// The process whose place it takes.
+    pub fn predecessor(&self) -> Option<u32> {
+        self.predecessor.as_ref().map(|predecessor| predecessor.pid)
+    }
+
+    /// Serves until `shutdown` resolves, then stops within 5 s; or until a successor serves, then
+    /// stops within 10 s of being asked by it. Executions go on.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<Ended, ServeError> {
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            let silent = std::mem::take(&mut self.silent);
+            let desk = Desk::open(&self.app, self.page(), self.local, &self.listeners, silent);
+            self.app.tasks.spawn(purge(self.app.clone()));
+            self.app.tasks.spawn(sample(self.app.clone()));
+            if let Some(predecessor) = self.predecessor.take() {
+                predecessor.relieve().await;
+            }
+            let successor = tokio::select! {
+                () = shutdown.as_mut() => None,
+                successor = handover::asked(&self.listeners) => Some(successor),
+            };
+            let Some(successor) = successor else {
+                self.stop().await?;
+                return Ok(Ended::Asked);
+            };
+            if let Some(ended) = self.hand_over(&desk, successor, shutdown.as_mut()).await? {
+                return Ok(ended);
+            }
         }
-        app.tasks.spawn(accept_unix(app.clone(), router, unix, places));
-        app.tasks.spawn(purge(app.clone()));
-        app.tasks.spawn(sample(app.clone()));
-        shutdown.await;
+    }
+
+    fn page(&self) -> Router {
+        self.config.base_path.strip(table::router(&self.app))
+    }
+
+    async fn stop(self) -> Result<(), ServeError> {
+        let app = self.app;
         app.closing.cancel();
-        let _ = fs::remove_file(&socket); // Gone already if somebody cleaned up.
+        app.over.cancel();
+        Listeners::remove(&self.config.storage.run_dir());
         app.tasks.close();
         if timeout(CLOSE_WITHIN * 2, app.tasks.wait()).await.is_err() {
             tracing::debug!(left = app.tasks.len(), "connections are cut off");
@@ -150,22 +257,82 @@ impl Server {
         app.engine.shutdown().await?;
         Ok(())
     }
+
+    /// Gives everything to `successor`. `None`: it is gone, and we serve again.
+    async fn hand_over(
+        &mut self,
+        desk: &Desk,
+        mut successor: Successor,
+        shutdown: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<Option<Ended>, ServeError> {
+        let by = successor.pid;
+        let begun = Instant::now();
+        tracing::info!(successor = by, "handing over");
+        let app = self.app.clone();
+        app.closing.cancel();
+        let mut silent = desk.close().await;
+        app.answering.close();
+        if timeout(ANSWER_WITHIN, app.answering.wait()).await.is_err() {
+            tracing::warn!(left = app.answering.len(), "requests are not answered any more");
+        }
+        app.tasks.close();
+        // Most answers are small: gone at once. Larger ones are sent on while the successor starts.
+        let _ = timeout(CLOSE_WITHIN, app.tasks.wait()).await;
+        let mut lock = app.engine.close().await?;
+        let given = tokio::select! {
+            given = successor.give(&mut lock, &self.listeners, &silent) => given,
+            // The successor has everything, or will find that nobody has.
+            () = shutdown => return Ok(Some(Ended::Asked)),
+        };
+        match given {
+            Given::Taken => {
+                drop((lock, silent));
+                let _ = timeout_at(begun + GONE_WITHIN, app.tasks.wait()).await;
+                app.over.cancel();
+                Ok(Some(Ended::TakenOver { by }))
+            }
+            Given::Gone(error) => {
+                tracing::warn!(successor = by, %error, "the successor is gone: serving again");
+                app.over.cancel();
+                let lock = lock.keep().map_err(|source| ServeError::Takeover { source })?;
+                let engine = Engine::open_under(lock, engine_config(&self.config)).await?;
+                self.app = app.again(engine, &self.config, self.local);
+                self.silent.append(&mut silent);
+                Ok(None)
+            }
+        }
+    }
 }
 
-/// Connections there may be at once.
-pub(crate) fn connections_max() -> u64 {
-    CONNECTIONS_MAX.min(host::fd_limit() / 5 * 3).max(64)
+/// Listeners that this process brings itself.
+struct Asked {
+    tcp: Option<TcpListener>,
+    legacy: Option<TcpListener>,
 }
 
-fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    socket.set_reuseaddr(true)?; // A server that was killed may come back at once.
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
+/// Whether who listens at `there` does so where `asked` says; port 0 is any.
+fn serves(there: Option<SocketAddr>, asked: SocketAddr) -> bool {
+    let any = asked.port() == 0;
+    there.is_some_and(|there| there == asked || (any && there.ip() == asked.ip()))
+}
+
+fn listen_on(listen: SocketAddr) -> Result<TcpListener, ServeError> {
+    listeners::listen_on(listen).map_err(|source| ServeError::Listen { listen, source })
+}
+
+fn engine_config(config: &ServerConfig) -> EngineConfig {
+    EngineConfig {
+        storage: config.storage.clone(),
+        max_running: config.max_running,
+        catalog: config.catalog.clone(),
+        ingest_resume: config.ingest_resume,
+        retention: config.retention.clone(),
+        program: config.program.clone(),
+    }
 }
 
 /// The port is taken: by the server that holds this storage, or by somebody else?
-fn storage_first(storage: &stepflow_record::Storage, error: ServeError) -> ServeError {
+fn storage_first(storage: &Storage, error: ServeError) -> ServeError {
     match stepflow_engine::WriterLock::try_take(storage) {
         Ok(None) => ServeError::Engine(stepflow_engine::OpenError::Locked {
             path: storage.root().to_owned(),
@@ -175,106 +342,6 @@ fn storage_first(storage: &stepflow_record::Storage, error: ServeError) -> Serve
     }
 }
 
-fn bind_unix(run: &std::path::Path) -> io::Result<UnixListener> {
-    let dir = SocketDir::open(run)?;
-    let listener = dir.bind(SOCKET)?;
-    listener.set_nonblocking(true)?;
-    UnixListener::from_std(listener)
-}
-
-async fn accept_tcp(app: App, router: Router, listener: TcpListener, places: Arc<Semaphore>) {
-    loop {
-        let Some(place) = place(&app, &places).await else { return };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = app.closing.cancelled() => return,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let _ = stream.set_nodelay(true); // Only later, not wrong, without.
-                let _ = host::keep_alive(&stream, SILENT); // The same.
-                let served = serve(app.clone(), router.clone(), stream, Transport::Tcp(peer));
-                let counted = app.metrics.counted(|metrics| &metrics.connections_tcp);
-                app.metrics.connections_accepted.fetch_add(1, Relaxed);
-                app.tasks.spawn(async move {
-                    served.await;
-                    drop((place, counted));
-                });
-            }
-            Err(error) => pause(&app, &error).await,
-        }
-    }
-}
-
-async fn accept_unix(app: App, router: Router, listener: UnixListener, places: Arc<Semaphore>) {
-    loop {
-        let Some(place) = place(&app, &places).await else { return };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = app.closing.cancelled() => return,
-        };
-        match accepted {
-            Ok((stream, _)) if host::peer_is_owner(&stream) => {
-                let served = serve(app.clone(), router.clone(), stream, Transport::Socket);
-                let counted = app.metrics.counted(|metrics| &metrics.connections_unix);
-                app.metrics.connections_accepted.fetch_add(1, Relaxed);
-                app.tasks.spawn(async move {
-                    served.await;
-                    drop((place, counted));
-                });
-            }
-            Ok(_) => tracing::warn!("another user was refused at the Unix socket"),
-            Err(error) => pause(&app, &error).await,
-        }
-    }
-}
-
-async fn place(app: &App, places: &Arc<Semaphore>) -> Option<tokio::sync::OwnedSemaphorePermit> {
-    tokio::select! {
-        place = Arc::clone(places).acquire_owned() => place.ok(),
-        () = app.closing.cancelled() => None,
-    }
-}
-
-async fn pause(app: &App, error: &io::Error) {
-    app.metrics.accept_errors.fetch_add(1, Relaxed);
-    tracing::warn!(%error, "a connection could not be accepted");
-    sleep(ACCEPT_PAUSE).await;
-}
-
-/// Serves one connection until it ends, or until the shutdown and the answer in progress.
-async fn serve<S>(app: App, router: Router, stream: S, transport: Transport)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let within = app.limits.stalled;
-    let service = service_fn(move |request: Request<Incoming>| {
-        let router = router.clone();
-        async move {
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(transport);
-            let Ok(response) = router.oneshot(request).await;
-            Ok::<_, Infallible>(response)
-        }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(Stalling::new(stream, within)), service)
-        .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    // How a connection ends (reset, half a request, too large a head) concerns only its client.
-    tokio::select! {
-        _ = connection.as_mut() => {}
-        () = app.closing.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            let _ = timeout(CLOSE_WITHIN, connection).await;
-        }
-    }
-}
-
-/// Removes sessions that can no longer be used.
 async fn sample(app: App) {
     loop {
         // A catalog that does not answer leaves a hole in the lines.
@@ -288,6 +355,7 @@ async fn sample(app: App) {
     }
 }
 
+/// Removes sessions that can no longer be used.
 async fn purge(app: App) {
     loop {
         let now = stepflow_sys::clock::wall_us();

@@ -95,7 +95,7 @@ pub(crate) async fn ask<T: Send + 'static>(
 
 /// Scans what is recorded, slice by slice.
 fn scan(app: &App, slot: &Slot) {
-    while !app.closing.is_cancelled() {
+    while !app.over.is_cancelled() {
         let until = Instant::now() + SLICE;
         let done = match &mut slot.lock().view {
             Some(view) => view.advance(&mut || Instant::now() < until).unwrap_or(true),

@@ -8,6 +8,7 @@ pub mod completions; // for shells, and manual pages
 pub mod export; // an execution as a file
 pub mod logs; // print and follow a log
 pub mod look; // ls, reindex: ask the catalog
+mod manager; // a service manager, and who comes after a server
 mod parse; // markers of any log
 mod progress; // how far a long command is
 pub mod prune; // delete what is not to be kept

@@ -13,12 +13,12 @@ use stepflow_client::{ClientError, Server as Client};
 use stepflow_engine::OpenError;
 use stepflow_model::ExecutionId;
 use stepflow_record::Storage;
-use stepflow_server::{Auth, ServeError, Server, ServerConfig};
+use stepflow_server::{Auth, Ended, Inheritance, ServeError, Server, ServerConfig};
 use stepflow_sys::host::SocketDir;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use super::find;
+use super::{find, manager};
 use crate::{
     args::{self, OnOff},
     config,
@@ -46,6 +46,9 @@ pub fn serve(storage: Storage, args: &args::Serve) -> Result<ExitCode, Failure> 
     for warning in &settings.warnings {
         let _ = writeln!(std::io::stderr(), "{}", serving::warning(warning));
     }
+    let listener = manager::listener().map_err(|error| {
+        Failure::new(why::cannot_use_listener(error)).hint(why::a_tcp_listener())
+    })?;
     super::upgrade::before_serving(&storage)?;
     let address = storage.run_dir().join(ADDRESS_FILE);
     let config = ServerConfig {
@@ -71,28 +74,38 @@ pub fn serve(storage: Storage, args: &args::Serve) -> Result<ExitCode, Failure> 
         .build()
         .map_err(|error| Failure::new(why::cannot_start_threads(error)))?;
     let served = runtime.block_on(async {
-        let (mut terminate, mut interrupt) =
-            match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-                (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-                (Err(error), _) | (_, Err(error)) => {
-                    return Err(Failure::new(why::cannot_watch_signals(error)));
-                }
-            };
-        let server = Server::bind(config).await.map_err(refused)?;
+        let watch =
+            |kind| signal(kind).map_err(|error| Failure::new(why::cannot_watch_signals(error)));
+        let mut terminate = watch(SignalKind::terminate())?;
+        let mut interrupt = watch(SignalKind::interrupt())?;
+        let mut replace = watch(SignalKind::user_defined2())?;
+        let from = Inheritance { takeover: args.takeover, listener };
+        let server = Server::inherit(config, from).await.map_err(refused)?;
         // So that `run` can say where its page is. Nothing depends on it.
         note_address(&address, server.base_url());
         announce(&server);
+        manager::ready();
         let asked = async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => break,
+                    _ = interrupt.recv() => break,
+                    _ = replace.recv() => {
+                        manager::reloading();
+                        manager::start_successor();
+                    }
+                }
             }
+            manager::stopping();
         };
         server.run(asked).await.map_err(refused)
     });
     runtime.shutdown_background(); // A blocking read of a slow disk must not hold up the exit.
-    served?;
-    let _ = writeln!(std::io::stderr(), "{}", serving::stopped());
+    let said = match served? {
+        Ended::Asked => serving::stopped(),
+        Ended::TakenOver { by } => serving::taken_over(by),
+    };
+    let _ = writeln!(std::io::stderr(), "{said}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -105,6 +118,9 @@ fn note_address(path: &Path, url: &str) {
 
 fn announce(server: &Server) {
     let mut err = std::io::stderr();
+    if let Some(process) = server.predecessor() {
+        let _ = writeln!(err, "{}", serving::taking_over(process));
+    }
     let _ = writeln!(err, "{}", serving::listening(server.base_url()));
     if let Some(address) = server.legacy_ws() {
         let _ = writeln!(err, "{}", serving::legacy_ws(address));

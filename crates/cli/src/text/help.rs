@@ -305,6 +305,10 @@ const ZH: &[(&str, &str)] = &[
         "How long an ingested stream is waited for when its source, or the server, went away [default: 60s]",
         "接收的流的来源或服务器离开后等待多久 [默认：60s]",
     ),
+    (
+        "Take over from the server that runs on this storage, without downtime; without one, start",
+        "接替正在此存储上运行的服务器，服务不中断；没有时照常启动",
+    ),
     ("Show this execution", "显示此执行"),
     // ls.
     (

@@ -52,6 +52,10 @@ const HINTS: &[(&str, &str)] = &[
         "one server per storage: stop the other one, or pass another --storage",
         "每个存储一个服务器：请停止另一个，或用 --storage 指定其他存储",
     ),
+    (
+        "stop that server (executions go on) and start this one without --takeover",
+        "请停止那个服务器（执行会继续），再不带 --takeover 启动这一个",
+    ),
     // An upgrade's.
     (
         "stop the original server, and whatever else has the database open, and try again",
@@ -106,6 +110,7 @@ mod tests {
             S::OpenToAll { listen },
             S::Listen { listen, source: io::ErrorKind::AddrInUse.into() },
             S::Listen { listen, source: io::ErrorKind::PermissionDenied.into() },
+            S::Takeover { source: io::ErrorKind::Unsupported.into() },
             S::Engine(OpenError::Locked { path: path(), holder: None }),
         ];
         let hints = catalog.iter().map(C::hint).chain(upgrade.iter().map(U::hint));

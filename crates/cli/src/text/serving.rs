@@ -10,6 +10,12 @@ messages! {
     open_makes_links() { "`stepflow open` makes another link", "`stepflow open` 可再生成一个链接" }
     stopped() { "stopped; running executions go on", "已停止；正在运行的执行会继续" }
 
+    taking_over(process) { "taking over from process {process}", "正在接替进程 {process}" }
+    taken_over(process) {
+        "process {process} has taken over; running executions go on",
+        "进程 {process} 已接替；正在运行的执行会继续"
+    }
+
     // Settings without an effect.
     warning(what) { "warning: {what}", "警告：{what}" }
     no_effect(name, why) { "{name} has no effect: {why}", "{name} 不起作用：{why}" }

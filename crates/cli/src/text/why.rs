@@ -240,6 +240,13 @@ messages! {
         "`--auth off` 只能用于回环地址，不能用于 {listen}"
     }
     cannot_listen(listen, error) { "cannot listen on {listen}: {error}", "无法监听 {listen}：{error}" }
+    cannot_use_listener(error) {
+        "cannot use the listener that the service manager has opened: {error}",
+        "无法使用服务管理器打开的监听套接字：{error}"
+    }
+    a_tcp_listener() {
+        "the socket unit needs one ListenStream= with a port", "socket 单元需要一个带端口的 ListenStream="
+    }
     cannot_start_threads(error) { "cannot start the server's threads: {error}", "无法启动服务器线程：{error}" }
 
     // Running.

@@ -200,7 +200,7 @@ pub(crate) async fn scanned(
             return Ok(wanted);
         }
         tokio::select! {
-            () = app.closing.cancelled() => return Err(Problem::closing()),
+            () = app.over.cancelled() => return Err(Problem::closing()),
             () = tokio::time::sleep(SCAN_POLL) => {}
         }
     }

@@ -276,7 +276,7 @@ pub struct TestServer {
     pub legacy: Option<std::net::SocketAddr>,
     pub login_url: Option<String>,
     stop: Option<oneshot::Sender<()>>,
-    task: Option<JoinHandle<Result<(), stepflow_server::ServeError>>>,
+    task: Option<JoinHandle<Result<stepflow_server::Ended, stepflow_server::ServeError>>>,
     _dir: tempfile::TempDir,
 }
 

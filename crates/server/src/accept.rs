@@ -1,0 +1,320 @@
+//! Connections: accepted, answered, and left in order.
+
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use axum::{Router, body::Body, extract::Request};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::{Deserialize, Serialize};
+use stepflow_sys::host;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::sleep,
+};
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
+use tower::ServiceExt;
+
+use crate::{app::App, auth::Transport, listeners::Listeners, stall::Stalling, table};
+
+/// A request's head must be there within this time.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// A first request that had begun to arrive when the server was told to go is waited for this long.
+const FIRST_WITHIN: Duration = Duration::from_secs(3);
+/// Request line and headers together.
+const HEAD_BYTES_MAX: usize = 24 * 1024;
+/// Connections at once, at most; further ones wait to be accepted. Less where the limit of open
+/// files is low: three of five may be connections.
+const CONNECTIONS_MAX: u64 = 16_384;
+/// A connection that has been silent this long is asked whether it is still there.
+const SILENT: Duration = Duration::from_secs(60);
+/// After a failed accept (no file descriptors left), others get time to close some.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Answers in progress at the end get this long.
+pub(crate) const CLOSE_WITHIN: Duration = Duration::from_millis(500);
+
+/// Connections there may be at once.
+pub(crate) fn connections_max() -> u64 {
+    CONNECTIONS_MAX.min(host::fd_limit() / 5 * 3).max(64)
+}
+
+/// Where a connection came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Door {
+    Tcp,
+    /// For clients of the original's WebSocket.
+    Legacy,
+    Unix,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// A connection of which nothing has been read: whoever has it can answer it.
+#[derive(Debug)]
+pub(crate) struct Silent {
+    pub(crate) door: Door,
+    stream: Stream,
+}
+
+impl Silent {
+    /// From another process.
+    pub(crate) fn received(door: Door, fd: OwnedFd) -> io::Result<Self> {
+        let stream = match door {
+            Door::Tcp | Door::Legacy => {
+                let stream = std::net::TcpStream::from(fd);
+                stream.set_nonblocking(true)?;
+                Stream::Tcp(TcpStream::from_std(stream)?)
+            }
+            Door::Unix => {
+                let stream = std::os::unix::net::UnixStream::from(fd);
+                stream.set_nonblocking(true)?;
+                Stream::Unix(UnixStream::from_std(stream)?)
+            }
+        };
+        Ok(Self { door, stream })
+    }
+
+    async fn readable(&self) -> io::Result<()> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.readable().await,
+            Stream::Unix(stream) => stream.readable().await,
+        }
+    }
+}
+
+impl AsFd for Silent {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+/// Accepts connections and sees to them until the app is closing.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    app: App,
+    page: Router,
+    legacy: Router,
+    places: Arc<Semaphore>,
+    /// Loops that accept, and connections of which nothing has been read.
+    opening: TaskTracker,
+    /// Those of the latter that were left when the app was closing.
+    silent: Mutex<Vec<Silent>>,
+}
+
+impl Desk {
+    /// Begins to accept, and takes connections that were accepted before.
+    pub(crate) fn open(
+        app: &App,
+        page: Router,
+        local: SocketAddr,
+        listeners: &Listeners,
+        accepted: Vec<Silent>,
+    ) -> Arc<Self> {
+        let desk = Arc::new(Self {
+            app: app.clone(),
+            page,
+            legacy: table::legacy_router(app, local.port()),
+            places: Arc::new(Semaphore::new(connections_max() as usize)),
+            opening: TaskTracker::new(),
+            silent: Mutex::default(),
+        });
+        for silent in accepted {
+            // None is free only if there were more than there may be: they end soon.
+            desk.admit(silent, Arc::clone(&desk.places).try_acquire_owned().ok());
+        }
+        let tcp = Some((&listeners.tcp, Door::Tcp));
+        let legacy = listeners.legacy.as_ref().map(|legacy| (legacy, Door::Legacy));
+        for (listener, door) in tcp.into_iter().chain(legacy) {
+            let accept = Arc::clone(&desk).accept_tcp(Arc::clone(listener), door);
+            app.tasks.spawn(desk.opening.track_future(accept));
+        }
+        let accept = Arc::clone(&desk).accept_unix(Arc::clone(&listeners.unix));
+        app.tasks.spawn(desk.opening.track_future(accept));
+        desk
+    }
+
+    /// Once the app is closing: no loop accepts any more. The connections of which nothing was read.
+    pub(crate) async fn close(&self) -> Vec<Silent> {
+        self.opening.close();
+        self.opening.wait().await;
+        std::mem::take(&mut *self.silent.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn accept_tcp(self: Arc<Self>, listener: Arc<TcpListener>, door: Door) {
+        loop {
+            let Some(place) = self.place().await else { return };
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.app.closing.cancelled() => return,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    self.app.metrics.connections_accepted.fetch_add(1, Relaxed);
+                    self.admit(Silent { door, stream: Stream::Tcp(stream) }, Some(place));
+                }
+                Err(error) => self.pause(&error).await,
+            }
+        }
+    }
+
+    async fn accept_unix(self: Arc<Self>, listener: Arc<UnixListener>) {
+        loop {
+            let Some(place) = self.place().await else { return };
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.app.closing.cancelled() => return,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    self.app.metrics.connections_accepted.fetch_add(1, Relaxed);
+                    let stream = Stream::Unix(stream);
+                    self.admit(Silent { door: Door::Unix, stream }, Some(place));
+                }
+                Err(error) => self.pause(&error).await,
+            }
+        }
+    }
+
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        tokio::select! {
+            place = Arc::clone(&self.places).acquire_owned() => place.ok(),
+            () = self.app.closing.cancelled() => None,
+        }
+    }
+
+    async fn pause(&self, error: &io::Error) {
+        self.app.metrics.accept_errors.fetch_add(1, Relaxed);
+        tracing::warn!(%error, "a connection could not be accepted");
+        sleep(ACCEPT_PAUSE).await;
+    }
+
+    fn admit(self: &Arc<Self>, connection: Silent, place: Option<OwnedSemaphorePermit>) {
+        let counted = match &connection.stream {
+            Stream::Tcp(stream) => {
+                let _ = stream.set_nodelay(true); // Only later, not wrong, without.
+                let _ = host::keep_alive(stream, SILENT); // The same.
+                self.app.metrics.counted(|metrics| &metrics.connections_tcp)
+            }
+            Stream::Unix(stream) if !host::peer_is_owner(stream) => {
+                tracing::warn!("another user was refused at the Unix socket");
+                return;
+            }
+            Stream::Unix(_) => self.app.metrics.counted(|metrics| &metrics.connections_unix),
+        };
+        let (desk, opening) = (Arc::clone(self), self.opening.token());
+        self.app.tasks.spawn(async move {
+            desk.attend(connection, opening).await;
+            drop((place, counted));
+        });
+    }
+
+    /// Sees to one connection until it ends, or until the app is closing and it has its answer.
+    async fn attend(&self, connection: Silent, opening: TaskTrackerToken) {
+        tokio::select! {
+            biased;
+            () = self.app.closing.cancelled() => {
+                self.silent.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+                return;
+            }
+            readable = connection.readable() => if readable.is_err() {
+                return;
+            },
+            () = sleep(HEAD_WITHIN) => return,
+        }
+        let answering = self.app.answering.token();
+        drop(opening);
+        let router = match connection.door {
+            Door::Tcp | Door::Unix => &self.page,
+            Door::Legacy => &self.legacy,
+        };
+        let (app, router) = (self.app.clone(), router.clone());
+        match connection.stream {
+            Stream::Tcp(stream) => {
+                let Ok(peer) = stream.peer_addr() else { return }; // It is gone already.
+                serve(app, router, stream, Transport::Tcp(peer), answering).await;
+            }
+            Stream::Unix(stream) => {
+                serve(app, router, stream, Transport::Socket, answering).await;
+            }
+        }
+    }
+}
+
+/// A connection's first request, waited for.
+struct First {
+    /// Until it has come, the server waits with its end.
+    expected: Mutex<Option<TaskTrackerToken>>,
+    came: Notify,
+}
+
+/// Serves one connection, of which something can be read. `answering` counts it until its first
+/// request is there, which is then counted itself.
+async fn serve<S>(
+    app: App,
+    router: Router,
+    stream: S,
+    transport: Transport,
+    answering: TaskTrackerToken,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let within = app.limits.stalled;
+    let first = Arc::new(First { expected: Mutex::new(Some(answering)), came: Notify::new() });
+    let (closing, over) = (app.closing.clone(), app.over.clone());
+    let seen = Arc::clone(&first);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let router = router.clone();
+        let counted = app.answering.token();
+        if seen.expected.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+            seen.came.notify_one();
+        }
+        async move {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(transport);
+            let Ok(response) = router.oneshot(request).await;
+            drop(counted);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(Stalling::new(stream, within)), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    // How a connection ends (reset, half a request, too large a head) concerns only its client.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = closing.cancelled() => {}
+    }
+    // A request on a new connection is answered, even if all of it is not here yet.
+    if first.expected.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = first.came.notified() => {}
+            () = sleep(FIRST_WITHIN) => {}
+        }
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        _ = connection => {}
+        () = async { over.cancelled().await; sleep(CLOSE_WITHIN).await } => {}
+    }
+}
