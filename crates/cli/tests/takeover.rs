@@ -166,7 +166,7 @@ impl Load {
     /// Over both doors.
     fn usual(scratch: &Scratch, address: &str) -> Self {
         let mut load = Self::new();
-        for path in ["/api/health", "/api/executions?limit=3", "/api/executions/statistics"] {
+        for path in ["/api/session", "/api/executions?limit=3", "/api/executions/statistics"] {
             let address = address.to_owned();
             load.client(move || tcp(&address, "GET", path, ""));
         }
@@ -190,22 +190,29 @@ impl Load {
     }
 
     /// Whatever became of the last requests.
-    fn abandon(self) {
+    fn abandon(mut self) {
         self.stop.store(true, SeqCst);
-        for thread in self.threads {
+        for thread in self.threads.drain(..) {
             thread.join().unwrap();
         }
     }
 
     /// How many were answered; none failed.
-    fn end(self) -> u64 {
+    fn end(mut self) -> u64 {
         self.stop.store(true, SeqCst);
-        for thread in self.threads {
+        for thread in self.threads.drain(..) {
             thread.join().unwrap();
         }
         let failed = self.failed.lock().unwrap();
         assert!(failed.is_empty(), "{} failed: {failed:#?}", failed.len());
         self.answered.load(SeqCst)
+    }
+}
+
+impl Drop for Load {
+    /// A test that failed asks nobody any more.
+    fn drop(&mut self) {
+        self.stop.store(true, SeqCst);
     }
 }
 
@@ -264,7 +271,7 @@ fn view(address: &str, id: &str) -> Viewed {
 
 #[test]
 fn f22_eight_takeovers_under_load_cost_no_request_no_line_and_no_execution() {
-    let scratch = Scratch::new(STEPFLOW);
+    let scratch = Arc::new(Scratch::new(STEPFLOW));
     let mut server = serve(&scratch, &["--takeover"]); // Nobody is there: an ordinary start.
     let address = server.address.clone();
     let mut ids: Vec<String> = (0..2)
@@ -329,30 +336,29 @@ fn f22_eight_takeovers_under_load_cost_no_request_no_line_and_no_execution() {
     });
     // Somebody who does not take over is refused at every moment.
     let strangers = {
-        let (stop, at) = (Arc::clone(&load.stop), scratch.storage.root().to_owned());
+        let (stop, scratch) = (Arc::clone(&load.stop), Arc::clone(&scratch));
         thread::spawn(move || {
             let mut refused = 0;
             while !stop.load(SeqCst) {
-                let output = Command::new(STEPFLOW)
-                    .arg("--storage")
-                    .arg(&at)
-                    .args(["serve", "--auth", "off", "--listen", "127.0.0.1:0"])
-                    .output()
-                    .unwrap();
-                let said = String::from_utf8_lossy(&output.stderr);
-                assert!(!output.status.success() && said.contains("is in use by"), "{said}");
+                match started(command(&scratch, "127.0.0.1:0", &[]).spawn().unwrap()) {
+                    Ok(second) => panic!("two servers: {}", second.said.lock().unwrap()),
+                    Err(said) => assert!(said.contains("is in use by"), "{said}"),
+                }
                 refused += 1;
             }
             refused
         })
     };
     load.goes_on(20);
+    let mut slowest = Duration::ZERO;
     for round in 0..TAKEOVERS {
         let begun = Instant::now();
         let next = started(successor(&scratch)).unwrap();
         assert_eq!(next.address, address);
         assert!(server.exited().success(), "round {round}: {}", server.said.lock().unwrap());
-        assert!(begun.elapsed() < Duration::from_secs(10), "round {round}: {:?}", begun.elapsed());
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(40), "asserted at 4 times the promise: {took:?}");
+        slowest = slowest.max(took);
         server.says(&format!("process {} has taken over", next.pid()));
         let holder = fs::read_to_string(scratch.storage.writer_lock()).unwrap();
         assert_eq!(holder.trim(), next.pid().to_string());
@@ -361,7 +367,7 @@ fn f22_eight_takeovers_under_load_cost_no_request_no_line_and_no_execution() {
     }
     let answered = load.end();
     assert!(strangers.join().unwrap() > 0);
-    println!("{answered} requests");
+    println!("{answered} requests; the slowest takeover took {slowest:?}");
     assert!(200 < answered, "{answered} requests are no load");
 
     fs::write(work.join("stop"), "").unwrap();
@@ -530,6 +536,53 @@ fn a_successor_that_goes_away_after_any_step_leaves_a_server_that_works() {
     });
     signal(server.pid(), Signal::SIGTERM);
     assert!(server.exited().success());
+}
+
+#[test]
+fn connections_that_were_accepted_before_a_takeover_get_their_answers() {
+    let scratch = Scratch::new(STEPFLOW);
+    let mut server = serve(&scratch, &[]);
+    let address = server.address.clone();
+    let connect = || {
+        let stream = TcpStream::connect(&address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    };
+    // More than go with one message.
+    let silent: Vec<TcpStream> = (0..150).map(|_| connect()).collect();
+    let socket = UnixStream::connect(scratch.storage.run_dir().join("server.sock")).unwrap();
+    let metrics = || tcp(&address, "GET", "/api/health/metrics", "").unwrap();
+    eventually("they are accepted", || {
+        (151 <= metrics()["http"]["connections"].as_u64().unwrap()).then_some(())
+    });
+    let mut half = connect();
+    half.write_all(b"GET /api/session HTTP/1.1\r\nHost: ").unwrap();
+    // One that is kept for further requests is closed between two of them, not within one.
+    let mut kept = connect();
+    write!(kept, "GET /api/session HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    let mut read = BufReader::new(kept.try_clone().unwrap());
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(0 < read.read_line(&mut head).unwrap());
+    }
+    assert!(head.starts_with("HTTP/1.1 200") && !head.contains("connection: close"), "{head}");
+
+    let next = successor(&scratch);
+    server.says("handing over");
+    write!(half, "{address}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    half.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
+    let next = started(next).unwrap();
+    assert!(server.exited().success());
+    let mut rest = Vec::new();
+    read.read_to_end(&mut rest).unwrap(); // A body, and then the end: not a reset.
+    for stream in silent {
+        ask(stream, &address, "GET", "/api/session", "").unwrap();
+    }
+    ask(socket, "localhost", "GET", "/api/session", "").unwrap();
+    assert_eq!(holder(&scratch), next.pid());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{Arc, OnceLock, atomic::AtomicUsize},
     time::Instant,
 };
 
@@ -18,6 +18,7 @@ use crate::{
     login::Logins,
     metrics::Metrics,
     samples::Samples,
+    service::Service,
     table,
     views::Views,
 };
@@ -46,6 +47,8 @@ pub(crate) struct Inner {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) samples: Samples,
     pub(crate) started: Instant,
+    /// What we run in, once that is known.
+    pub(crate) service: Arc<OnceLock<Service>>,
     /// What viewers know of logs.
     pub(crate) views: Views,
     /// Names under which we may be called, in lower case, besides loopback ones.
@@ -66,15 +69,21 @@ pub(crate) struct Inner {
 
 impl App {
     pub(crate) fn new(engine: Engine, config: &ServerConfig, local: SocketAddr) -> Self {
-        Self::with(engine, config, local, Arc::default())
+        Self::with(engine, config, local, (Arc::default(), Arc::default()))
     }
 
     /// The same server with another engine: what was said to people stays true.
     pub(crate) fn again(&self, engine: Engine, config: &ServerConfig, local: SocketAddr) -> Self {
-        Self::with(engine, config, local, Arc::clone(&self.logins))
+        let kept = (Arc::clone(&self.logins), Arc::clone(&self.service));
+        Self::with(engine, config, local, kept)
     }
 
-    fn with(engine: Engine, config: &ServerConfig, local: SocketAddr, logins: Arc<Logins>) -> Self {
+    fn with(
+        engine: Engine,
+        config: &ServerConfig,
+        local: SocketAddr,
+        (logins, service): (Arc<Logins>, Arc<OnceLock<Service>>),
+    ) -> Self {
         let shown = if local.ip().is_unspecified() {
             SocketAddr::from(([127, 0, 0, 1], local.port()))
         } else {
@@ -99,6 +108,7 @@ impl App {
             views: Views::default(),
             keyring: Keyring::default(),
             logins,
+            service,
             metrics: Arc::new(Metrics::new(table::routes().len())),
             samples: Samples::default(),
             started: Instant::now(),

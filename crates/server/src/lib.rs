@@ -40,6 +40,7 @@ mod samples; // how it was over the last day
 mod security; // Host, Origin, headers, limits
 mod selection; // lines that are taken away, a few at a time
 mod serve; // a server's life
+mod service; // what it runs in, and whether executions outlive that
 mod sse; // one execution as server-sent events
 mod stall; // connections whose client takes nothing
 mod table; // every route with its permission
@@ -55,6 +56,7 @@ pub use crate::{
     config::{ApiKey, Auth, Limits, ServeError, ServerConfig},
     openapi::openapi,
     serve::{Ended, Inheritance, Server},
+    service::{Service, Stop, service},
     table::{RouteInfo, routes},
     usual::{PASSES, usual},
 };

@@ -23,6 +23,7 @@ use crate::{
     credential::SESSION_IDLE_US,
     handover::{self, Given, Predecessor, Received, Successor},
     listeners::{self, Listeners, SOCKET, TAKEOVER},
+    service::{self, Service, Stop},
     table,
 };
 
@@ -219,6 +220,9 @@ impl Server {
     /// stops within 10 s of being asked by it. Executions go on.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<Ended, ServeError> {
         let mut shutdown = std::pin::pin!(shutdown);
+        let app = self.app.clone();
+        // Nobody waits for it: systemd may not answer.
+        tokio::task::spawn_blocking(move || note_service(&app));
         loop {
             let silent = std::mem::take(&mut self.silent);
             let desk = Desk::open(&self.app, self.page(), self.local, &self.listeners, silent);
@@ -339,6 +343,24 @@ fn storage_first(storage: &Storage, error: ServeError) -> ServeError {
             holder: stepflow_engine::WriterLock::holder(storage),
         }),
         Ok(Some(_)) | Err(_) => error,
+    }
+}
+
+/// Finds out what we run in, and says it if executions end with that.
+fn note_service(app: &App) {
+    match app.service.get_or_init(|| service::service(None)) {
+        Service::None | Service::Unit { stop: Stop::Spares, .. } => {}
+        Service::Unit { name, stop: Stop::Kills } => tracing::warn!(
+            unit = name,
+            "a stop of the unit kills running executions: set KillMode=process"
+        ),
+        Service::Unit { name, stop: Stop::Unknown } => tracing::warn!(
+            unit = name,
+            "running executions outlive the unit only with KillMode=process"
+        ),
+        Service::Container => {
+            tracing::warn!("running executions end with the container, as with a host");
+        }
     }
 }
 

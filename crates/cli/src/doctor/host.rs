@@ -1,12 +1,13 @@
 //! The server, its lock, and the host.
 
-use std::{env, fs, path::Path};
+use std::fs;
 
 use nix::sys::resource::{Resource, getrlimit};
 use serde_json::Value;
 use stepflow_client::{ClientError, Server as Client};
 use stepflow_engine::WriterLock;
 use stepflow_record::Storage;
+use stepflow_server::{Service, Stop, service as service_of};
 use stepflow_sys::{clock as time, host::SocketDir, lock, process};
 
 use super::{Report, bytes};
@@ -171,22 +172,19 @@ pub(super) fn clock(storage: &Storage, report: &mut Report) {
 
 /// Whether executions outlive what the server runs in.
 pub(super) fn service(storage: &Storage, report: &mut Report) {
-    let container = Path::new("/.dockerenv").exists()
-        || Path::new("/run/.containerenv").exists()
-        || env::var_os("container").is_some();
-    let holder = WriterLock::holder(storage).map(|pid| pid.to_string());
-    let server = holder.filter(|pid| process::usage_of(pid).is_some());
-    let cgroup =
-        fs::read_to_string(format!("/proc/{}/cgroup", server.as_deref().unwrap_or("self")));
-    let cgroup = cgroup.unwrap_or_default();
-    let unit = cgroup
-        .lines()
-        .filter_map(|line| line.rsplit('/').next())
-        .find(|name| name.ends_with(".service") && !name.starts_with("user@"));
-    let detail = match (container, unit.filter(|_| server.is_some())) {
-        (true, _) => found::container(),
-        (false, Some(unit)) => found::unit(unit),
-        (false, None) => found::no_unit(),
-    };
-    report.ok("service", detail);
+    let server =
+        WriterLock::holder(storage).filter(|pid| process::usage_of(&pid.to_string()).is_some());
+    match service_of(server) {
+        // Without a server, what this command was started from tells nothing.
+        Service::Unit { .. } if server.is_none() => report.ok("service", found::no_unit()),
+        Service::None => report.ok("service", found::no_unit()),
+        Service::Container => report.ok("service", found::container()),
+        Service::Unit { name, stop: Stop::Spares } => {
+            report.ok("service", found::unit_spares(name))
+        }
+        Service::Unit { name, stop: Stop::Unknown } => report.ok("service", found::unit(name)),
+        Service::Unit { name, stop: Stop::Kills } => {
+            report.warn("service", found::unit_kills(name), found::kill_mode());
+        }
+    }
 }

@@ -281,5 +281,15 @@ messages! {
         "the server runs in {name}: executions outlive it only with KillMode=process",
         "服务器运行在 {name} 中：只有 KillMode=process 时执行才能在其结束后继续"
     }
+    unit_spares(name) {
+        "the server runs in {name}: executions outlive it", "服务器运行在 {name} 中：执行在其结束后继续"
+    }
+    unit_kills(name) {
+        "the server runs in {name}: its stop kills executions", "服务器运行在 {name} 中：停止它会终止执行"
+    }
+    kill_mode() {
+        "set KillMode=process in the unit, then `systemctl daemon-reload`",
+        "请在该单元中设置 KillMode=process，然后运行 `systemctl daemon-reload`"
+    }
     no_unit() { "no unit and no container", "不在服务单元或容器中" }
 }

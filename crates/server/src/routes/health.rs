@@ -21,6 +21,7 @@ use crate::{
     health::{self, SPACE_BYTES_LEAST, SPACE_BYTES_LOW, SPACE_RATIO},
     problem::Problem,
     prometheus,
+    service::{Service, Stop},
 };
 
 const SERVICE: &str = "StepFlow Monitor";
@@ -89,7 +90,7 @@ pub(crate) async fn status(State(app): State<App>) -> (StatusCode, Json<HealthSt
     let viewers = app.metrics.websockets.load(std::sync::atomic::Ordering::Relaxed);
     let components = Components {
         database,
-        engine: engine(&app.engine.figures()),
+        engine: engine(&app.engine.figures(), app.service.get()),
         storage: storage(&app),
         websocket: component(
             "ok",
@@ -120,7 +121,7 @@ pub(crate) async fn status(State(app): State<App>) -> (StatusCode, Json<HealthSt
     (code, Json(status))
 }
 
-fn engine(figures: &EngineFigures) -> Component {
+fn engine(figures: &EngineFigures, service: Option<&Service>) -> Component {
     let fds = process::usage().open_fds as f64 / host::fd_limit().max(1) as f64;
     let running = format!(
         "{} of {} places taken, {} wait",
@@ -135,7 +136,19 @@ fn engine(figures: &EngineFigures) -> Component {
         let detail = format!("{failed} recorders could not be started; {running}");
         ("degraded", "recorders-failed", detail)
     } else {
-        ("ok", "places", running)
+        match service {
+            Some(Service::Unit { name, stop: Stop::Kills }) => {
+                let detail = format!("a stop of the unit kills executions: {name}");
+                ("degraded", "ends-with-unit", detail)
+            }
+            // Nothing is wrong with it, and nobody can change it.
+            Some(Service::Container) => (
+                "ok",
+                "ends-with-container",
+                format!("{running}; executions end with the container"),
+            ),
+            _ => ("ok", "places", running),
+        }
     };
     let said = [
         ("running", figures.running as f64),
@@ -226,4 +239,29 @@ pub(crate) async fn prometheus(State(app): State<App>) -> Response {
     prometheus::write(&app, database.as_ref(), &mut text);
     ([(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE))], text.finish())
         .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_that_takes_executions_with_it_is_told_unless_something_worse_is() {
+        let told = |figures: &EngineFigures, service: Option<Service>| {
+            let part = engine(figures, service.as_ref());
+            (part.status, part.what, part.detail)
+        };
+        let unit = |stop| Some(Service::Unit { name: "a.service".to_owned(), stop });
+        let figures = EngineFigures::default();
+        let (status, what, detail) = told(&figures, unit(Stop::Kills));
+        assert_eq!((status.as_str(), what.as_str()), ("degraded", "ends-with-unit"));
+        assert!(detail.ends_with(": a.service"), "{detail}");
+        for fine in [None, Some(Service::None), unit(Stop::Spares), unit(Stop::Unknown)] {
+            assert_eq!(told(&figures, fine).1, "places");
+        }
+        let (status, what, _) = told(&figures, Some(Service::Container));
+        assert_eq!((status.as_str(), what.as_str()), ("ok", "ends-with-container"));
+        let failed = EngineFigures { recorders_failed: 1, ..figures };
+        assert_eq!(told(&failed, unit(Stop::Kills)).1, "recorders-failed");
+    }
 }

@@ -17,6 +17,8 @@ describe('U7: words of health', () => {
   it('U7: figures have the reader’s units', () => {
     expect(ofPart(part('space', { free_bytes: 3 * 2 ** 30, ratio: 0.5 }), [])).toMatch(/3.*free, 50%/);
     expect(ofPart(part('places', { running: 3, running_max: 1000, waiting: 0 }), [])).toBe('3 of 1,000 places taken, 0 wait');
+    expect(ofPart(part('ends-with-unit', {}, 'a stop of the unit kills executions: a.service'), [])).toMatch(/^a stop of a\.service kills/);
+    expect(ofPart(part('ends-with-container', { running: 0, running_max: 9, waiting: 0 }), [])).toMatch(/^0 of 9 .*container$/);
     expect(ofPart(part('clients', { clients: 1 }), [])).toBe('1 viewer');
     expect(ofPart(part('executions', { executions: 2 }), [])).toBe('2 executions');
     expect(ofFinding(finding('slow-commits', 0.02, 'seconds')).detail).toMatch(/20 ms or more; more than 5 ms/);

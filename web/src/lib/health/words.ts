@@ -55,6 +55,7 @@ export function ofPart(part: Component, findings: readonly Finding[]): string {
       return t('health.part.clients', { n: n('clients') });
     case 'places':
     case 'queue-full':
+    case 'ends-with-container':
       return t(`health.part.${what}`, { running: count('running'), max: count('running_max'), waiting: count('waiting') });
     case 'files':
       return t('health.part.files', { ratio: format().percent(n('ratio')) });
@@ -66,6 +67,8 @@ export function ofPart(part: Component, findings: readonly Finding[]): string {
       const left = t('health.part.space', { free: format().bytes(n('free_bytes')), ratio: format().percent(n('ratio')) });
       return what === 'space-out' ? t('health.part.space-out', { left }) : left;
     }
+    case 'ends-with-unit':
+      return t('health.part.ends-with-unit', { cause });
     case 'unreadable':
       return t('health.part.unreadable', { cause });
     case 'no-answer':

@@ -57,6 +57,8 @@ export const stats = {
   'health.part.clients': { one: '{n} viewer', other: '{n} viewers' },
   'health.part.places': '{running} of {max} places taken, {waiting} wait',
   'health.part.queue-full': '{running} of {max} places taken, {waiting} wait: further executions are refused',
+  'health.part.ends-with-container': '{running} of {max} places taken, {waiting} wait; executions end with the container',
+  'health.part.ends-with-unit': 'a stop of {cause} kills executions: set KillMode=process in the unit',
   'health.part.files': '{ratio} of the file descriptors are used',
   'health.part.recorders-failed': { one: '{n} recorder could not be started', other: '{n} recorders could not be started' },
   'health.part.space': '{free} free, {ratio}',

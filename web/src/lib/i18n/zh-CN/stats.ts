@@ -56,6 +56,8 @@ export const stats = {
   'health.part.clients': { other: '{n} 个查看者' },
   'health.part.places': '已占用 {running}/{max} 个位置，{waiting} 个等待',
   'health.part.queue-full': '已占用 {running}/{max} 个位置，{waiting} 个等待：新的执行会被拒绝',
+  'health.part.ends-with-container': '已占用 {running}/{max} 个位置，{waiting} 个等待；容器结束时执行也会结束',
+  'health.part.ends-with-unit': '停止 {cause} 会终止执行：请在该单元中设置 KillMode=process',
   'health.part.files': '已使用 {ratio} 的文件描述符',
   'health.part.recorders-failed': { other: '{n} 个记录进程无法启动' },
   'health.part.space': '剩余 {free}，{ratio}',
