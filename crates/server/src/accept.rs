@@ -9,13 +9,18 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::Request};
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, StatusCode, header},
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::{Deserialize, Serialize};
 use stepflow_sys::host;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, Interest},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::sleep,
@@ -87,10 +92,16 @@ impl Silent {
         Ok(Self { door, stream })
     }
 
-    async fn readable(&self) -> io::Result<()> {
+    /// Waits until there is something to read, or the end, and leaves it there.
+    async fn speaks(&self) -> io::Result<()> {
+        // `readable` of both may come true too early: the kernel is asked.
         match &self.stream {
-            Stream::Tcp(stream) => stream.readable().await,
-            Stream::Unix(stream) => stream.readable().await,
+            Stream::Tcp(stream) => {
+                stream.async_io(Interest::READABLE, || host::can_be_read(stream)).await
+            }
+            Stream::Unix(stream) => {
+                stream.async_io(Interest::READABLE, || host::can_be_read(stream)).await
+            }
         }
     }
 }
@@ -232,7 +243,7 @@ impl Desk {
                 self.silent.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
                 return;
             }
-            readable = connection.readable() => if readable.is_err() {
+            speaks = connection.speaks() => if speaks.is_err() {
                 return;
             },
             () = sleep(HEAD_WITHIN) => return,
@@ -279,7 +290,7 @@ async fn serve<S>(
     let (closing, over) = (app.closing.clone(), app.over.clone());
     let seen = Arc::clone(&first);
     let service = service_fn(move |request: Request<Incoming>| {
-        let router = router.clone();
+        let (router, closing) = (router.clone(), app.closing.clone());
         let counted = app.answering.token();
         if seen.expected.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
             seen.came.notify_one();
@@ -287,7 +298,11 @@ async fn serve<S>(
         async move {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(transport);
-            let Ok(response) = router.oneshot(request).await;
+            let Ok(mut response) = router.oneshot(request).await;
+            if closing.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
             drop(counted);
             Ok::<_, Infallible>(response)
         }

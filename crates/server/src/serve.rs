@@ -224,13 +224,15 @@ impl Server {
         // Nobody waits for it: systemd may not answer.
         tokio::task::spawn_blocking(move || note_service(&app));
         loop {
+            // Before anything is accepted: what we would have accepted would end with us, should we
+            // end before the predecessor knows. It waits with us.
+            if let Some(predecessor) = self.predecessor.take() {
+                predecessor.relieve().await;
+            }
             let silent = std::mem::take(&mut self.silent);
             let desk = Desk::open(&self.app, self.page(), self.local, &self.listeners, silent);
             self.app.tasks.spawn(purge(self.app.clone()));
             self.app.tasks.spawn(sample(self.app.clone()));
-            if let Some(predecessor) = self.predecessor.take() {
-                predecessor.relieve().await;
-            }
             let successor = tokio::select! {
                 () = shutdown.as_mut() => None,
                 successor = handover::asked(&self.listeners) => Some(successor),

@@ -19,7 +19,7 @@ use nix::{
     sys::{
         resource::{Resource, getrlimit, setrlimit},
         socket::{
-            getsockopt, setsockopt,
+            MsgFlags, getsockopt, recv, setsockopt,
             sockopt::{self, PeerCredentials},
         },
         stat::Mode,
@@ -63,6 +63,16 @@ pub fn raise_fd_limit() -> u64 {
 /// The soft limit of open files before it was raised; `None`: it was not.
 pub(crate) fn fd_limit_before() -> Option<u64> {
     FD_LIMIT_BEFORE.get().copied()
+}
+
+/// Whether something can be read from `socket`, or its end: nothing is taken.
+///
+/// # Errors
+/// `WouldBlock`: not yet.
+pub fn can_be_read(socket: &impl AsFd) -> io::Result<()> {
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    recv(socket.as_fd().as_raw_fd(), &mut [0], flags)?;
+    Ok(())
 }
 
 /// Lets the kernel find out when the other end of a silent TCP connection is gone: after `idle` it
