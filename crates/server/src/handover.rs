@@ -180,9 +180,7 @@ pub(crate) async fn asked(listeners: &Listeners) -> Successor {
             }
             Ok((socket, _)) => match timeout(SPEAKS_WITHIN, meet(listeners, socket)).await {
                 Ok(Ok(successor)) => return successor,
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "a successor did not come as far as asking")
-                }
+                Ok(Err(error)) => tracing::warn!(%error, "a successor did not get to asking"),
                 Err(_) => tracing::warn!("a successor did not ask in time"),
             },
             Err(error) => {

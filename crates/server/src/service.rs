@@ -94,12 +94,12 @@ fn unit(groups: &str) -> Option<Unit<'_>> {
         let mut of_user = false;
         let mut innermost = None;
         for part in path.split('/') {
-            if part.starts_with("user@") && part.ends_with(".service") {
-                of_user = true; // The manager; what it runs are units of their own.
-            } else if part.ends_with(".service") {
-                innermost = Some(part);
-            } else if part.ends_with(".scope") {
-                innermost = None; // A session, or what was started from one.
+            match part.rsplit_once('.') {
+                // The manager; what it runs are units of their own.
+                Some((name, "service")) if name.starts_with("user@") => of_user = true,
+                Some((_, "service")) => innermost = Some(part),
+                Some((_, "scope")) => innermost = None, // A session, or what was started from one.
+                _ => {}
             }
         }
         innermost.map(|name| Unit { name, of_user })

@@ -172,19 +172,19 @@ pub(super) fn clock(storage: &Storage, report: &mut Report) {
 
 /// Whether executions outlive what the server runs in.
 pub(super) fn service(storage: &Storage, report: &mut Report) {
-    let server =
-        WriterLock::holder(storage).filter(|pid| process::usage_of(&pid.to_string()).is_some());
-    match service_of(server) {
+    let holder = WriterLock::holder(storage);
+    let server = holder.filter(|pid| process::usage_of(&pid.to_string()).is_some());
+    let detail = match service_of(server) {
         // Without a server, what this command was started from tells nothing.
-        Service::Unit { .. } if server.is_none() => report.ok("service", found::no_unit()),
-        Service::None => report.ok("service", found::no_unit()),
-        Service::Container => report.ok("service", found::container()),
-        Service::Unit { name, stop: Stop::Spares } => {
-            report.ok("service", found::unit_spares(name))
-        }
-        Service::Unit { name, stop: Stop::Unknown } => report.ok("service", found::unit(name)),
+        Service::Unit { .. } if server.is_none() => found::no_unit(),
         Service::Unit { name, stop: Stop::Kills } => {
             report.warn("service", found::unit_kills(name), found::kill_mode());
+            return;
         }
-    }
+        Service::Unit { name, stop: Stop::Spares } => found::unit_spares(name),
+        Service::Unit { name, stop: Stop::Unknown } => found::unit(name),
+        Service::Container => found::container(),
+        Service::None => found::no_unit(),
+    };
+    report.ok("service", detail);
 }
