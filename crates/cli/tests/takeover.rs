@@ -539,6 +539,31 @@ fn a_successor_that_goes_away_after_any_step_leaves_a_server_that_works() {
 }
 
 #[test]
+fn a_predecessor_that_is_killed_while_it_is_asked_is_replaced_all_the_same() {
+    let scratch = Scratch::new(STEPFLOW);
+    let mut rng = Rng::seeded();
+    let mut server = serve(&scratch, &[]);
+    let id = scratch.detach(&[], &["sh", "-c", TALKER]);
+    for round in 0..rounds() {
+        signal(server.pid(), Signal::SIGSTOP); // It can be asked, and does not answer.
+        let next = command(&scratch, &server.address, &["--takeover"]).spawn().unwrap();
+        thread::sleep(Duration::from_micros(rng.below(20_000)));
+        if rng.below(2) == 0 {
+            signal(server.pid(), Signal::SIGCONT); // Or is just about to.
+            thread::sleep(Duration::from_micros(rng.below(20_000)));
+        }
+        signal(server.pid(), Signal::SIGKILL);
+        let next = started(next).unwrap_or_else(|said| panic!("round {round}: {said}"));
+        assert_eq!(next.address, server.address);
+        tcp(&next.address, "GET", "/api/session", "").unwrap();
+        server = next;
+        assert_eq!(holder(&scratch), server.pid());
+    }
+    fs::write(scratch.work().join("stop"), "").unwrap();
+    assert_eq!(scratch.ended(id).state.summary.status.to_string(), "completed");
+}
+
+#[test]
 fn connections_that_were_accepted_before_a_takeover_get_their_answers() {
     let scratch = Scratch::new(STEPFLOW);
     let mut server = serve(&scratch, &[]);

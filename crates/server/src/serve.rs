@@ -1,6 +1,7 @@
 //! A server's life: it starts, or takes over; it serves; it stops, or hands over.
 
 use std::{
+    io,
     net::{SocketAddr, TcpListener as StdTcpListener},
     pin::Pin,
     sync::Arc,
@@ -34,6 +35,9 @@ const PURGE_EVERY: Duration = Duration::from_secs(3_600);
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 /// A server that handed over is gone within this time, if its successor serves by then.
 const GONE_WITHIN: Duration = Duration::from_secs(9);
+
+/// A predecessor that goes away when it is asked lets go of its port within this time.
+const PORT_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// What a server is started with besides what it is told.
 #[derive(Debug, Default)]
@@ -116,7 +120,8 @@ impl Server {
                             }
                         };
                     }
-                    Ok(None) => {} // It has ended, and what it had is free.
+                    // It has ended, or is just doing so.
+                    Ok(None) => return Self::begin(config, asked, PORT_WITHIN).await,
                     Err(error) => {
                         predecessor.keep_waiting();
                         return Err(takeover(error));
@@ -124,21 +129,26 @@ impl Server {
                 }
             }
         }
-        Self::begin(config, asked).await
+        let patience = if from.takeover { PORT_WITHIN } else { Duration::ZERO };
+        Self::begin(config, asked, patience).await
     }
 
-    /// Starts where nobody serves.
-    async fn begin(config: ServerConfig, asked: Asked) -> Result<Self, ServeError> {
+    /// Starts where nobody serves, or not much longer: the port is waited for.
+    async fn begin(
+        config: ServerConfig,
+        asked: Asked,
+        patience: Duration,
+    ) -> Result<Self, ServeError> {
         // The port first: nothing is started by a server that nobody could reach.
         let tcp = match asked.tcp {
             Some(tcp) => tcp,
-            None => {
-                listen_on(config.listen).map_err(|error| storage_first(&config.storage, error))?
-            }
+            None => listen_within(config.listen, patience)
+                .await
+                .map_err(|error| storage_first(&config.storage, error))?,
         };
         let legacy = match (asked.legacy, config.legacy_ws) {
             (Some(legacy), _) => Some(legacy),
-            (None, Some(listen)) => Some(listen_on(listen)?),
+            (None, Some(listen)) => Some(listen_within(listen, patience).await?),
             (None, None) => None,
         };
         let engine = Engine::open(engine_config(&config)).await?;
@@ -218,7 +228,17 @@ impl Server {
 
     /// Serves until `shutdown` resolves, then stops within 5 s; or until a successor serves, then
     /// stops within 10 s of being asked by it. Executions go on.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<Ended, ServeError> {
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Ended, ServeError> {
+        self.run_telling(shutdown, || {}).await
+    }
+
+    /// The same; calls `serving` when it is who serves: at the start, and again when a successor
+    /// that was given everything is gone.
+    pub async fn run_telling(
+        mut self,
+        shutdown: impl Future<Output = ()>,
+        mut serving: impl FnMut(),
+    ) -> Result<Ended, ServeError> {
         let mut shutdown = std::pin::pin!(shutdown);
         let app = self.app.clone();
         // Nobody waits for it: systemd may not answer.
@@ -233,6 +253,7 @@ impl Server {
             let desk = Desk::open(&self.app, self.page(), self.local, &self.listeners, silent);
             self.app.tasks.spawn(purge(self.app.clone()));
             self.app.tasks.spawn(sample(self.app.clone()));
+            serving();
             let successor = tokio::select! {
                 () = shutdown.as_mut() => None,
                 successor = handover::asked(&self.listeners) => Some(successor),
@@ -324,6 +345,20 @@ fn serves(there: Option<SocketAddr>, asked: SocketAddr) -> bool {
 
 fn listen_on(listen: SocketAddr) -> Result<TcpListener, ServeError> {
     listeners::listen_on(listen).map_err(|source| ServeError::Listen { listen, source })
+}
+
+async fn listen_within(listen: SocketAddr, patience: Duration) -> Result<TcpListener, ServeError> {
+    let begun = Instant::now();
+    loop {
+        match listen_on(listen) {
+            Err(ServeError::Listen { source, .. })
+                if source.kind() == io::ErrorKind::AddrInUse && begun.elapsed() < patience =>
+            {
+                sleep(Duration::from_millis(25)).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 fn engine_config(config: &ServerConfig) -> EngineConfig {

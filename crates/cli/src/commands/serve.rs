@@ -84,7 +84,6 @@ pub fn serve(storage: Storage, args: &args::Serve) -> Result<ExitCode, Failure> 
         // So that `run` can say where its page is. Nothing depends on it.
         note_address(&address, server.base_url());
         announce(&server);
-        manager::ready();
         let asked = async move {
             loop {
                 tokio::select! {
@@ -98,7 +97,7 @@ pub fn serve(storage: Storage, args: &args::Serve) -> Result<ExitCode, Failure> 
             }
             manager::stopping();
         };
-        server.run(asked).await.map_err(refused)
+        server.run_telling(asked, manager::ready).await.map_err(refused)
     });
     runtime.shutdown_background(); // A blocking read of a slow disk must not hold up the exit.
     let said = match served? {
