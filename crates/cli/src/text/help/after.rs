@@ -48,6 +48,7 @@ const COMMENTS: &[(&str, &str)] = &[
     ("only look", "只查看"),
     ("a secret is not recorded: give it again", "机密不会被记录：请再次给出"),
     ("the page", "网页"),
+    ("instead of the server that runs: an upgrade", "接替正在运行的服务器：升级"),
     ("the newest execution", "最新的执行"),
     ("follow, then exit as the script did", "跟随，然后以脚本的退出码退出"),
     ("all of them", "全部"),
