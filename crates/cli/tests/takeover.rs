@@ -10,7 +10,7 @@ use std::{
         fd::OwnedFd,
         unix::net::{UnixDatagram, UnixStream},
     },
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
@@ -38,8 +38,8 @@ struct Server {
 }
 
 /// Waits until it listens; `Err`: it ended before, with what it said.
-fn started(mut child: Child) -> Result<Server, String> {
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+fn started(mut child: Ended) -> Result<Server, String> {
+    let mut lines = BufReader::new(child.0.stderr.take().unwrap()).lines();
     let said = Arc::new(Mutex::new(String::new()));
     let keep = |line: &str| {
         let mut said = said.lock().unwrap();
@@ -48,7 +48,7 @@ fn started(mut child: Child) -> Result<Server, String> {
     };
     let address = loop {
         let Some(Ok(line)) = lines.next() else {
-            let _ = child.wait();
+            let _ = child.0.wait();
             return Err(said.lock().unwrap().clone());
         };
         keep(&line);
@@ -64,7 +64,7 @@ fn started(mut child: Child) -> Result<Server, String> {
             said.push('\n');
         }
     });
-    Ok(Server { process: Ended(child), address, said })
+    Ok(Server { process: child, address, said })
 }
 
 fn command(scratch: &Scratch, listen: &str, more: &[&str]) -> Command {
@@ -79,12 +79,16 @@ fn command(scratch: &Scratch, listen: &str, more: &[&str]) -> Command {
     command
 }
 
-fn serve(scratch: &Scratch, more: &[&str]) -> Server {
-    started(command(scratch, "127.0.0.1:0", more).spawn().unwrap()).unwrap()
+fn spawn(mut command: Command) -> Ended {
+    Ended(command.spawn().unwrap())
 }
 
-fn successor(scratch: &Scratch) -> Child {
-    command(scratch, "127.0.0.1:0", &["--takeover"]).spawn().unwrap()
+fn serve(scratch: &Scratch, more: &[&str]) -> Server {
+    started(spawn(command(scratch, "127.0.0.1:0", more))).unwrap()
+}
+
+fn successor(scratch: &Scratch) -> Ended {
+    spawn(command(scratch, "127.0.0.1:0", &["--takeover"]))
 }
 
 impl Server {
@@ -340,7 +344,7 @@ fn f22_eight_takeovers_under_load_cost_no_request_no_line_and_no_execution() {
         thread::spawn(move || {
             let mut refused = 0;
             while !stop.load(SeqCst) {
-                match started(command(&scratch, "127.0.0.1:0", &[]).spawn().unwrap()) {
+                match started(spawn(command(&scratch, "127.0.0.1:0", &[]))) {
                     Ok(second) => panic!("two servers: {}", second.said.lock().unwrap()),
                     Err(said) => assert!(said.contains("is in use by"), "{said}"),
                 }
@@ -427,8 +431,8 @@ fn a_successor_that_is_killed_at_any_moment_leaves_a_server_that_works() {
         let mut next = successor(&scratch);
         // The moment is what is tried: nothing could be waited for instead.
         thread::sleep(Duration::from_micros(rng.below(usual)));
-        next.kill().unwrap();
-        next.wait().unwrap();
+        next.0.kill().unwrap();
+        next.0.wait().unwrap();
         // Four clients may still get the answers that they were waiting for.
         let until = load.answered.load(SeqCst) + 12;
         let gone = eventually("the predecessor serves, or had been told that it may go", || {
@@ -546,7 +550,7 @@ fn a_predecessor_that_is_killed_while_it_is_asked_is_replaced_all_the_same() {
     let id = scratch.detach(&[], &["sh", "-c", TALKER]);
     for round in 0..rounds() {
         signal(server.pid(), Signal::SIGSTOP); // It can be asked, and does not answer.
-        let next = command(&scratch, &server.address, &["--takeover"]).spawn().unwrap();
+        let next = spawn(command(&scratch, &server.address, &["--takeover"]));
         thread::sleep(Duration::from_micros(rng.below(20_000)));
         if rng.below(2) == 0 {
             signal(server.pid(), Signal::SIGCONT); // Or is just about to.
@@ -628,7 +632,7 @@ fn sigusr2_starts_a_successor_and_the_service_manager_is_told() {
     };
     let mut command = command(&scratch, "127.0.0.1:0", &[]);
     command.env("NOTIFY_SOCKET", &path).env("LISTEN_FDS", "1").env("LISTEN_PID", "1");
-    let mut server = started(command.spawn().unwrap()).unwrap();
+    let mut server = started(spawn(command)).unwrap();
     assert_eq!(pid_of(&told()), server.pid());
 
     // One that cannot start changes nothing.
@@ -677,7 +681,7 @@ fn a_listener_that_was_passed_is_used_and_reaches_no_script() {
     }
     passing.current_dir(scratch.work()).stderr(Stdio::piped());
     passing.stdin(Stdio::from(OwnedFd::from(listener)));
-    let server = started(passing.spawn().unwrap()).unwrap();
+    let server = started(Ended(passing.spawn().unwrap())).unwrap();
     drop(passing); // Its end of the listener.
     assert_eq!(server.address, address);
     let body = json!({"command": ["sh", "-c", "ls -l /proc/self/fd"]}).to_string();
