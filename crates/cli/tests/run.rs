@@ -382,7 +382,10 @@ fn cancelled_means_gone_for_random_trees() {
         eventually("recorder and keeper are gone", || {
             (!scratch.storage.is_alive(id).unwrap()).then_some(())
         });
-        assert_eq!(count_processes(&needle), 0, "round {round}: {script}");
+        // The recorder lets go of its claim a moment before it is gone; nothing else ends by itself.
+        eventually(&format!("round {round}: nothing is left of {script}"), || {
+            (count_processes(&needle) == 0).then_some(())
+        });
     }
 }
 
