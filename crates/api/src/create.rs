@@ -16,6 +16,31 @@ pub enum Command {
     Args(Vec<String>),
 }
 
+/// When output is made durable: at the latest a second after it was recorded, before anybody sees
+/// it, or with the next step, artifact or end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case", expecting = "`log_sync` must be interval, always or never")]
+pub enum LogSync {
+    /// After a second or 4 MiB, whichever is first.
+    Interval,
+    /// Before anybody sees it.
+    Always,
+    /// With the next step, artifact or end.
+    Never,
+}
+
+impl From<LogSync> for stepflow_model::LogSync {
+    fn from(mode: LogSync) -> Self {
+        match mode {
+            LogSync::Interval => Self::Interval,
+            LogSync::Always => Self::Always,
+            LogSync::Never => Self::Never,
+        }
+    }
+}
+
 /// `POST /api/executions`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
@@ -68,6 +93,9 @@ pub struct CreateRequest {
     /// Give it a terminal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pty: Option<bool>,
+    /// When its output is made durable; as the server does it if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_sync: Option<LogSync>,
     /// Answer when it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait: Option<bool>,

@@ -38,7 +38,7 @@ mod view; // what a log viewer needs to know
 
 pub use crate::{
     artifact::{Artifact, ArtifactList, human_size, mime_type},
-    create::{Command, CreateAnswer, CreateRequest, LabelRequest, RerunRequest},
+    create::{Command, CreateAnswer, CreateRequest, LabelRequest, LogSync, RerunRequest},
     cursor::{Cursor, CursorError},
     entry::{LogEntries, LogEntry},
     execution::{

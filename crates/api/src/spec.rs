@@ -47,6 +47,8 @@ pub struct ExecutionSpec {
     pub split_stderr: bool,
     /// It ends with the client that started it.
     pub bound: bool,
+    /// When its output is made durable: `interval`, `always` or `never`.
+    pub log_sync: String,
     /// Its time limit.
     pub timeout_seconds: Option<f64>,
     /// Between SIGTERM and SIGKILL.
@@ -78,6 +80,7 @@ impl ExecutionSpec {
             stop_on_error: spec.stop_on_error,
             split_stderr: spec.split_stderr,
             bound: spec.bound,
+            log_sync: spec.log_sync.as_str().to_owned(),
             timeout_seconds: spec.timeout_ms.map(seconds),
             grace_seconds: seconds(spec.grace_ms),
             mask_env: spec.mask_env.clone(),

@@ -144,6 +144,7 @@ fn spec(number: u64, random: u64, created_us: i64) -> Result<Spec, IdError> {
         split_stderr: false,
         shell: false,
         pty: None,
+        log_sync: stepflow_model::LogSync::default(),
         rerun_of: None,
     })
 }

@@ -165,6 +165,7 @@ fn execution(number: u64, status: Status) -> Result<Change, IdError> {
         split_stderr: false,
         shell: false,
         pty: None,
+        log_sync: stepflow_model::LogSync::default(),
         rerun_of: None,
     };
     let mut summary = ExecutionState::new(&spec).summary;

@@ -506,6 +506,7 @@ mod tests {
             split_stderr: false,
             shell: false,
             pty: None,
+            log_sync: stepflow_model::LogSync::default(),
             rerun_of: None,
         };
         Change::Execution(Box::new(stepflow_model::ExecutionState::new(&spec).summary))

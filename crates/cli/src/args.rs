@@ -12,7 +12,7 @@ mod run; // of the commands that run something
 pub use self::{
     look::{Artifacts, ArtifactsCommand, Export, ExportFormat, Logs, Ls, Sort, TimeMode, Watch},
     refused::refused,
-    run::{Attach, Output, Pipe, Prefix, Rerun, Run, Show},
+    run::{Attach, LogSync, Output, Pipe, Prefix, Rerun, Run, Show},
 };
 
 use crate::text;
@@ -361,6 +361,9 @@ pub struct Serve {
     /// Take over from the server that runs on this storage, without downtime; without one, start
     #[arg(long)]
     pub takeover: bool,
+    /// When output is safe from a power cut, of executions that do not say [default: interval]
+    #[arg(long, value_enum)]
+    pub log_sync: Option<LogSync>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]

@@ -9,7 +9,12 @@ use std::{
 use serde::Deserialize;
 use stepflow_record::Storage;
 
-use crate::{args::OnOff, commands::prune::FileRule, failure::Failure, text::why};
+use crate::{
+    args::{LogSync, OnOff},
+    commands::prune::FileRule,
+    failure::Failure,
+    text::why,
+};
 
 /// What `stepflow.toml` in the working directory may say. `docs/reference/configuration.md`.
 #[derive(Debug, Default, Deserialize)]
@@ -38,6 +43,7 @@ pub struct ServeFile {
     /// A time, as in `60s`.
     pub ingest_resume: Option<String>,
     pub legacy_ws: Option<SocketAddr>,
+    pub log_sync: Option<LogSync>,
     pub log_level: Option<String>,
     pub cache_size: Option<u32>,
     pub wal_autocheckpoint: Option<u32>,

@@ -15,7 +15,7 @@ use stepflow_catalog::{Options, Role};
 use stepflow_server::{ApiKey, BasePath, Limits};
 
 use crate::{
-    args::{self, OnOff},
+    args::{self, LogSync, OnOff},
     config::ServeFile,
     failure::Failure,
     text::{serving, why},
@@ -34,6 +34,7 @@ pub struct Settings {
     pub base_path: BasePath,
     pub max_running: usize,
     pub ingest_resume: Duration,
+    pub log_sync: LogSync,
     pub legacy_ws: Option<SocketAddr>,
     pub api_key: Option<ApiKey>,
     pub limits: Limits,
@@ -102,6 +103,10 @@ impl Settings {
                 Some(time) => time,
                 None => ingest_resume(&env, file.ingest_resume.as_deref())?,
             },
+            log_sync: match args.log_sync {
+                Some(mode) => mode,
+                None => log_sync(&env)?.or(file.log_sync).unwrap_or(LogSync::Interval),
+            },
             legacy_ws: match args.legacy_ws {
                 Some(address) => Some(address),
                 None => legacy_ws(&env, &mut warnings)?.or(file.legacy_ws),
@@ -129,6 +134,15 @@ fn ingest_resume(env: &Env<'_>, file: Option<&str>) -> Result<Duration, Failure>
         Some(text) => args::duration(text).map_err(Failure::new),
         None => Ok(INGEST_RESUME_DEFAULT),
     }
+}
+
+/// When output is made durable, from the environment.
+fn log_sync(env: &Env<'_>) -> Result<Option<LogSync>, Failure> {
+    let parse = |text: String| {
+        <LogSync as clap::ValueEnum>::from_str(&text, true)
+            .map_err(|_| Failure::new(why::no_log_sync(&text)))
+    };
+    env.text("STEPFLOW_LOG_SYNC").map(parse).transpose()
 }
 
 /// Words in the language of whoever reads them.

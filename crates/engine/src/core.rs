@@ -8,7 +8,7 @@ use std::{
 };
 
 use stepflow_catalog::{CatalogError, Change, Reader, Writer};
-use stepflow_model::ExecutionId;
+use stepflow_model::{ExecutionId, LogSync};
 use stepflow_record::Storage;
 use stepflow_sys::host::SocketDir;
 use tokio::sync::{mpsc, oneshot};
@@ -38,6 +38,8 @@ pub(crate) struct Core {
     pub(crate) feed: Feed,
     /// Whoever changes records from outside has it: one at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
+    /// When output is made durable, of executions that do not say.
+    pub(crate) log_sync: LogSync,
     /// What is kept, and for how long.
     pub(crate) retention: Policy,
     /// One sweep at a time.

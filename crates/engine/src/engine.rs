@@ -9,7 +9,7 @@ use std::{
 use stepflow_catalog::{
     Catalog, CatalogError, Change, Figures, ListQuery, Maintained, Reader, Statistics,
 };
-use stepflow_model::{Artifact, ArtifactId, ExecutionId, Summary};
+use stepflow_model::{Artifact, ArtifactId, ExecutionId, LogSync, Summary};
 use stepflow_record::{Liveness, RecordError, RecordView, Storage};
 use stepflow_recorder::{
     control::{Answer, Request},
@@ -70,6 +70,8 @@ pub struct EngineConfig {
     pub catalog: stepflow_catalog::Options,
     /// How long a stream from elsewhere is waited for when its source, or the server, went away.
     pub ingest_resume: Duration,
+    /// When output is made durable, of executions that do not say.
+    pub log_sync: LogSync,
     /// What is kept, and for how long.
     pub retention: Policy,
     /// The program that understands the recorder's hidden command.
@@ -129,6 +131,7 @@ impl Engine {
             admission: Mutex::new(Admission::new(config.max_running)),
             feed: Feed::default(),
             changing: tokio::sync::Mutex::new(()),
+            log_sync: config.log_sync,
             retention: config.retention,
             sweeping: tokio::sync::Mutex::new(()),
             swept: Mutex::default(),
@@ -171,8 +174,9 @@ impl Engine {
 
     /// Accepts an execution: when this returns, it will reach exactly one end. It is started at
     /// once, or waits for a place.
-    pub async fn create(&self, new: NewExecution) -> Result<Arc<Handle>, CreateError> {
+    pub async fn create(&self, mut new: NewExecution) -> Result<Arc<Handle>, CreateError> {
         let id = ExecutionId::new(Uuid::now_v7());
+        new.log_sync.get_or_insert(self.core.log_sync);
         match new.prepare(id, clock::wall_us()) {
             Ok(prepared) => self.accept(prepared).await,
             Err(refused) => {

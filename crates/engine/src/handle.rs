@@ -227,7 +227,8 @@ impl Handle {
         self.safe.fetch_max(safe, Relaxed);
     }
 
-    pub(crate) fn safe_bytes(&self) -> u64 {
+    /// Output of a live execution that a power cut cannot take, as its recorder said last.
+    pub fn safe_bytes(&self) -> u64 {
         self.safe.load(Relaxed)
     }
 

@@ -407,6 +407,7 @@ fn spec(id: ExecutionId, new: &NewIngest) -> Result<Spec, IngestError> {
         split_stderr: false,
         shell: false,
         pty: None,
+        log_sync: stepflow_model::LogSync::default(),
         rerun_of: None,
     })
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde_json::{Map, Value};
-use stepflow_model::{ExecutionId, Source, Spec, TerminalSize};
+use stepflow_model::{ExecutionId, LogSync, Source, Spec, TerminalSize};
 
 use crate::{
     command::{CommandError, split},
@@ -56,6 +56,8 @@ pub struct NewExecution {
     pub shell: bool,
     /// Give the script a terminal, 80 by 24 until somebody attaches with another.
     pub pty: bool,
+    /// When its output is made durable; as the engine does it if absent.
+    pub log_sync: Option<LogSync>,
 }
 
 /// Why a request cannot become an execution.
@@ -137,6 +139,7 @@ impl NewExecution {
             split_stderr: false,
             shell: false,
             pty: false,
+            log_sync: None,
         }
     }
 
@@ -177,6 +180,7 @@ impl NewExecution {
             split_stderr: self.split_stderr,
             shell: self.shell,
             pty: self.pty.then(TerminalSize::default),
+            log_sync: self.log_sync.unwrap_or_default(),
             rerun_of: None,
         };
         Ok(Prepared { spec, secrets: secrets.into_iter().collect() })

@@ -35,6 +35,7 @@ fn spec(source: Source) -> Spec {
         split_stderr: false,
         shell: false,
         pty: None,
+        log_sync: stepflow_model::LogSync::default(),
         rerun_of: None,
     }
 }
@@ -107,6 +108,7 @@ fn config(storage: &Storage) -> EngineConfig {
         max_running: 2,
         catalog: stepflow_catalog::Role::Server.into(),
         ingest_resume: Duration::from_secs(60),
+        log_sync: stepflow_model::LogSync::default(),
         retention: Policy::default(),
         program: PathBuf::from("/bin/false"),
     }

@@ -133,6 +133,14 @@ pub enum EventKind {
         /// A sentence for people.
         message: String,
     },
+    /// The disk failed to make output durable. What was written since the last good sync stays in
+    /// doubt for ever: a later sync that succeeds says nothing about it.
+    SyncFailed {
+        /// Bytes from here on may not survive a power cut.
+        safe: u64,
+        /// What the disk said.
+        why: String,
+    },
     /// Somebody wants it stopped.
     CancelRequested {
         /// Why.
@@ -226,6 +234,7 @@ impl EventKind {
             Self::Progress { .. }
             | Self::Started { .. }
             | Self::ArtifactStored { .. }
+            | Self::SyncFailed { .. }
             | Self::CancelRequested { .. }
             | Self::SignalSent { .. }
             | Self::Paused { .. }

@@ -33,6 +33,52 @@ impl Default for TerminalSize {
     }
 }
 
+/// When a power cut can no longer take recorded output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogSync {
+    /// At the latest a second after it was recorded, or when 4 MiB wait, plus the sync in flight.
+    #[default]
+    Interval,
+    /// Before anybody sees it.
+    Always,
+    /// With the next step, artifact or end; else whenever the kernel thinks fit.
+    Never,
+}
+
+impl LogSync {
+    /// All of them, as they are spelled.
+    pub const NAMES: [&str; 3] = ["interval", "always", "never"];
+
+    /// As it is spelled.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Interval => "interval",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+
+    /// Whether nothing was said about it.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    fn is_default(&self) -> bool {
+        *self == Self::Interval
+    }
+}
+
+impl std::str::FromStr for LogSync {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "interval" => Ok(Self::Interval),
+            "always" => Ok(Self::Always),
+            "never" => Ok(Self::Never),
+            _ => Err(format!("must be one of {}", Self::NAMES.join(", "))),
+        }
+    }
+}
+
 /// What to run, with what, within which limits. Durations are milliseconds, times microseconds UTC.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
@@ -91,6 +137,9 @@ pub struct Spec {
     /// The script gets a terminal, of this size at first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pty: Option<TerminalSize>,
+    /// When its output is made durable.
+    #[serde(default, skip_serializing_if = "LogSync::is_default")]
+    pub log_sync: LogSync,
     /// The execution that this one repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun_of: Option<ExecutionId>,

@@ -228,6 +228,8 @@ pub struct ExecutionState {
     pub owners: Vec<(u64, u64, Option<u32>)>,
     /// The script's first process, once started.
     pub pid: Option<i32>,
+    /// Output from this byte on may not survive a power cut: the disk failed to make it durable.
+    pub unsafe_from: Option<u64>,
     /// The kernel's boot id at the start.
     pub boot_id: Option<String>,
     /// Processes left over at the end.
@@ -300,6 +302,7 @@ impl ExecutionState {
             open: Vec::new(),
             owners: Vec::new(),
             pid: None,
+            unsafe_from: None,
             boot_id: None,
             leftover: Vec::new(),
             changed_steps: Vec::new(),
@@ -341,6 +344,10 @@ impl ExecutionState {
         self.summary.position.seq = event.seq;
         self.summary.position.bytes = self.summary.position.bytes.max(event.offset);
         self.summary.position.lines = self.summary.position.lines.max(event.lines);
+        // The last sync is that of the end: what it says about the disk comes behind it.
+        if let EventKind::SyncFailed { safe, why } = &event.kind {
+            return self.sync_failed(event, *safe, why);
+        }
         if self.summary.status.is_end() {
             return; // The end is final.
         }
@@ -394,18 +401,7 @@ impl ExecutionState {
                 }
                 self.changed_steps.extend(changed);
             }
-            EventKind::Warning { code, message } => {
-                self.summary.warnings += 1;
-                if self.annotations.len() < ANNOTATIONS_MAX {
-                    self.annotations.push(Annotation {
-                        code: code.clone(),
-                        message: message.clone(),
-                        line: event.lines + 1,
-                        step: self.current(),
-                        time_us: event.time_us,
-                    });
-                }
-            }
+            EventKind::Warning { code, message } => self.warn(event, code, message.clone()),
             EventKind::CancelRequested { .. } => self.summary.cancelling = true,
             EventKind::Paused { .. } => self.summary.paused = true,
             EventKind::Resumed {} => self.summary.paused = false,
@@ -420,7 +416,7 @@ impl ExecutionState {
                     self.changed_artifacts.push(*artifact);
                 }
             }
-            EventKind::SignalSent { .. } | EventKind::Unknown => {}
+            EventKind::SignalSent { .. } | EventKind::SyncFailed { .. } | EventKind::Unknown => {}
             EventKind::Exited { status, reason, exit_code, signal, message, leftover, .. } => {
                 self.leftover.clone_from(leftover);
                 self.end(*status, *reason, message.clone(), event.time_us);
@@ -430,6 +426,34 @@ impl ExecutionState {
                 self.summary.duration_us =
                     self.summary.started_us.map(|_| event.at_us.saturating_sub(self.started_at_us));
             }
+        }
+    }
+
+    /// Of the bytes that are recorded, how many a power cut cannot take, once `synced` are synced.
+    pub fn safe_bytes(&self, synced: u64) -> u64 {
+        self.unsafe_from.map_or(synced, |from| from.min(synced))
+    }
+
+    fn warn(&mut self, event: &Event, code: &str, message: String) {
+        self.summary.warnings += 1;
+        if self.annotations.len() < ANNOTATIONS_MAX {
+            self.annotations.push(Annotation {
+                code: code.to_owned(),
+                message,
+                line: event.lines + 1,
+                step: self.current(),
+                time_us: event.time_us,
+            });
+        }
+    }
+
+    fn sync_failed(&mut self, event: &Event, safe: u64, why: &str) {
+        if self.unsafe_from.is_none_or(|known| safe < known) {
+            self.unsafe_from = Some(safe);
+            let message = format!(
+                "the disk failed to make output durable ({why}): output after byte {safe} may not survive a power cut"
+            );
+            self.warn(event, "sync_failed", message);
         }
     }
 

@@ -99,6 +99,7 @@ impl Execution {
             split_stderr: false,
             shell: false,
             pty: None,
+            log_sync: stepflow_model::LogSync::default(),
             rerun_of: None,
         };
         let exit_code = kept.integer(&mut row, "exit_code");

@@ -135,6 +135,29 @@ impl JournalWriter {
         synced.map_err(RecordError::io("sync", &self.dir.join(NAME)))
     }
 
+    /// Writes every byte of the journal again, in its place, and syncs: after a failed sync the
+    /// kernel takes pages for clean that never reached the disk, and a later sync skips them.
+    pub fn rewrite(&mut self) -> Result<(), RecordError> {
+        let path = self.dir.join(NAME);
+        let rewrite = || {
+            let file = OpenOptions::new().read(true).write(true).open(&path)?;
+            let mut piece = vec![0; 64 * 1024];
+            let mut at = 0;
+            loop {
+                match file.read_at(&mut piece, at) {
+                    Ok(0) => return file.sync_all(),
+                    Ok(count) => {
+                        file.write_all_at(&piece[..count], at)?;
+                        at += count as u64;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        rewrite().map_err(RecordError::io("sync", &path))
+    }
+
     /// A second handle, for a thread that syncs.
     pub fn handle(&mut self) -> Result<File, RecordError> {
         let handle = self.file.file(&self.dir).and_then(File::try_clone);

@@ -91,6 +91,16 @@ impl LogReader {
     /// Lines and pieces of lines from output offset `from` on, about `bytes_max` bytes of them.
     /// A piece that begins inside a line has that line's number.
     pub fn lines_from_offset(&self, from: u64, bytes_max: u64) -> Result<Vec<Line>, RecordError> {
+        self.some_from_offset(from, bytes_max, usize::MAX)
+    }
+
+    /// The same, and at most `limit` of them: a megabyte may hold a million lines.
+    pub fn some_from_offset(
+        &self,
+        from: u64,
+        bytes_max: u64,
+        limit: usize,
+    ) -> Result<Vec<Line>, RecordError> {
         let count = self.entries()?;
         let at = self.partition(count, |entry| entry.byte_end <= from)?;
         if at == count {
@@ -107,7 +117,7 @@ impl LogReader {
             self.read_at(&mut head, start)?;
             number += memchr::memchr_iter(b'\n', &head).count() as u64;
         }
-        self.scan(from, at, Splitter::new(number, Long::Pieces), usize::MAX, bytes_max)
+        self.scan(from, at, Splitter::new(number, Long::Pieces), limit, bytes_max)
     }
 
     /// The output from offset `from` on, cut where the stream changes: stream, begin, end. At most

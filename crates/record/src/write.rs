@@ -51,6 +51,10 @@ pub struct Writer {
     unwritten: Vec<u8>,
     recorded: (u64, u64),
     digest: Sha256,
+    /// Nothing counts as recorded before the disk has it.
+    synced_first: bool,
+    /// What the disk said to that, the first time it failed.
+    sync_error: Option<RecordError>,
 }
 
 /// Bytes as lower-case hex.
@@ -139,6 +143,30 @@ impl Writer {
             unwritten: Vec::new(),
             recorded: (0, 0),
             digest: Sha256::new(),
+            synced_first: false,
+            sync_error: None,
+        }
+    }
+
+    /// From now on output is synced before its index entry is written, and the entry after that:
+    /// no reader sees what a power cut can take.
+    pub fn sync_first(&mut self) {
+        self.synced_first = true;
+    }
+
+    /// What the disk said the first time such a sync failed; output is recorded on regardless.
+    pub fn take_sync_error(&mut self) -> Option<RecordError> {
+        self.sync_error.take()
+    }
+
+    fn sync_now(&mut self, file: fn(&mut Self) -> (&mut Appender, &'static str)) {
+        let dir = self.dir.clone();
+        let (appender, name) = file(self);
+        let synced = appender.file(&dir).and_then(File::sync_data);
+        if let Err(error) = synced
+            && self.sync_error.is_none()
+        {
+            self.sync_error = Some(self.failed(name, error));
         }
     }
 
@@ -253,6 +281,11 @@ impl Writer {
             let encoded = entry.encode();
             self.digest.update(encoded);
             self.unwritten.extend_from_slice(&encoded);
+            if self.synced_first {
+                self.sync_now(|writer| (&mut writer.output, "output.log"));
+                self.flush_index()?;
+                self.sync_now(|writer| (&mut writer.index, "output.idx"));
+            }
         }
         self.flush_index()
     }

@@ -7,7 +7,7 @@
 //!
 //! Positions in the stream and in the record are the same: a mask is as long as what it hides.
 
-use std::{fs::File, path::Path};
+use std::path::Path;
 
 use stepflow_model::{
     Event, EventKind, ExecutionState, Position, Reason, Spec, Status, Stream,
@@ -16,7 +16,7 @@ use stepflow_model::{
 use stepflow_record::RecordError;
 use stepflow_sys::{host, keeper};
 
-use crate::{mask::Masker, recording::Recording};
+use crate::{durable::Durable, mask::Masker, recording::Recording};
 
 /// How a stream ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,10 +177,24 @@ impl Inflow {
         std::mem::take(&mut self.recording.wants.artifacts)
     }
 
-    /// Second handles of output, index and journal, for a thread that syncs.
-    pub(crate) fn handles(&mut self) -> Result<(File, File, File), RecordError> {
-        let (output, index) = self.recording.writer.handles()?;
-        Ok((output, index, self.recording.journal.handle()?))
+    /// See [`Recording::make_durable`].
+    pub(crate) fn make_durable(&mut self, durable: &mut Durable) {
+        self.recording.make_durable(durable);
+    }
+
+    /// See [`Recording::sync`].
+    pub(crate) fn sync_here(&mut self, durable: &mut Durable) {
+        self.recording.sync(durable);
+    }
+
+    /// See [`Recording::sync_end`].
+    pub(crate) fn sync_end(&mut self, durable: &mut Durable) {
+        self.recording.sync_end(durable);
+    }
+
+    /// The disk failed to make durable what comes after `safe`; said once.
+    pub fn sync_failed(&mut self, safe: u64, why: String) {
+        self.recording.emit(EventKind::SyncFailed { safe, why });
     }
 
     /// Notes that somebody wants it to end.

@@ -7,6 +7,7 @@
 mod artifact; // copies declared files, in a thread of its own
 pub mod control; // what is said over its socket
 mod doorbell; // the socket: callers and wake-ups
+mod durable; // when output becomes safe
 pub mod inflow; // output that nobody here started, recorded by its holder
 mod launch; // how others start one
 pub mod lifecycle; // when "cancel" becomes "kill": pure

@@ -29,13 +29,11 @@ use crate::{
     artifact::{Collector, Job},
     control::{Answer, Request},
     doorbell::Doorbell,
+    durable::Durable,
     inflow::{End, Inflow},
     mask::Masker,
-    session::{
-        READ_BYTES, RETRY_US, RING_US, SYNC_BYTES, SYNC_US, SessionError, UNSYNCED_MAX, readable,
-        system,
-    },
-    worker::{Files, Worker},
+    session::{READ_BYTES, RETRY_US, RING_US, SessionError, readable, system},
+    worker::Worker,
 };
 
 struct Pipe {
@@ -46,17 +44,14 @@ struct Pipe {
     doorbell: Doorbell,
     link: Option<File>,
     signals: SignalFd,
-    syncer: Worker<u64, (u64, io::Result<()>)>,
     collector: Option<Worker<Job, EventKind>>,
     end: Option<End>,
     /// Somebody wants it to end: until then the input has time to.
     cut_at: Option<u64>,
-    safe: u64,
-    sync_asked: u64,
-    sync_due: Option<u64>,
-    sync_failed: bool,
+    durable: Durable,
     retry_at: Option<u64>,
-    rung: (u64, u64),
+    /// What was told last: bytes, events, safe bytes.
+    rung: (u64, u64, u64),
     rung_at: u64,
     ring_due: Option<u64>,
 }
@@ -104,13 +99,10 @@ impl Pipe {
         let mut link = File::from(link);
         let _ = link.write_all(b"started\n"); // Whoever started us may be gone already.
 
-        let (output, index, journal) = inflow.handles()?;
-        let files = Files { output, index, journal };
-        let syncer = Worker::start("sync", move |upto| (upto, files.sync()))
-            .map_err(system("start a thread"))?;
         let collector =
             Collector { cwd: PathBuf::from(&spec.cwd), target: storage.artifact_dir(spec.id) };
         let collector = Worker::start("artifacts", move |job: Job| collector.collect(&job)).ok();
+        let durable = Durable::new(spec.log_sync);
         Ok(Self {
             spec,
             inflow,
@@ -118,16 +110,12 @@ impl Pipe {
             doorbell,
             link: Some(link),
             signals,
-            syncer,
             collector,
             end: None,
             cut_at: None,
-            safe: 0,
-            sync_asked: 0,
-            sync_due: None,
-            sync_failed: false,
+            durable,
             retry_at: None,
-            rung: (u64::MAX, u64::MAX),
+            rung: (u64::MAX, u64::MAX, u64::MAX),
             rung_at: 0,
             ring_due: None,
         })
@@ -149,9 +137,7 @@ impl Pipe {
             self.ring();
         }
         // Nobody hears of the end before it is synced.
-        if self.inflow.sync().is_ok() && !self.sync_failed {
-            self.safe = self.inflow.position().bytes;
-        }
+        self.inflow.sync_end(&mut self.durable);
         let position = self.position();
         self.doorbell.ring(&position);
     }
@@ -161,16 +147,15 @@ impl Pipe {
     }
 
     fn may_read(&self) -> bool {
-        let unsynced = self.inflow.position().bytes.saturating_sub(self.safe);
         self.input.is_some()
             && !self.inflow.is_blocked()
-            && (self.sync_failed || unsynced <= UNSYNCED_MAX)
+            && !self.durable.must_wait(self.inflow.position().bytes)
     }
 
     fn wait(&self) {
         let mut fds: Vec<BorrowedFd<'_>> = self.doorbell.fds();
         fds.push(self.signals.as_fd());
-        fds.push(self.syncer.bell());
+        fds.extend(self.durable.bell());
         fds.extend(self.collector.as_ref().map(Worker::bell));
         fds.extend(self.link.as_ref().map(AsFd::as_fd));
         if self.may_read() {
@@ -181,7 +166,7 @@ impl Pipe {
         let entry = self.inflow.entry_due_us().filter(|_| !self.inflow.is_blocked());
         let cut = self.cut_at.filter(|_| self.may_read());
         let progress = self.inflow.progress_due_us().filter(|_| !self.inflow.is_blocked());
-        let due = [entry, progress, self.sync_due, self.ring_due, self.retry_at, cut];
+        let due = [entry, progress, self.durable.due_us(), self.ring_due, self.retry_at, cut];
         let timeout = match due.into_iter().flatten().min() {
             Some(at) => {
                 let wait = Duration::from_micros(at.saturating_sub(self.now()) + 999);
@@ -239,22 +224,6 @@ impl Pipe {
         for event in self.collector.as_mut().map(Worker::take).unwrap_or_default() {
             self.inflow.note(event);
         }
-        for (upto, result) in self.syncer.take() {
-            match result {
-                Ok(()) if !self.sync_failed => self.safe = self.safe.max(upto),
-                Ok(()) => {}
-                Err(error) => {
-                    // What a failed sync covered is unsafe for ever: `safe` stays where it is.
-                    if !std::mem::replace(&mut self.sync_failed, true) {
-                        let safe = self.safe;
-                        let message = format!(
-                            "the disk failed to make output durable ({error}): output after byte {safe} may not survive a power cut"
-                        );
-                        self.inflow.warn("sync_failed", message);
-                    }
-                }
-            }
-        }
     }
 
     fn read(&mut self, buffer: &mut [u8]) {
@@ -309,24 +278,7 @@ impl Pipe {
             }
             self.retry_at = self.inflow.is_blocked().then_some(now + RETRY_US);
         }
-        let recorded = self.inflow.position().bytes;
-        if recorded > self.sync_asked && self.sync_due.is_none() {
-            self.sync_due = Some(now + SYNC_US);
-        }
-        let due = self.sync_due.is_some_and(|due| due <= now);
-        let much = recorded.saturating_sub(self.sync_asked) >= SYNC_BYTES;
-        if due || much || self.inflow.take_urgency() {
-            self.inflow.close_entry();
-            let recorded = self.inflow.position().bytes;
-            // One in flight and one waiting cover everything: more would only queue.
-            if self.syncer.pending < 2 {
-                self.sync_due = None;
-                self.syncer.give(recorded);
-                self.sync_asked = recorded;
-            } else {
-                self.sync_due = Some(now + SYNC_US / 20);
-            }
-        }
+        self.inflow.make_durable(&mut self.durable);
     }
 
     fn finish_if_due(&mut self) {
@@ -346,10 +298,7 @@ impl Pipe {
         }
         let Some(end) = self.end.clone() else { return };
         if !self.inflow.is_sealed() && self.inflow.end(end) {
-            if let Err(error) = self.inflow.sync() {
-                let message = format!("{error}: the end of the output may not survive a power cut");
-                self.inflow.warn("sync_failed", message);
-            }
+            self.inflow.sync_here(&mut self.durable);
             self.inflow.seal();
         }
     }
@@ -360,14 +309,14 @@ impl Pipe {
             bytes: position.bytes,
             lines: position.lines,
             seq: position.seq,
-            safe: self.safe,
+            safe: self.durable.safe(),
             ended: self.inflow.is_sealed() && !self.inflow.is_blocked(),
         }
     }
 
     fn ring(&mut self) {
         let position = self.inflow.position();
-        let here = (position.bytes, position.seq);
+        let here = (position.bytes, position.seq, self.durable.safe());
         self.ring_due = None;
         if here == self.rung || self.inflow.is_sealed() || !self.doorbell.has_subscribers() {
             return;

@@ -5,11 +5,12 @@ mod replay; // going on with a record whose recorder is gone
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    time::Duration,
 };
 
 use stepflow_markers::{Found, Scanner};
 use stepflow_model::{
-    Event, EventKind, ExecutionState, Spec, Stream,
+    Event, EventKind, ExecutionState, LogSync, Reason, Spec, Status, Stream,
     steps::{self, At},
 };
 use stepflow_record::{JournalWriter, RecordError, Writer};
@@ -17,12 +18,20 @@ use stepflow_sys::clock::{Clock, Stamp};
 
 use self::replay::Replay;
 use crate::{
+    durable::Durable,
     mask::Masker,
     progress::{Progress, Said},
+    session::RETRY_US,
+    worker::Files,
 };
 
 /// A wall clock that jumps back further than this is worth a line in the journal.
 const JUMP_NS: i64 = 1_000_000_000;
+
+/// An end before the start is tried to be written this often.
+const UNSTARTED_TRIES: usize = 20;
+/// A journal whose sync fails is written again this often.
+const REWRITES_MAX: usize = 8;
 
 /// What the data path wants done.
 #[derive(Debug, Default)]
@@ -68,7 +77,11 @@ pub(crate) struct Recording {
 
 impl Recording {
     pub(crate) fn create(dir: &Path, spec: &Spec, masker: Masker) -> Result<Self, RecordError> {
-        Ok(Self::new(spec, masker, Writer::create(dir)?, JournalWriter::create(dir)?))
+        let mut writer = Writer::create(dir)?;
+        if spec.log_sync == LogSync::Always {
+            writer.sync_first();
+        }
+        Ok(Self::new(spec, masker, writer, JournalWriter::create(dir)?))
     }
 
     fn new(spec: &Spec, masker: Masker, writer: Writer, journal: JournalWriter) -> Self {
@@ -92,6 +105,126 @@ impl Recording {
             known: 0,
             replay: None,
             fresh: None,
+        }
+    }
+
+    /// Asks `durable` for a sync if it is time, or brings it about; says aloud what failed.
+    /// `urgent`: something happened that a power cut must not take.
+    pub(crate) fn make_durable(&mut self, durable: &mut Durable) {
+        let urgent = std::mem::take(&mut self.wants.sync);
+        if let Some(why) = durable.hear() {
+            self.sync_failed(durable.safe(), why);
+        }
+        if durable.is_synced_first() {
+            self.close_due_entry();
+            let failure = match self.writer.take_sync_error() {
+                Some(error) => durable.fail(&error),
+                None => None,
+            };
+            let (recorded, _) = self.writer.recorded();
+            let failure = failure.or_else(|| {
+                (recorded > durable.safe() && !durable.has_failed())
+                    .then(|| self.journal.sync())
+                    .and_then(|synced| match synced {
+                        Ok(()) => {
+                            durable.synced(recorded);
+                            None
+                        }
+                        Err(error) => durable.fail(&error),
+                    })
+            });
+            if let Some(why) = failure {
+                self.sync_failed(durable.safe(), why);
+            }
+        }
+        let now = self.clock.at_us();
+        if !durable.wants_sync(self.writer.recorded().0, now, urgent) {
+            return;
+        }
+        self.close_entry();
+        if durable.is_idle()
+            && let (Ok((output, index)), Ok(journal)) =
+                (self.writer.handles(), self.journal.handle())
+        {
+            // Without a thread there is no sync before the end, and `safe` says so.
+            let _ = durable.start(Files { output, index, journal });
+        }
+        durable.ask(self.writer.recorded().0, now);
+    }
+
+    /// Makes everything recorded so far durable, here and now.
+    pub(crate) fn sync(&mut self, durable: &mut Durable) {
+        self.close_entry();
+        if let Some(why) = durable.hear_all() {
+            self.sync_failed(durable.safe(), why);
+        }
+        let recorded = self.writer.recorded().0;
+        let synced = self.writer.sync().and_then(|()| self.journal.sync());
+        let failure = match synced {
+            Ok(()) => {
+                durable.synced(recorded);
+                None
+            }
+            Err(error) => durable.fail(&error),
+        };
+        if let Some(why) = failure {
+            self.sync_failed(durable.safe(), why);
+        }
+    }
+
+    /// Ends a record whose start cannot be made durable, so that no script may be released.
+    pub(crate) fn end_unstarted(&mut self, error: &dyn std::error::Error) {
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        self.emit(EventKind::Exited {
+            status: Status::Failed,
+            reason: Some(Reason::StartFailed),
+            exit_code: None,
+            signal: None,
+            core: false,
+            message: Some(format!("the start could not be made durable: {error}{cause}")),
+            digest: self.writer.digest(),
+            leftover: Vec::new(),
+        });
+        // A disk that is full or ill for a moment still learns that nothing was started.
+        for _ in 0..UNSTARTED_TRIES {
+            if !self.is_blocked() && self.journal.rewrite().is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_micros(RETRY_US));
+            self.retry();
+        }
+    }
+
+    /// Makes the journal's end durable. Where a sync has failed it is written again: what it says of
+    /// that is in pages that the kernel may take for clean.
+    pub(crate) fn sync_end(&mut self, durable: &mut Durable) {
+        for _ in 0..REWRITES_MAX {
+            if self.is_blocked() {
+                // What is said of the failure was refused as well.
+                std::thread::sleep(Duration::from_micros(RETRY_US));
+                self.retry();
+            }
+            let synced =
+                if durable.has_failed() { self.journal.rewrite() } else { self.journal.sync() };
+            match synced {
+                Ok(()) if self.is_blocked() => {}
+                Ok(()) => return durable.synced(self.writer.recorded().0),
+                Err(error) => {
+                    if let Some(why) = durable.fail(&error) {
+                        self.sync_failed(durable.safe(), why);
+                    }
+                }
+            }
+        }
+    }
+
+    fn sync_failed(&mut self, safe: u64, why: String) {
+        self.emit(EventKind::SyncFailed { safe, why });
+    }
+
+    fn close_due_entry(&mut self) {
+        if self.writer.entry_due_us().is_some_and(|due| due <= self.clock.at_us()) {
+            self.close_entry();
         }
     }
 
@@ -472,6 +605,7 @@ mod tests {
             split_stderr: false,
             shell: false,
             pty: None,
+            log_sync: stepflow_model::LogSync::default(),
             rerun_of: None,
         };
         Recording::create(dir, &spec, Masker::default()).unwrap()

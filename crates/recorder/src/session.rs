@@ -33,10 +33,11 @@ use crate::{
     artifact::Job,
     control::{Answer, Request, stdin_bytes},
     doorbell::Doorbell,
+    durable::Durable,
     lifecycle::{Effect, Input, Lifecycle},
     pipe,
     recording::Recording,
-    worker::{Files, Worker},
+    worker::Worker,
 };
 use signal::number;
 use source::{Output, Source};
@@ -44,12 +45,6 @@ use terminal::Terminal;
 
 /// Most bytes of one read.
 pub(crate) const READ_BYTES: usize = 128 * 1024;
-/// Output is safe at the latest this long after it was recorded, plus the sync in flight.
-pub(crate) const SYNC_US: u64 = 1_000_000;
-/// Or when this much is unsynced, whichever is first.
-pub(crate) const SYNC_BYTES: u64 = 4 << 20;
-/// Past this much unsynced output the script waits for the disk.
-pub(crate) const UNSYNCED_MAX: u64 = 64 << 20;
 /// Wake-ups are merged to one in this time.
 pub(crate) const RING_US: u64 = 20_000;
 /// A disk that refused is asked again this often.
@@ -69,13 +64,10 @@ struct Session {
     doorbell: Doorbell,
     link: Option<File>,
     signals: SignalFd,
-    syncer: Option<Worker<u64, (u64, io::Result<()>)>>,
     collector: Option<Worker<Job, EventKind>>,
-    safe: u64,
-    sync_asked: u64,
-    sync_due: Option<u64>,
-    sync_failed: bool,
-    rung: (u64, u64),
+    durable: Durable,
+    /// What was told last: bytes, events, safe bytes.
+    rung: (u64, u64, u64),
     rung_at: u64,
     ring_due: Option<u64>,
     retry_at: Option<u64>,
@@ -180,7 +172,7 @@ impl Session {
 
     fn waits_for_sync(&self) -> bool {
         let (recorded, _) = self.recording.writer.recorded();
-        !self.sync_failed && recorded.saturating_sub(self.safe) > UNSYNCED_MAX
+        self.durable.must_wait(recorded)
     }
 
     fn wait(&self) {
@@ -194,7 +186,7 @@ impl Session {
             let open = self.sources.iter().filter(|s| !s.ended && s.again_at.is_none());
             fds.extend(open.map(|s| s.file.as_fd()));
         }
-        fds.extend(self.syncer.as_ref().map(Worker::bell));
+        fds.extend(self.durable.bell());
         fds.extend(self.collector.as_ref().map(Worker::bell));
         if self.spec.bound {
             fds.extend(self.link.as_ref().map(AsFd::as_fd));
@@ -206,7 +198,7 @@ impl Session {
         let due = [
             self.recording.writer.entry_due_us().filter(|_| reading),
             self.life.next_tick(),
-            self.sync_due,
+            self.durable.due_us(),
             self.ring_due,
             self.retry_at,
             self.recording.progress_due_us(),
@@ -338,25 +330,6 @@ impl Session {
                 self.recording.wants.sync = true;
             }
         }
-        let Some(syncer) = &mut self.syncer else { return };
-        for (upto, result) in syncer.take() {
-            match result {
-                Ok(()) if !self.sync_failed => self.safe = self.safe.max(upto),
-                Ok(()) => {}
-                Err(error) => {
-                    // What a failed sync covered is unsafe for ever: `safe` stays where it is.
-                    if !std::mem::replace(&mut self.sync_failed, true) {
-                        self.recording.emit(EventKind::Warning {
-                            code: "sync_failed".to_owned(),
-                            message: format!(
-                                "the disk failed to make output durable ({error}): output after byte {} may not survive a power cut",
-                                self.safe
-                            ),
-                        });
-                    }
-                }
-            }
-        }
     }
 
     fn tick(&mut self) {
@@ -381,36 +354,7 @@ impl Session {
         if self.life.next_tick().is_some_and(|due| due <= now) {
             self.input(Input::Tick);
         }
-        let (recorded, _) = self.recording.writer.recorded();
-        if recorded > self.sync_asked && self.sync_due.is_none() {
-            self.sync_due = Some(now + SYNC_US);
-        }
-        let due = self.sync_due.is_some_and(|due| due <= now);
-        let much = recorded.saturating_sub(self.sync_asked) >= SYNC_BYTES;
-        if due || much || std::mem::take(&mut self.recording.wants.sync) {
-            self.ask_sync();
-        }
-    }
-
-    fn ask_sync(&mut self) {
-        self.sync_due = None;
-        self.recording.close_entry();
-        if self.syncer.is_none() {
-            let Ok((output, index)) = self.recording.writer.handles() else { return };
-            let Ok(journal) = self.recording.journal.handle() else { return };
-            let files = Files { output, index, journal };
-            self.syncer = Worker::start("sync", move |upto| (upto, files.sync())).ok();
-        }
-        let (recorded, _) = self.recording.writer.recorded();
-        if let Some(syncer) = &mut self.syncer {
-            // One in flight and one waiting cover everything: more would only queue.
-            if syncer.pending < 2 {
-                syncer.give(recorded);
-                self.sync_asked = recorded;
-            } else {
-                self.sync_due = Some(self.recording.clock.at_us() + SYNC_US / 20);
-            }
-        }
+        self.recording.make_durable(&mut self.durable);
     }
 
     fn carry_wishes(&mut self) {
@@ -459,11 +403,12 @@ impl Session {
     fn position(&self) -> Answer {
         let (bytes, lines) = self.recording.writer.recorded();
         let seq = self.recording.state.summary.position.seq;
-        Answer::Position { bytes, lines, seq, safe: self.safe, ended: self.ended() }
+        Answer::Position { bytes, lines, seq, safe: self.durable.safe(), ended: self.ended() }
     }
 
     fn ring(&mut self) {
-        let here = (self.recording.writer.recorded().0, self.recording.state.summary.position.seq);
+        let seq = self.recording.state.summary.position.seq;
+        let here = (self.recording.writer.recorded().0, seq, self.durable.safe());
         self.ring_due = None;
         if here == self.rung || !self.doorbell.has_subscribers() {
             return;

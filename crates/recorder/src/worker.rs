@@ -58,6 +58,14 @@ impl<Job: Send + 'static, Done: Send + 'static> Worker<Job, Done> {
         done
     }
 
+    /// What is done when nothing is left to do.
+    pub(crate) fn finish(&mut self) -> Vec<Done> {
+        // A thread that panicked has hung up, and leaves its jobs undone.
+        let done: Vec<Done> = self.done.iter().take(self.pending).collect();
+        self.pending = 0;
+        done
+    }
+
     pub(crate) fn bell(&self) -> BorrowedFd<'_> {
         self.bell.as_fd()
     }

@@ -35,6 +35,7 @@ fn spec() -> Spec {
         split_stderr: false,
         shell: false,
         pty: None,
+        log_sync: stepflow_model::LogSync::default(),
         rerun_of: None,
     }
 }

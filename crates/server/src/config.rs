@@ -89,6 +89,8 @@ pub struct ServerConfig {
     pub catalog: stepflow_catalog::Options,
     /// How long a stream from elsewhere is waited for when its source, or the server, went away.
     pub ingest_resume: Duration,
+    /// When output is made durable, of executions that do not say.
+    pub log_sync: stepflow_model::LogSync,
     /// What is kept, and for how long.
     pub retention: stepflow_engine::Policy,
     /// The program that understands the recorder's hidden command.

@@ -113,7 +113,8 @@ impl Entries {
     /// The entries of one chunk of `part`, and where to go on; `None`: the part is done. Blocks.
     pub(crate) fn chunk(&self, part: Part) -> Result<(Vec<Entry>, Option<u64>), RecordError> {
         let bytes = CHUNK_BYTES.min(part.until - part.from);
-        let (mut pieces, mut next) = lines::by_offset(&self.log, part.from, bytes, true)?;
+        let (mut pieces, mut next) =
+            lines::by_offset(&self.log, part.from, (bytes, usize::MAX), true)?;
         pieces.retain(|piece| piece.offset < part.until);
         // A line that the chunk's end cuts is read whole by the next one.
         if next < part.until && pieces.len() > 1 && pieces.last().is_some_and(|last| last.partial) {

@@ -9,8 +9,9 @@ use crate::routes::view;
 
 /// Most text of one answer or message, about.
 pub(crate) const TEXT_BYTES_MAX: u64 = 4 << 20;
-/// Most text of one message of a stream, about.
-pub(crate) const MESSAGE_BYTES_MAX: u64 = 128 * 1024;
+/// Most text of one message of a stream, about, and most lines: an empty line takes two hundred bytes
+/// to say.
+pub(crate) const MESSAGE_MAX: (u64, usize) = (64 * 1024, 512);
 /// Lines that are read at once.
 const BATCH: usize = 256;
 
@@ -36,16 +37,16 @@ pub(crate) fn by_number(
     Ok(lines)
 }
 
-/// Pieces of lines from offset `from` on, about `bytes_max` of them, and where to go on. A
+/// Pieces of lines from offset `from` on, at most `max`, bytes (about) and lines, and where to go on. A
 /// character that is cut at the end is left for the next call unless `whole`: nothing will be
 /// added to what is there. Blocks.
 pub(crate) fn by_offset(
     log: &LogReader,
     from: u64,
-    bytes_max: u64,
+    max: (u64, usize),
     whole: bool,
 ) -> Result<(Vec<Line>, u64), RecordError> {
-    let mut pieces = log.lines_from_offset(from, bytes_max)?;
+    let mut pieces = log.some_from_offset(from, max.0, max.1)?;
     // A line that is delivered in pieces may be cut inside a character: its head moves on.
     for at in 1..pieces.len() {
         let (before, after) = pieces.split_at_mut(at);

@@ -367,6 +367,7 @@ fn engine_config(config: &ServerConfig) -> EngineConfig {
         max_running: config.max_running,
         catalog: config.catalog.clone(),
         ingest_resume: config.ingest_resume,
+        log_sync: config.log_sync,
         retention: config.retention.clone(),
         program: config.program.clone(),
     }

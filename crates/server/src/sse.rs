@@ -215,7 +215,7 @@ impl Batch {
         let mut journal = journal.map_or_else(|| handle.journal(), |journal| Ok(Some(journal)))?;
         let mut texts = Vec::new();
         if let Some(log) = &log {
-            let max = lines::MESSAGE_BYTES_MAX;
+            let max = lines::MESSAGE_MAX;
             let (pieces, next) = lines::by_offset(log, cursor.offset, max, ended)?;
             if !pieces.is_empty() {
                 cursor.offset = next;

@@ -191,7 +191,7 @@ impl One {
             let Some(log) = log.map_or_else(|| handle.log(), |log| Ok(Some(log)))? else {
                 return Ok((Vec::new(), None));
             };
-            let (pieces, _) = lines::by_offset(&log, from, lines::MESSAGE_BYTES_MAX, ended)?;
+            let (pieces, _) = lines::by_offset(&log, from, lines::MESSAGE_MAX, ended)?;
             Ok::<_, stepflow_record::RecordError>((lines::to_api(pieces, &handle), Some(log)))
         });
         match read.await {

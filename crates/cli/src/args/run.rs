@@ -45,6 +45,9 @@ pub struct Run {
     /// Keep standard error apart
     #[arg(long)]
     pub split_stderr: bool,
+    /// When output is safe from a power cut
+    #[arg(long, value_enum, default_value_t = LogSync::Interval, env = "STEPFLOW_LOG_SYNC")]
+    pub log_sync: LogSync,
     /// Give the command, one text, to /bin/sh -c
     #[arg(long)]
     pub shell: bool,
@@ -125,6 +128,9 @@ pub struct Pipe {
     /// Every STEP_ERROR is critical: the execution ends as failed
     #[arg(long)]
     pub stop_on_error: bool,
+    /// When output is safe from a power cut
+    #[arg(long, value_enum, default_value_t = LogSync::Interval, env = "STEPFLOW_LOG_SYNC")]
+    pub log_sync: LogSync,
     /// How to show it
     #[arg(long, value_enum, default_value_t = Output::Auto, env = "STEPFLOW_OUTPUT")]
     pub output: Output,
@@ -137,6 +143,28 @@ pub struct Pipe {
     /// Before each line of plain output: step, time, or both
     #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
     pub prefix: Vec<Prefix>,
+}
+
+/// When output is safe from a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogSync {
+    /// After a second or 4 MiB, whichever is first
+    Interval,
+    /// Before anybody sees it
+    Always,
+    /// With the next step, artifact or end
+    Never,
+}
+
+impl From<LogSync> for stepflow_model::LogSync {
+    fn from(mode: LogSync) -> Self {
+        match mode {
+            LogSync::Interval => Self::Interval,
+            LogSync::Always => Self::Always,
+            LogSync::Never => Self::Never,
+        }
+    }
 }
 
 /// How a run is shown.

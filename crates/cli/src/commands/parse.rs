@@ -114,6 +114,7 @@ impl Reading {
             split_stderr: false,
             shell: false,
             pty: None,
+            log_sync: stepflow_model::LogSync::default(),
             rerun_of: None,
         };
         Self { state: ExecutionState::new(&spec), events: Vec::new() }

@@ -104,6 +104,7 @@ fn spec(args: &Pipe) -> Result<Spec, Failure> {
         split_stderr: false,
         shell: false,
         pty: None,
+        log_sync: args.log_sync.into(),
         rerun_of: None,
     })
 }

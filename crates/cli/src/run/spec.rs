@@ -61,6 +61,7 @@ pub fn spec(args: &Run, output: Output) -> Result<Spec, Failure> {
         split_stderr: !args.pty && (args.split_stderr || splits(output)),
         shell,
         pty: args.pty.then(terminal::size),
+        log_sync: args.log_sync.into(),
         rerun_of: None,
     })
 }

@@ -24,7 +24,7 @@ fn a_flag_beats_the_environment_which_beats_the_file() {
     let file = "[serve]\nlisten = \"127.0.0.1:1\"\nauth = \"off\"\nhosts = [\"a\"]\nmax_running = 2\n\
                 legacy_ws = \"127.0.0.1:3\"\nlog_level = \"INFO\"\ncache_size = 4\n\
                 wal_autocheckpoint = 5\nrequests_per_second = 6\nstreams_per_caller = 7\n\
-                upload_max = 8";
+                upload_max = 8\nlog_sync = \"never\"";
     let read = settings(&[], &[], file).unwrap();
     assert_eq!(read.listen.port(), 1);
     assert_eq!((read.auth, read.max_running), (OnOff::Off, 2));
@@ -33,6 +33,7 @@ fn a_flag_beats_the_environment_which_beats_the_file() {
     assert_eq!((read.catalog.cache_pages, read.catalog.wal_autocheckpoint), (4, 5));
     assert_eq!((read.limits.requests_per_s, read.limits.streams), (6, 7));
     assert_eq!(read.limits.upload_bytes, 8);
+    assert_eq!(read.log_sync, LogSync::Never);
     let env = [
         ("STEPFLOW_LISTEN", "127.0.0.1:11"),
         ("STEPFLOW_PORT", "99"),
@@ -40,12 +41,13 @@ fn a_flag_beats_the_environment_which_beats_the_file() {
         ("STEPFLOW_WS_PORT", "13"),
         ("STEPFLOW_LOG_LEVEL", "WARNING"),
         ("STEPFLOW_CACHE_SIZE", "14"),
+        ("STEPFLOW_LOG_SYNC", "always"),
         ("STEPFLOW_WAL_AUTOCHECKPOINT", "15"),
     ];
     let read = settings(&[], &env, file).unwrap();
     assert_eq!((read.listen.port(), read.auth), (11, OnOff::On));
     assert_eq!(read.legacy_ws.unwrap(), "127.0.0.1:13".parse().unwrap());
-    assert_eq!(read.log_filter, "warn");
+    assert_eq!((read.log_filter.as_str(), read.log_sync), ("warn", LogSync::Always));
     assert_eq!((read.catalog.cache_pages, read.catalog.wal_autocheckpoint), (14, 15));
     let flags = [
         "--listen=127.0.0.1:21",
@@ -56,12 +58,14 @@ fn a_flag_beats_the_environment_which_beats_the_file() {
         "--requests-per-second=26",
         "--streams-per-caller=27",
         "--upload-max=28",
+        "--log-sync=interval",
     ];
     let read = settings(&flags, &env, file).unwrap();
     assert_eq!((read.listen.port(), read.auth, read.max_running), (21, OnOff::Off, 22));
     assert_eq!(read.hosts, ["a", "b"]);
     assert_eq!(read.legacy_ws.unwrap().port(), 23);
     assert_eq!((read.limits.requests_per_s, read.limits.streams), (26, 27));
+    assert_eq!(read.log_sync, LogSync::Interval);
     assert_eq!(read.limits.upload_bytes, 28);
 }
 

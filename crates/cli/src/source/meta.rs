@@ -79,7 +79,7 @@ pub fn meta(
     meta.counts = counts(totals.counts);
     meta.stderr_lines = totals.stderr;
     meta.first_error = error(totals);
-    meta.safe_bytes = (ended && !lost).then_some(bytes);
+    meta.safe_bytes = (ended && !lost).then(|| state.safe_bytes(bytes));
     let of = |(step, tally): (Option<u32>, Tally)| StepLines {
         step,
         lines: tally.lines,

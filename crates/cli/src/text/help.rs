@@ -244,6 +244,11 @@ const ZH: &[(&str, &str)] = &[
         "每个 STEP_ERROR 都是致命的：执行以失败结束",
     ),
     ("Keep standard error apart", "分开记录标准错误"),
+    ("When output is safe from a power cut", "输出何时不怕断电"),
+    (
+        "When output is safe from a power cut, of executions that do not say [default: interval]",
+        "未另行说明的执行，其输出何时不怕断电 [默认：interval]",
+    ),
     ("Give the command, one text, to /bin/sh -c", "把命令作为一段文本交给 /bin/sh -c"),
     (
         "Give the script a terminal: it can ask, colour, draw. All keys are the script's",

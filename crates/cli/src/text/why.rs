@@ -235,6 +235,10 @@ messages! {
         "STEPFLOW_LOG_LEVEL=`{text}` is no level: {error}", "STEPFLOW_LOG_LEVEL=“{text}”不是级别：{error}"
     }
     log_levels() { "use DEBUG, INFO, WARNING or ERROR", "请用 DEBUG、INFO、WARNING 或 ERROR" }
+    no_log_sync(text) {
+        "STEPFLOW_LOG_SYNC=`{text}` must be interval, always or never",
+        "STEPFLOW_LOG_SYNC=“{text}”必须是 interval、always 或 never"
+    }
     open_to_all(listen) {
         "`--auth off` is possible on a loopback address only, not on {listen}",
         "`--auth off` 只能用于回环地址，不能用于 {listen}"

@@ -44,14 +44,7 @@ impl Session {
         for kind in steps::finish(&self.recording.state, &verdict, outcome.exit_code) {
             self.recording.emit(kind);
         }
-        self.recording.close_entry();
-        let synced = self.recording.writer.sync();
-        if let Err(error) = synced {
-            self.recording.emit(EventKind::Warning {
-                code: "sync_failed".to_owned(),
-                message: format!("{error}: the end of the output may not survive a power cut"),
-            });
-        }
+        self.recording.sync(&mut self.durable);
         if self.recording.is_blocked() {
             return;
         }
@@ -70,9 +63,7 @@ impl Session {
             std::thread::sleep(Duration::from_micros(RETRY_US));
             self.recording.retry();
         }
-        if self.recording.journal.sync().is_ok() && !self.sync_failed {
-            self.safe = self.recording.writer.recorded().0;
-        }
+        self.recording.sync_end(&mut self.durable);
         let _ = File::open(&self.dir).and_then(|dir| dir.sync_all());
     }
 }

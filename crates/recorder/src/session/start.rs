@@ -9,7 +9,7 @@ use std::{
         fd::{AsFd, AsRawFd, OwnedFd},
         unix::ffi::OsStringExt,
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use nix::{
@@ -35,6 +35,7 @@ use super::{Output, Session, SessionError, Source, Terminal, system};
 use crate::{
     artifact::{Collector, Job},
     doorbell::Doorbell,
+    durable::Durable,
     lifecycle::Lifecycle,
     mask::Masker,
     recording::Recording,
@@ -115,9 +116,11 @@ impl Session {
             host: host::name(),
         });
         // No crash runs a script twice: its start is on disk before it is released.
-        recording.writer.sync()?;
-        recording.journal.sync()?;
-        File::open(&dir).and_then(|dir| dir.sync_all()).map_err(system("sync the record"))?;
+        if let Err(error) = sync_start(&mut recording, &dir) {
+            keeper.dismiss();
+            recording.end_unstarted(&error);
+            return Err(error);
+        }
         let started = keeper.release().map_err(system("release the script"))?;
 
         let now = recording.clock.at_us();
@@ -134,13 +137,9 @@ impl Session {
             doorbell,
             link: Some(File::from(link)),
             signals,
-            syncer: None,
             collector: None,
-            safe: 0,
-            sync_asked: 0,
-            sync_due: None,
-            sync_failed: false,
-            rung: (u64::MAX, u64::MAX),
+            durable: Durable::new(spec.log_sync),
+            rung: (u64::MAX, u64::MAX, u64::MAX),
             rung_at: 0,
             ring_due: None,
             retry_at: None,
@@ -181,6 +180,12 @@ impl Session {
         self.finishing = true;
         self.keeper.dismiss();
     }
+}
+
+fn sync_start(recording: &mut Recording, dir: &Path) -> Result<(), SessionError> {
+    recording.writer.sync()?;
+    recording.journal.sync()?;
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(system("sync the record"))
 }
 
 /// The pipes that the script writes to: ours to read, its standard output, its standard error.

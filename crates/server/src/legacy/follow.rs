@@ -159,7 +159,7 @@ impl Followed {
             self.offset = until;
             return Ok(());
         };
-        let (mut pieces, mut next) = lines::by_offset(log, from, bytes, whole)?;
+        let (mut pieces, mut next) = lines::by_offset(log, from, (bytes, usize::MAX), whole)?;
         pieces.retain(|piece| piece.offset < until);
         // The rest of a line that is cut here comes with the line, or is a piece of a long one.
         if pieces.len() > 1 && pieces.last().is_some_and(|last| last.partial && last.end < until) {

@@ -279,6 +279,7 @@ fn new_execution(request: CreateRequest) -> Result<NewExecution, RequestError> {
         split_stderr: request.split_stderr.unwrap_or(false),
         shell: request.shell.unwrap_or(false),
         pty: request.pty.unwrap_or(false),
+        log_sync: request.log_sync.map(Into::into),
         ..NewExecution::new(command)
     })
 }

@@ -30,7 +30,8 @@ const ERROR_CHARS: usize = 300;
 /// What is asked of the execution's state, before its log: what had ended then is whole now.
 struct Steps {
     ended: bool,
-    safe: bool,
+    /// Bytes that a power cut cannot take, if that is known, once all are synced.
+    safe: Option<u64>,
     gaps: Vec<LogGap>,
     /// The first line of each owner, and the owner; ascending.
     owners: Vec<(u64, Option<u32>)>,
@@ -51,7 +52,8 @@ impl Steps {
             message: annotation.message.clone(),
         };
         let gaps = state.annotations.iter().filter(|a| a.code == "recovered").map(gap).collect();
-        Self { ended, safe: ended && !lost, gaps, owners }
+        let safe = (ended && !lost).then(|| state.safe_bytes(u64::MAX));
+        Self { ended, safe, gaps, owners }
     }
 
     fn ranges(&self) -> Vec<StepRange> {
@@ -71,7 +73,11 @@ impl Steps {
 /// `GET /api/executions/{id}/log/meta`.
 pub(crate) async fn meta(State(app): State<App>, Id(id): Id) -> Result<Json<LogMeta>, Problem> {
     let handle = app.engine.execution(id).await?;
-    let steps = handle.read(Steps::of);
+    let mut steps = handle.read(Steps::of);
+    if !steps.ended {
+        // Nothing, until its recorder has said something.
+        steps.safe = Some(handle.safe_bytes()).filter(|safe| *safe > 0);
+    }
     let utc_offset_min = utc_offset_min(handle.read(|state| state.summary.created_us));
     let meta = views::ask(&app, &handle, move |view, complete| {
         let mut meta = LogMeta {
@@ -107,7 +113,7 @@ pub(crate) async fn meta(State(app): State<App>, Id(id): Id) -> Result<Json<LogM
         meta.counts = counts(totals.counts);
         meta.stderr_lines = totals.stderr;
         meta.first_error = error(totals);
-        meta.safe_bytes = steps.safe.then_some(bytes);
+        meta.safe_bytes = steps.safe.map(|safe| safe.min(bytes));
         let of = |(step, tally): (Option<u32>, Tally)| StepLines {
             step,
             lines: tally.lines,

@@ -585,6 +585,8 @@ export type ExecutionSpec = {
   split_stderr: boolean;
   /** It ends with the client that started it. */
   bound: boolean;
+  /** When its output is made durable: `interval`, `always` or `never`. */
+  log_sync: string;
   /** Its time limit. */
   timeout_seconds: number | null;
   /** Between SIGTERM and SIGKILL. */
@@ -873,6 +875,12 @@ export type ArtifactList = {
 /** What to run, as a request says it. */
 export type Command = string | Array<string>;
 
+/**
+ * When output is made durable: at the latest a second after it was recorded, before anybody sees
+ * it, or with the next step, artifact or end.
+ */
+export type LogSync = 'interval' | 'always' | 'never';
+
 /** `POST /api/executions`. */
 export type CreateRequest = {
   /** What to run; required. */
@@ -901,6 +909,8 @@ export type CreateRequest = {
   shell?: boolean;
   /** Give it a terminal. */
   pty?: boolean;
+  /** When its output is made durable; as the server does it if absent. */
+  log_sync?: LogSync;
   /** Answer when it has ended. */
   wait?: boolean;
 };

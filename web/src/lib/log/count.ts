@@ -17,8 +17,8 @@ export function countOf(meta: LogMeta | null, lines: number): Count {
   const gap = meta.gaps[0];
   if (gap !== undefined) return { kind: 'gaps', gaps: meta.gaps.length, first: gap.line };
   if (!meta.complete || meta.scanned_lines < lines || !contiguous(meta)) return { kind: 'plain' };
-  if (meta.safe_bytes === null) return meta.ended ? { kind: 'unsynced', bytes: meta.bytes } : { kind: 'plain' };
-  const unsafe = meta.bytes - meta.safe_bytes;
+  if (!meta.ended) return { kind: 'plain' }; // What was printed last is always unsynced for a moment.
+  const unsafe = meta.bytes - (meta.safe_bytes ?? 0);
   return unsafe > 0 ? { kind: 'unsynced', bytes: unsafe } : { kind: 'whole' };
 }
 

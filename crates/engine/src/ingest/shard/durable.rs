@@ -40,16 +40,13 @@ impl Shard {
             let Some(stream) = self.streams.get_mut(id) else { continue };
             let Some(inflow) = &mut stream.inflow else { continue };
             match &result {
-                Ok(()) if !stream.sync_failed => stream.safe = stream.safe.max(*upto),
+                Ok(()) if !stream.sync_failed => {
+                    stream.safe = stream.safe.max(*upto);
+                    stream.handle.set_safe_bytes(stream.safe);
+                }
                 // What a failed sync covered is unsafe for ever: `safe` stays where it is.
                 Err(error) if !std::mem::replace(&mut stream.sync_failed, true) => {
-                    let safe = stream.safe;
-                    inflow.warn(
-                        "sync_failed",
-                        format!(
-                            "the disk failed to make output durable ({error}): output after byte {safe} may not survive a power cut"
-                        ),
-                    );
+                    inflow.sync_failed(stream.safe, error.clone());
                     self.written(*id);
                 }
                 Ok(()) | Err(_) => {}

@@ -1,0 +1,117 @@
+//! The disk is full for a while: a small file system in memory, filled to the last page and freed.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use stepflow_model::{EventKind, ExecutionId, Status};
+use stepflow_record::JournalReader;
+use stepflow_testkit::{PATIENCE, Rng, Scratch, SmallDisk};
+
+use crate::{
+    Options, Outcome,
+    fault::position,
+    oracle::{self, Checker},
+    stage::recorded,
+};
+
+const LINES: u64 = 4_000;
+
+pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
+    let Ok(disk) = std::panic::catch_unwind(|| SmallDisk::mount("16m")) else {
+        return Ok(Outcome::NotRun("cannot mount a tmpfs: it needs root".to_owned()));
+    };
+    let mut random = Rng::new(options.seed);
+    let mut pauses = 0;
+    for number in 0..options.fills {
+        pauses += fill(options, disk.path(), &mut random)
+            .map_err(|found| format!("fill {number}: {found}"))?;
+    }
+    if pauses * 2 < options.fills {
+        return Err(format!("not a sweep: {pauses} pauses in {} fills", options.fills));
+    }
+    Ok(Outcome::Held(format!(
+        "{} fills, {pauses} times the script was paused and went on by itself; {} lines, 0 lost, \
+         repeated or changed, every end and exit code recorded",
+        options.fills,
+        options.fills * LINES
+    )))
+}
+
+fn fill(options: &Options, disk: &Path, random: &mut Rng) -> Result<u64, String> {
+    let root = disk.join("storage");
+    let scratch = Scratch::new(&options.program).at(&root);
+    let me = std::env::current_exe().map_err(|error| error.to_string())?.display().to_string();
+    let lines = LINES.to_string();
+    let id = scratch.detach(&[], &[&me, oracle::COMMAND, "0", "0", &lines, "50"]);
+    let from = random.below(150_000);
+    until("some output", || position(&scratch, id).map(|(bytes, _)| bytes > from))?;
+    let ballast = disk.join("ballast");
+    let mut file = File::create(&ballast).map_err(|error| error.to_string())?;
+    while file.write_all(&[1; 4096]).is_ok() {}
+    drop(file);
+    // It stands still, or the rest fitted into what was allocated already.
+    let (mut last, mut still) = (0, 0);
+    until("it stands still", || {
+        let Ok((bytes, _)) = position(&scratch, id) else { return Ok(true) };
+        still = if bytes == last { still + 1 } else { 0 };
+        last = bytes;
+        Ok(still >= 8)
+    })?;
+    // More room goes as fast as it comes, a few times.
+    for _ in 0..random.below(3) {
+        let size = fs::metadata(&ballast).map_err(|error| error.to_string())?.len();
+        let file = File::options().write(true).open(&ballast).map_err(|error| error.to_string())?;
+        file.set_len(size - 4096 * (1 + random.below(4))).map_err(|error| error.to_string())?;
+        thread::sleep(Duration::from_millis(random.below(300)));
+    }
+    fs::remove_file(&ballast).map_err(|error| error.to_string())?;
+    let view = scratch.ended(id);
+    let summary = &view.state.summary;
+    let mut checker = Checker::default();
+    checker.take(&recorded(&scratch, id)?)?;
+    if summary.status != Status::Completed || summary.exit_code != Some(0) {
+        return Err(format!("it ended as {} {:?}", summary.status, summary.reason));
+    }
+    if checker.lines != LINES {
+        return Err(format!("{} of {LINES} lines", checker.lines));
+    }
+    let flaws = scratch.storage.verify(id).map_err(|error| error.to_string())?.flaws;
+    if !flaws.is_empty() {
+        return Err(format!("verify: {flaws:?}"));
+    }
+    let paused = paused(&scratch, id)?;
+    drop(scratch);
+    fs::remove_dir_all(&root).map_err(|error| error.to_string())?;
+    Ok(paused)
+}
+
+/// Whether the journal tells of a pause; one that is told of is told to be over.
+fn paused(scratch: &Scratch, id: ExecutionId) -> Result<u64, String> {
+    let journal = JournalReader::open(&scratch.storage.record_dir(id));
+    let mut journal = journal.map_err(|error| error.to_string())?.ok_or("no journal")?;
+    let events = journal.read_new().map_err(|error| error.to_string())?;
+    let count =
+        |wanted: fn(&EventKind) -> bool| events.iter().filter(|event| wanted(&event.kind)).count();
+    let paused = count(|kind| matches!(kind, EventKind::Paused { .. }));
+    let resumed = count(|kind| matches!(kind, EventKind::Resumed {}));
+    if paused != resumed {
+        return Err(format!("{paused} pauses and {resumed} ends of one"));
+    }
+    Ok(u64::from(paused > 0))
+}
+
+fn until(what: &str, mut fact: impl FnMut() -> Result<bool, String>) -> Result<(), String> {
+    let begun = Instant::now();
+    while !fact()? {
+        if begun.elapsed() > PATIENCE {
+            return Err(format!("never came true: {what}"));
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}

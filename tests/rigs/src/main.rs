@@ -1,0 +1,108 @@
+//! Breaks StepFlow on purpose and counts what is lost: `docs/reliability.md` says what each rig proves.
+//!
+//! `cargo xtask rigs [NAME…]` builds the program and runs them; `rigs PROGRAM NAME [--seed N] …` runs
+//! one. A rig that holds prints its figures; one that does not says what it found; one that cannot run
+//! here (no root, no loop devices, no compiler) says so and exits with 77.
+#![forbid(unsafe_code)]
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "only for tests")]
+
+mod fault; // a call of the recorder fails
+mod full; // the disk is full for a while
+mod kill; // processes are killed at random moments
+mod mem; // much output, little memory
+mod oracle; // lines that tell of loss, repetition, change and disorder
+mod point; // the recorder dies before or after each of its calls
+mod power; // the power is cut
+mod stage; // a storage, a script, and what became of it
+
+use std::{process::ExitCode, time::Instant};
+
+/// What a rig came to.
+pub(crate) enum Outcome {
+    /// Everything that it proves holds; the figures.
+    Held(String),
+    /// It cannot run here.
+    NotRun(String),
+}
+
+/// How much of it.
+pub(crate) struct Options {
+    /// The program under test.
+    pub(crate) program: String,
+    /// All that is random follows from it.
+    pub(crate) seed: u64,
+    /// Power cuts.
+    pub(crate) cuts: u64,
+    /// Killed processes.
+    pub(crate) kills: u64,
+    /// Times that the disk is full.
+    pub(crate) fills: u64,
+    /// Output through one recorder, MiB.
+    pub(crate) megabytes: u64,
+}
+
+const USAGE: &str = "usage: rigs PROGRAM point|fault|power|kill|full|mem \
+    [--seed N] [--cuts N] [--kills N] [--fills N] [--megabytes N]";
+/// As a test that was skipped says it.
+const NOT_RUN: u8 = 77;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.first().is_some_and(|word| word == oracle::COMMAND) {
+        return oracle::write(&args[1..]);
+    }
+    let Some((name, options)) = parse(&args) else {
+        println!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let rig = match name {
+        "point" => point::run,
+        "fault" => fault::run,
+        "power" => power::run,
+        "kill" => kill::run,
+        "full" => full::run,
+        "mem" => mem::run,
+        _ => {
+            println!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let begun = Instant::now();
+    let outcome = rig(&options);
+    let took = begun.elapsed().as_secs_f64();
+    match outcome {
+        Ok(Outcome::Held(figures)) => {
+            println!("{name} HELD: {figures}; seed {}, {took:.1} s", options.seed);
+            ExitCode::SUCCESS
+        }
+        Ok(Outcome::NotRun(why)) => {
+            println!("{name} NOT RUN: {why}");
+            ExitCode::from(NOT_RUN)
+        }
+        Err(found) => {
+            println!("{name} BROKEN: {found}; seed {}, after {took:.1} s", options.seed);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(args: &[String]) -> Option<(&str, Options)> {
+    let [program, name, rest @ ..] = args else { return None };
+    // A relative path would mean something else in the directories where scripts run.
+    let program = std::fs::canonicalize(program).ok()?.to_str()?.to_owned();
+    let mut options =
+        Options { program, seed: 20_261_124, cuts: 300, kills: 200, fills: 100, megabytes: 1024 };
+    for pair in rest.chunks(2) {
+        let [flag, value] = pair else { return None };
+        let value = value.parse().ok()?;
+        *match flag.as_str() {
+            "--seed" => &mut options.seed,
+            "--cuts" => &mut options.cuts,
+            "--kills" => &mut options.kills,
+            "--fills" => &mut options.fills,
+            "--megabytes" => &mut options.megabytes,
+            _ => return None,
+        } = value;
+    }
+    Some((name, options))
+}
