@@ -46,6 +46,11 @@ pub(crate) struct Splitter {
     long: Long,
     current: Option<Line>,
     pub(crate) done: Vec<Line>,
+    /// Most lines or pieces, and bytes after which no further one is begun.
+    limit: usize,
+    bytes_max: u64,
+    /// Bytes that were pushed.
+    seen: u64,
 }
 
 /// What the splitter must know of the bytes it gets.
@@ -59,7 +64,20 @@ pub(crate) struct Origin {
 
 impl Splitter {
     pub(crate) fn new(number: u64, long: Long) -> Self {
-        Self { number, long, current: None, done: Vec::new() }
+        let (limit, bytes_max) = (usize::MAX, u64::MAX);
+        Self { number, long, current: None, done: Vec::new(), limit, bytes_max, seen: 0 }
+    }
+
+    /// The same, of so many lines and (about) bytes at most.
+    pub(crate) fn within(self, limit: usize, bytes_max: u64) -> Self {
+        Self { limit, bytes_max, ..self }
+    }
+
+    /// There is enough: what is pushed now is left out. An entry may hold a hundred thousand lines,
+    /// of which somebody wants five hundred.
+    pub(crate) fn is_full(&self) -> bool {
+        let whole = self.current.as_ref().is_none_or(|line| line.text.len() == LINE_TEXT_MAX);
+        self.done.len() >= self.limit || (self.seen >= self.bytes_max && whole)
     }
 
     /// The line that is open has all the text it may hold: further bytes need only be counted.
@@ -86,12 +104,21 @@ impl Splitter {
     }
 
     pub(crate) fn push(&mut self, mut bytes: &[u8], mut offset: u64, mut origin: Origin) {
-        while !bytes.is_empty() {
-            let (text, ended) = match memchr::memchr(b'\n', bytes) {
+        while !bytes.is_empty() && !self.is_full() {
+            // A cut line is counted to its end; a piece is looked at before the next one begins.
+            let have = self.current.as_ref().map_or(0, |line| line.text.len());
+            let room = match self.long {
+                Long::Pieces if have < LINE_TEXT_MAX => LINE_TEXT_MAX - have,
+                Long::Pieces => LINE_TEXT_MAX,
+                Long::Cut => bytes.len(),
+            };
+            let near = &bytes[..bytes.len().min(room + 1)];
+            let (text, ended) = match memchr::memchr(b'\n', near) {
                 Some(at) => (&bytes[..at], true),
-                None => (bytes, false),
+                None => (&bytes[..bytes.len().min(room)], false),
             };
             let taken = text.len() + usize::from(ended);
+            self.seen += taken as u64;
             self.piece(text, offset, ended, origin);
             origin.continued = false;
             offset += taken as u64;

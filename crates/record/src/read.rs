@@ -250,7 +250,7 @@ impl LogReader {
         &self,
         start: u64,
         first: u64,
-        mut splitter: Splitter,
+        splitter: Splitter,
         limit: usize,
         bytes_max: u64,
     ) -> Result<Vec<Line>, RecordError> {
@@ -260,9 +260,10 @@ impl LogReader {
         if start < from {
             return Err(self.damaged(first));
         }
+        let mut splitter = splitter.within(limit, bytes_max);
         let mut buffer = Vec::new();
         let mut seen = 0;
-        while at < count && splitter.done.len() < limit && seen < bytes_max {
+        while at < count && !splitter.is_full() && seen < bytes_max {
             let batch = self.batch(at, (count - at).min(ENTRIES_BATCH))?;
             let mut before = (from, lines);
             for (number, entry) in batch.iter().enumerate() {
@@ -273,12 +274,12 @@ impl LogReader {
             }
             at += batch.len() as u64;
             let mut next = 0;
-            while next < batch.len() && splitter.done.len() < limit && seen < bytes_max {
+            while next < batch.len() && !splitter.is_full() && seen < bytes_max {
                 // One read for as many entries as fit.
                 let base = from.max(start);
                 let mut until = next;
                 while until < batch.len()
-                    && (until == next || batch[until].byte_end - base <= OUTPUT_BATCH)
+                    && (until == next || batch[until].byte_end - base <= OUTPUT_BATCH.min(bytes_max))
                 {
                     until += 1;
                 }
@@ -293,7 +294,7 @@ impl LogReader {
                 buffer.resize(size, 0);
                 self.read_at(&mut buffer, base)?;
                 for entry in &batch[next..until] {
-                    if splitter.done.len() >= limit || seen >= bytes_max {
+                    if splitter.is_full() || seen >= bytes_max {
                         break;
                     }
                     if entry.flags.has(Flags::BREAK) && from >= start {

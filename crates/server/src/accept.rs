@@ -285,7 +285,7 @@ async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let within = app.limits.stalled;
+    let (within, metrics) = (app.limits.stalled, Arc::clone(&app.metrics));
     let first = Arc::new(First { expected: Mutex::new(Some(answering)), came: Notify::new() });
     let (closing, over) = (app.closing.clone(), app.over.clone());
     let seen = Arc::clone(&first);
@@ -311,7 +311,7 @@ async fn serve<S>(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(Stalling::new(stream, within)), service)
+        .serve_connection(TokioIo::new(Stalling::new(stream, within, metrics)), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     // How a connection ends (reset, half a request, too large a head) concerns only its client.

@@ -15,6 +15,7 @@ use crate::{
     config::{Auth, Limits, ServerConfig},
     credential::{Digest, Keyring},
     limits::Gate,
+    lines::READS_AT_ONCE,
     login::Logins,
     metrics::Metrics,
     samples::Samples,
@@ -44,6 +45,8 @@ pub(crate) struct Inner {
     pub(crate) legacy_clients: AtomicUsize,
     /// Files that are being received.
     pub(crate) uploads: Semaphore,
+    /// Messages of live streams that are made from the log at once.
+    reads: Semaphore,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) samples: Samples,
     pub(crate) started: Instant,
@@ -105,6 +108,7 @@ impl App {
             gate: Gate::new(&config.limits),
             legacy_clients: AtomicUsize::new(0),
             uploads: Semaphore::new(UPLOADS_AT_ONCE),
+            reads: Semaphore::new(READS_AT_ONCE),
             views: Views::default(),
             keyring: Keyring::default(),
             logins,
@@ -120,6 +124,16 @@ impl App {
             closing: CancellationToken::new(),
             over: CancellationToken::new(),
         }))
+    }
+
+    /// Runs what reads a log for a live stream on a blocking thread, a few at a time; `None`: it
+    /// panicked, or the runtime is going away.
+    pub(crate) async fn reading<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let _turn = self.reads.acquire().await.ok()?;
+        tokio::task::spawn_blocking(read).await.ok()
     }
 
     /// A link that logs a browser in, once; `None`: no randomness.

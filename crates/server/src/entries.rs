@@ -11,6 +11,8 @@ use crate::lines;
 
 /// Log bytes that are read at once. More than the longest piece of a line.
 const CHUNK_BYTES: u64 = 256 * 1024;
+/// Most lines of a chunk: a hundred bytes each, however short.
+const CHUNK_LINES: usize = 4_096;
 
 /// A part of the log and the step that it belongs to: from, to before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +116,7 @@ impl Entries {
     pub(crate) fn chunk(&self, part: Part) -> Result<(Vec<Entry>, Option<u64>), RecordError> {
         let bytes = CHUNK_BYTES.min(part.until - part.from);
         let (mut pieces, mut next) =
-            lines::by_offset(&self.log, part.from, (bytes, usize::MAX), true)?;
+            lines::by_offset(&self.log, part.from, (bytes, CHUNK_LINES), true)?;
         pieces.retain(|piece| piece.offset < part.until);
         // A line that the chunk's end cuts is read whole by the next one.
         if next < part.until && pieces.len() > 1 && pieces.last().is_some_and(|last| last.partial) {

@@ -9,9 +9,16 @@ use crate::routes::view;
 
 /// Most text of one answer or message, about.
 pub(crate) const TEXT_BYTES_MAX: u64 = 4 << 20;
-/// Most text of one message of a stream, about, and most lines: an empty line takes two hundred bytes
-/// to say.
-pub(crate) const MESSAGE_MAX: (u64, usize) = (64 * 1024, 512);
+/// Most text of one message of a stream, about, and most lines.
+pub(crate) const MESSAGE_MAX: (u64, usize) = (32 * 1024, 256);
+/// Most bytes of one message, about: an empty line takes two hundred to say, a control character six.
+/// One piece of a long line may need more, up to six times [`stepflow_record::LINE_TEXT_MAX`].
+const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// What a line takes besides its text.
+const LINE_BYTES: usize = 220;
+/// Messages that are made at once, each of which holds a few hundred KiB meanwhile: more threads
+/// would not read faster.
+pub(crate) const READS_AT_ONCE: usize = 16;
 /// Lines that are read at once.
 const BATCH: usize = 256;
 
@@ -80,6 +87,62 @@ fn complete(text: &[u8]) -> usize {
         Err(error) if error.error_len().is_none() => begin,
         _ => text.len(),
     }
+}
+
+/// One message's worth of pieces of lines from offset `from` on, and where to go on. Blocks.
+pub(crate) fn of_message(
+    log: &LogReader,
+    from: u64,
+    whole: bool,
+) -> Result<(Vec<Line>, u64), RecordError> {
+    let (mut pieces, end) = by_offset(log, from, MESSAGE_MAX, whole)?;
+    let mut bytes = 0;
+    let fits = pieces.iter().take_while(|piece| {
+        let fits = bytes < MESSAGE_BYTES_MAX;
+        bytes += encoded_bytes(piece);
+        fits
+    });
+    let fits = fits.count();
+    if fits == pieces.len() {
+        return Ok((pieces, end));
+    }
+    pieces.truncate(fits);
+    let end = pieces.last().map_or(from, |last| last.end);
+    Ok((pieces, end))
+}
+
+/// What a line takes in JSON, about.
+fn encoded_bytes(line: &Line) -> usize {
+    let text: usize = line
+        .text
+        .iter()
+        .map(|byte| match byte {
+            b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
+            0..=0x1f => 6,
+            _ => 1,
+        })
+        .sum();
+    LINE_BYTES + text
+}
+
+/// Adds `lines` to `json` as the array that [`to_api`] would become, one after the other: no second
+/// copy of all of them is held.
+pub(crate) fn write_json(lines: Vec<Line>, handle: &Handle, json: &mut Vec<u8>) {
+    let owners: Vec<Option<u32>> =
+        handle.read(|state| lines.iter().map(|line| state.owner_of(line.offset)).collect());
+    json.reserve_exact(lines.iter().map(encoded_bytes).sum::<usize>() + 16);
+    json.push(b'[');
+    for (at, (line, step)) in lines.into_iter().zip(owners).enumerate() {
+        if at > 0 {
+            json.push(b',');
+        }
+        let begun = json.len();
+        if serde_json::to_writer(&mut *json, &line_to_api(line, step)).is_err() {
+            json.truncate(begun); // Not possible: numbers and text, into memory.
+            json.extend_from_slice(b"null");
+        }
+    }
+    json.push(b']');
 }
 
 /// As they are sent.

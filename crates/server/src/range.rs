@@ -12,7 +12,7 @@ use futures_util::stream;
 use crate::problem::Problem;
 
 /// Most bytes that are read at once.
-const CHUNK_BYTES: u64 = 256 * 1024;
+const CHUNK_BYTES: u64 = 128 * 1024;
 
 /// What a `Range` header asks for, of `size` bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

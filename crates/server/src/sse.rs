@@ -32,6 +32,7 @@ use crate::{
 
 /// A comment is sent after this long without an event, so that nobody on the way gives up.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
 /// Permission is checked again this often.
 pub(crate) const RECHECK: Duration = Duration::from_secs(5);
 
@@ -44,7 +45,7 @@ struct Events {
     log: Option<LogReader>,
     journal: Option<JournalReader>,
     /// Made, not yet taken: at most one read's worth.
-    queue: VecDeque<String>,
+    queue: VecDeque<Bytes>,
     state_version: Option<u64>,
     done: bool,
     _counted: Counted,
@@ -81,7 +82,7 @@ pub(crate) fn answer(
     };
     let chunks = stream::unfold(events, |mut events| async move {
         let chunk = events.next().await?;
-        Some((Ok::<_, io::Error>(Bytes::from(chunk)), events))
+        Some((Ok::<_, io::Error>(chunk), events))
     });
     let mut response = Response::new(Body::from_stream(chunks));
     let headers = response.headers_mut();
@@ -90,18 +91,21 @@ pub(crate) fn answer(
     Ok(response)
 }
 
-fn event(kind: &str, id: Cursor, data: &impl Serialize) -> String {
+fn event(kind: &str, id: Cursor, data: &impl Serialize) -> Bytes {
     let mut text = format!("event: {kind}\nid: {id}\ndata: ");
     // JSON has no line breaks, so that one `data:` line holds it.
     text.push_str(&serde_json::to_string(data).unwrap_or_else(|_| "null".to_owned()));
     let _ = write!(text, "\n\n");
-    text
+    text.into()
 }
 
-#[derive(Serialize)]
-struct Lines {
-    cursor: Cursor,
-    lines: Vec<stepflow_api::Line>,
+/// The event that brings `lines`, behind which `cursor` stands.
+fn lines_event(lines: Vec<stepflow_record::Line>, cursor: Cursor, handle: &Handle) -> Bytes {
+    let mut text =
+        format!("event: lines\nid: {cursor}\ndata: {{\"cursor\":\"{cursor}\",\"lines\":").into_bytes();
+    lines::write_json(lines, handle, &mut text);
+    text.extend_from_slice(b"}\n\n");
+    text.into()
 }
 
 #[derive(Serialize)]
@@ -111,7 +115,7 @@ struct State {
 }
 
 impl Events {
-    async fn next(&mut self) -> Option<String> {
+    async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(text) = self.queue.pop_front() {
                 self.alive_at = Instant::now() + KEEP_ALIVE;
@@ -147,7 +151,7 @@ impl Events {
                     self.done = true;
                 },
                 () = closing.cancelled() => self.done = true,
-                () = sleep_until(self.alive_at) => self.queue.push_back(": alive\n\n".to_owned()),
+                () = sleep_until(self.alive_at) => self.queue.push_back(ALIVE),
                 () = sleep_until(self.check_at) => {
                     self.check_at = Instant::now() + RECHECK;
                     self.done = !auth::still_valid(&self.app, &self.caller).await;
@@ -176,22 +180,20 @@ impl Events {
         }
         let (handle, cursor) = (Arc::clone(&self.handle), self.cursor);
         let (log, journal) = (self.log.take(), self.journal.take());
-        let read = tokio::task::spawn_blocking(move || {
-            Batch::read(&handle, cursor, log, journal, tick.ended)
-        });
+        let read = self.app.reading(move || Batch::read(&handle, cursor, log, journal, tick.ended));
         match read.await {
-            Ok(Ok(batch)) => {
+            Some(Ok(batch)) => {
                 self.log = batch.log;
                 self.journal = batch.journal;
                 self.cursor = batch.cursor;
                 self.queue.extend(batch.texts);
                 Ok(())
             }
-            Ok(Err(error)) => {
+            Some(Err(error)) => {
                 tracing::warn!(execution = %self.handle.id(), %error, "an event stream broke off");
                 Err(())
             }
-            Err(_) => Err(()),
+            None => Err(()),
         }
     }
 }
@@ -200,7 +202,7 @@ struct Batch {
     log: Option<LogReader>,
     journal: Option<JournalReader>,
     cursor: Cursor,
-    texts: Vec<String>,
+    texts: Vec<Bytes>,
 }
 
 impl Batch {
@@ -215,12 +217,10 @@ impl Batch {
         let mut journal = journal.map_or_else(|| handle.journal(), |journal| Ok(Some(journal)))?;
         let mut texts = Vec::new();
         if let Some(log) = &log {
-            let max = lines::MESSAGE_MAX;
-            let (pieces, next) = lines::by_offset(log, cursor.offset, max, ended)?;
+            let (pieces, next) = lines::of_message(log, cursor.offset, ended)?;
             if !pieces.is_empty() {
                 cursor.offset = next;
-                let lines = lines::to_api(pieces, handle);
-                texts.push(event("lines", cursor, &Lines { cursor, lines }));
+                texts.push(lines_event(pieces, cursor, handle));
             }
         }
         if let Some(journal) = &mut journal {

@@ -3,6 +3,7 @@
 use std::{
     io,
     pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -12,19 +13,22 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
+use crate::metrics::Metrics;
+
 /// A stream whose writes fail once the other side has taken nothing for some time.
 #[derive(Debug)]
 pub(crate) struct Stalling<S> {
     stream: S,
     within: Duration,
+    metrics: Arc<Metrics>,
     /// Runs while a write waits.
     timer: Pin<Box<Sleep>>,
     waiting: bool,
 }
 
 impl<S> Stalling<S> {
-    pub(crate) fn new(stream: S, within: Duration) -> Self {
-        Self { stream, within, timer: Box::pin(sleep_until(Instant::now())), waiting: false }
+    pub(crate) fn new(stream: S, within: Duration, metrics: Arc<Metrics>) -> Self {
+        Self { stream, within, metrics, timer: Box::pin(sleep_until(Instant::now())), waiting: false }
     }
 
     /// Lets a write that waits do so until the time is over.
@@ -33,6 +37,7 @@ impl<S> Stalling<S> {
             self.timer.as_mut().reset(Instant::now() + self.within);
         }
         ready!(self.timer.as_mut().poll(cx));
+        self.metrics.viewers_dropped.fetch_add(1, Relaxed);
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -100,7 +105,8 @@ mod tests {
     #[tokio::test]
     async fn a_write_fails_only_when_nothing_is_taken_for_the_whole_time() {
         let (ours, mut theirs) = tokio::io::duplex(64);
-        let mut stalling = Stalling::new(ours, Duration::from_millis(300));
+        let metrics = Arc::new(Metrics::new(0));
+        let mut stalling = Stalling::new(ours, Duration::from_millis(300), Arc::clone(&metrics));
         let sent = tokio::spawn(async move {
             // Taken byte by byte, for longer than the time altogether.
             stalling.write_all(&[1; 512]).await.unwrap();
@@ -114,6 +120,7 @@ mod tests {
         }
         assert!(begun.elapsed() > Duration::from_millis(300));
         assert_eq!(sent.await.unwrap(), io::ErrorKind::TimedOut);
+        assert_eq!(metrics.viewers_dropped.load(Relaxed), 1);
         drop(theirs);
     }
 }

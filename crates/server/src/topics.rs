@@ -3,10 +3,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use axum::{body::Bytes, extract::ws::Utf8Bytes};
+
 use stepflow_api::{Annotation, Artifact, Cursor, Execution, ServerMessage, Statistics, Step};
 use stepflow_engine::{Changed, Engine, Handle, Mark, QueryError};
 use stepflow_model::Position;
-use stepflow_record::LogReader;
+use stepflow_record::{Line, LogReader};
 use stepflow_sys::clock;
 use tokio::{
     sync::mpsc,
@@ -22,8 +24,31 @@ const STATISTICS_EVERY: Duration = Duration::from_secs(1);
 /// Wake-ups are merged in this time.
 const COALESCE: Duration = Duration::from_millis(20);
 
-/// Where a subscription's messages go; an error: the client is gone.
-pub(crate) type Outbox = mpsc::Sender<ServerMessage>;
+/// Where a subscription's messages go, as they are sent: text takes less room than what it is made
+/// of. An error: the client is gone.
+#[derive(Debug, Clone)]
+pub(crate) struct Outbox(pub(crate) mpsc::Sender<Utf8Bytes>);
+
+impl Outbox {
+    async fn send(&self, message: &ServerMessage) -> Result<(), Over> {
+        let Ok(text) = serde_json::to_string(message) else { return Ok(()) };
+        self.send_text(text.into()).await
+    }
+
+    async fn send_text(&self, text: Utf8Bytes) -> Result<(), Over> {
+        self.0.send(text).await.map_err(|_| Over)
+    }
+}
+
+/// [`ServerMessage::Lines`] as text.
+fn lines_message(sub: u64, lines: Vec<Line>, cursor: Cursor, handle: &Handle) -> Utf8Bytes {
+    let head = format!("{{\"op\":\"lines\",\"sub\":{sub},\"cursor\":\"{cursor}\",\"lines\":");
+    let mut text = head.into_bytes();
+    lines::write_json(lines, handle, &mut text);
+    text.push(b'}');
+    // What serde_json writes is UTF-8.
+    Utf8Bytes::try_from(Bytes::from(text)).unwrap_or_default()
+}
 
 /// Statistics as they are sent.
 pub(crate) async fn statistics(engine: &Engine) -> Result<Statistics, QueryError> {
@@ -62,7 +87,7 @@ pub(crate) async fn executions(app: App, sub: u64, out: Outbox) {
         };
         for summary in summaries {
             let execution = Box::new(Execution::new(&summary, clock::wall_us()));
-            if out.send(ServerMessage::Execution { sub, execution }).await.is_err() {
+            if out.send(&ServerMessage::Execution { sub, execution }).await.is_err() {
                 return;
             }
         }
@@ -70,7 +95,7 @@ pub(crate) async fn executions(app: App, sub: u64, out: Outbox) {
             statistics_due = false;
             statistics_at = Instant::now() + STATISTICS_EVERY;
             if let Ok(statistics) = statistics(&app.engine).await
-                && out.send(ServerMessage::Statistics { sub, statistics }).await.is_err()
+                && out.send(&ServerMessage::Statistics { sub, statistics }).await.is_err()
             {
                 return;
             }
@@ -93,6 +118,7 @@ pub(crate) async fn executions(app: App, sub: u64, out: Outbox) {
 
 /// Topic `execution`, from `cursor` on.
 pub(crate) struct One {
+    pub(crate) app: App,
     pub(crate) sub: u64,
     pub(crate) handle: Arc<Handle>,
     pub(crate) out: Outbox,
@@ -101,13 +127,13 @@ pub(crate) struct One {
 }
 
 /// The client is gone, or the record cannot be read.
-struct Over;
+pub(crate) struct Over;
 
 impl One {
     pub(crate) async fn run(mut self) {
         if matches!(self.follow().await, Ok(Some(()))) {
             let cursor = self.cursor;
-            let _ = self.out.send(ServerMessage::End { sub: self.sub, cursor }).await;
+            let _ = self.out.send(&ServerMessage::End { sub: self.sub, cursor }).await;
         }
     }
 
@@ -133,13 +159,11 @@ impl One {
             }
             let mut caught_up = true;
             if self.lines {
-                let from = self.cursor.offset;
                 let read;
                 (read, log) = self.read(log.take(), tick.ended).await?;
-                if !read.is_empty() {
-                    self.cursor = lines::cursor_after(&read, from, self.cursor.seq);
-                    let (sub, cursor) = (self.sub, self.cursor);
-                    self.send(ServerMessage::Lines { sub, cursor, lines: read }).await?;
+                if let Some((text, cursor)) = read {
+                    self.cursor = cursor;
+                    self.out.send_text(text).await?;
                     caught_up = false; // Until a read finds nothing more.
                 }
             }
@@ -163,7 +187,7 @@ impl One {
     }
 
     async fn send(&self, message: ServerMessage) -> Result<(), Over> {
-        self.out.send(message).await.map_err(|_| Over)
+        self.out.send(&message).await
     }
 
     fn state(&self, changed: Changed, first: bool) -> ServerMessage {
@@ -180,30 +204,34 @@ impl One {
         }
     }
 
-    /// One message's worth of lines from the cursor on.
+    /// One message's worth of lines from the cursor on, and the cursor behind them.
     async fn read(
         &self,
         log: Option<LogReader>,
         ended: bool,
-    ) -> Result<(Vec<stepflow_api::Line>, Option<LogReader>), Over> {
-        let (handle, from) = (Arc::clone(&self.handle), self.cursor.offset);
-        let read = tokio::task::spawn_blocking(move || {
+    ) -> Result<(Option<(Utf8Bytes, Cursor)>, Option<LogReader>), Over> {
+        let (handle, at, sub) = (Arc::clone(&self.handle), self.cursor, self.sub);
+        let read = self.app.reading(move || {
             let Some(log) = log.map_or_else(|| handle.log(), |log| Ok(Some(log)))? else {
-                return Ok((Vec::new(), None));
+                return Ok((None, None));
             };
-            let (pieces, _) = lines::by_offset(&log, from, lines::MESSAGE_MAX, ended)?;
-            Ok::<_, stepflow_record::RecordError>((lines::to_api(pieces, &handle), Some(log)))
+            let (pieces, offset) = lines::of_message(&log, at.offset, ended)?;
+            let message = (!pieces.is_empty()).then(|| {
+                let cursor = Cursor { offset, ..at };
+                (lines_message(sub, pieces, cursor, &handle), cursor)
+            });
+            Ok::<_, stepflow_record::RecordError>((message, Some(log)))
         });
         match read.await {
-            Ok(Ok(read)) => Ok(read),
-            Ok(Err(error)) => {
+            Some(Ok(read)) => Ok(read),
+            Some(Err(error)) => {
                 let problem = Problem::internal(&error).body("");
                 tracing::warn!(execution = %self.handle.id(), %error, "a live stream broke off");
                 let message = ServerMessage::Error { sub: Some(self.sub), problem };
-                let _ = self.out.send(message).await;
+                let _ = self.out.send(&message).await;
                 Err(Over)
             }
-            Err(_) => Err(Over),
+            None => Err(Over),
         }
     }
 }

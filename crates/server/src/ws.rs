@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::atomic::Ordering::Relaxed, time::Duration}
 use axum::{
     extract::{
         State, WebSocketUpgrade,
-        ws::{CloseFrame, Message, WebSocket, close_code, rejection::WebSocketUpgradeRejection},
+        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code, rejection::WebSocketUpgradeRejection},
     },
     response::{IntoResponse, Response},
 };
@@ -33,10 +33,12 @@ use crate::{
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Most subscriptions of one connection.
 const SUBS_MAX: usize = 64;
-/// Messages that wait to be sent. Subscriptions pull, so that two keep the wire busy.
-const OUTBOX: usize = 2;
-/// A client that takes nothing for this long is cut off; it resumes by its cursor.
-const PROGRESS_WITHIN: Duration = Duration::from_secs(30);
+/// Messages that wait to be sent. Subscriptions pull: one that is sent and one that waits keep the
+/// wire busy, and are all that a client that takes nothing makes us hold.
+const OUTBOX: usize = 1;
+/// What is read at once, and what is gathered before it is written. A client sends little.
+const READ_BYTES: usize = 4 * 1024;
+const WRITE_BYTES: usize = 4 * 1024;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct WsParams {
@@ -62,6 +64,8 @@ pub(crate) async fn upgrade(
         Ok(upgrade) => upgrade
             .max_message_size(MESSAGE_BYTES_MAX)
             .max_frame_size(MESSAGE_BYTES_MAX)
+            .read_buffer_size(READ_BYTES)
+            .write_buffer_size(WRITE_BYTES)
             .on_upgrade(move |socket| {
                 let tasks = app.tasks.clone();
                 tasks.track_future(Connection::new(app, caller, socket).run(place))
@@ -75,7 +79,7 @@ struct Connection {
     caller: Caller,
     socket: WebSocket,
     out: Outbox,
-    inbox: mpsc::Receiver<ServerMessage>,
+    inbox: mpsc::Receiver<Utf8Bytes>,
     subs: HashMap<u64, AbortHandle>,
     tasks: JoinSet<()>,
     /// The client has not spoken our protocol yet.
@@ -94,7 +98,7 @@ impl Connection {
     fn new(app: App, caller: Caller, socket: WebSocket) -> Self {
         let (out, inbox) = mpsc::channel(OUTBOX);
         let (subs, tasks) = (HashMap::new(), JoinSet::new());
-        Self { app, caller, socket, out, inbox, subs, tasks, unspoken: true }
+        Self { app, caller, socket, out: Outbox(out), inbox, subs, tasks, unspoken: true }
     }
 
     async fn run(mut self, place: Place) {
@@ -127,7 +131,7 @@ impl Connection {
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Over::Gone),
                 },
-                Some(message) = self.inbox.recv() => self.send(&message).await?,
+                Some(text) = self.inbox.recv() => self.send_text(text).await?,
                 Some(_) = self.tasks.join_next() => {
                     self.subs.retain(|_, task| !task.is_finished());
                 }
@@ -144,14 +148,13 @@ impl Connection {
 
     async fn send(&mut self, message: &ServerMessage) -> Result<(), Over> {
         let Ok(text) = serde_json::to_string(message) else { return Ok(()) };
-        match timeout(PROGRESS_WITHIN, self.socket.send(Message::Text(text.into()))).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Over::Gone),
-            Err(_) => {
-                self.app.metrics.viewers_dropped.fetch_add(1, Relaxed);
-                Err(Over::Gone)
-            }
-        }
+        self.send_text(text.into()).await
+    }
+
+    /// Waits as long as the client takes something: one that does not is cut off below us
+    /// (`stall.rs`), and resumes by its cursor.
+    async fn send_text(&mut self, text: Utf8Bytes) -> Result<(), Over> {
+        self.socket.send(Message::Text(text)).await.map_err(|_| Over::Gone)
     }
 
     async fn refuse(&mut self, sub: Option<u64>, problem: &Problem) -> Result<(), Over> {
@@ -218,7 +221,8 @@ impl Connection {
         match self.app.engine.execution(id).await {
             Ok(handle) => {
                 let cursor = cursor.unwrap_or_default();
-                let one = One { sub, handle, out: self.out.clone(), cursor, lines };
+                let app = self.app.clone();
+                let one = One { app, sub, handle, out: self.out.clone(), cursor, lines };
                 self.start(sub, one.run());
                 Ok(())
             }

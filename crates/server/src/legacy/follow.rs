@@ -15,6 +15,8 @@ use crate::lines;
 
 /// Log bytes of one message, about.
 const CHUNK_BYTES: u64 = 64 * 1024;
+/// Most lines of one message.
+const CHUNK_LINES: usize = 4_096;
 /// Messages of one round, about.
 const MESSAGES_MAX: usize = 64;
 
@@ -159,7 +161,7 @@ impl Followed {
             self.offset = until;
             return Ok(());
         };
-        let (mut pieces, mut next) = lines::by_offset(log, from, (bytes, usize::MAX), whole)?;
+        let (mut pieces, mut next) = lines::by_offset(log, from, (bytes, CHUNK_LINES), whole)?;
         pieces.retain(|piece| piece.offset < until);
         // The rest of a line that is cut here comes with the line, or is a piece of a long one.
         if pieces.len() > 1 && pieces.last().is_some_and(|last| last.partial && last.end < until) {
