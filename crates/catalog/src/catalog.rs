@@ -41,6 +41,12 @@ pub struct Options {
     /// How long a connection waits for another process's lock before it says
     /// [`CatalogError::Busy`].
     pub busy_timeout: Duration,
+    /// The WAL is moved into the database when it is larger than this; should somebody else's reader
+    /// keep it from that, nothing more is written.
+    pub wal_bytes_max: u64,
+    /// A connection that reads is waited for no longer than this, and one that has read for longer is
+    /// ended when something is written.
+    pub reader_within: Duration,
     /// How long nothing must be written before the WAL is moved into the database; `None`: never.
     pub idle_checkpoint: Option<Duration>,
 }
@@ -49,6 +55,7 @@ impl From<Role> for Options {
     fn from(role: Role) -> Self {
         let (mmap_bytes, busy_timeout) = (256 << 20, Duration::from_secs(5));
         let (cache_pages, wal_autocheckpoint) = (10_000, 1_000);
+        let (wal_bytes_max, reader_within) = (open::WAL_BYTES_MAX, Duration::from_secs(5));
         match role {
             Role::Server => Self {
                 mmap_bytes,
@@ -56,6 +63,8 @@ impl From<Role> for Options {
                 cache_pages,
                 wal_autocheckpoint,
                 busy_timeout,
+                wal_bytes_max,
+                reader_within,
                 idle_checkpoint: Some(Duration::from_secs(5)),
             },
             Role::Command => Self {
@@ -64,6 +73,8 @@ impl From<Role> for Options {
                 cache_pages,
                 wal_autocheckpoint,
                 busy_timeout,
+                wal_bytes_max,
+                reader_within,
                 idle_checkpoint: None,
             },
         }
@@ -94,15 +105,17 @@ impl Catalog {
         let db = open::writing(path, &options)?;
         let (sender, receiver) = mpsc::sync_channel(QUEUE_BATCHES_MAX);
         let stats = Arc::new(Stats::default());
-        let writer = WriterThread::new(db, path.to_owned(), options.clone(), Arc::clone(&stats));
+        let reader = Reader::new(path, options.clone(), Arc::clone(&stats));
+        let writer = WriterThread::new(db, path.to_owned(), options, Arc::clone(&stats))
+            .beside(Arc::clone(&reader.pool));
         let thread = thread::Builder::new()
             .name("catalog-writer".to_owned())
             .spawn(move || writer.run(&receiver))
             .map_err(|error| CatalogError::io("start the writer of", path, error))?;
         Ok(Self {
             path: path.to_owned(),
-            writer: Writer { sender, stats: Arc::clone(&stats) },
-            reader: Reader::new(path, options, stats),
+            writer: Writer { sender, stats },
+            reader,
             thread: Some(thread),
         })
     }

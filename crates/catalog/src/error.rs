@@ -42,6 +42,27 @@ pub enum CatalogError {
         /// The cause.
         source: Arc<rusqlite::Error>,
     },
+    /// It was ended: it kept the write-ahead log from being emptied for too long.
+    #[error("reading catalog `{path}` took too long and was ended, so that it can be written")]
+    Ended {
+        /// The catalog.
+        path: PathBuf,
+    },
+    /// All connections that read were in use for too long.
+    #[error("too many read catalog `{path}` at once")]
+    Crowded {
+        /// The catalog.
+        path: PathBuf,
+    },
+    /// Somebody else's reader kept the write-ahead log from being emptied, and it has reached its
+    /// limit. Nothing was written.
+    #[error("another process reads catalog `{path}` and keeps its write-ahead log of {bytes} bytes from being emptied")]
+    WalHeld {
+        /// The catalog.
+        path: PathBuf,
+        /// Size of the log.
+        bytes: u64,
+    },
     /// The disk is full. Nothing was written.
     #[error("cannot {doing}: no space left for catalog `{path}`")]
     Full {
@@ -146,6 +167,11 @@ impl CatalogError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Busy { .. } => Some("wait for the other process, or ask the running server"),
+            Self::Ended { .. } => Some("ask for less at once: a shorter time, a smaller page"),
+            Self::Crowded { .. } => Some("try again in a moment"),
+            Self::WalHeld { .. } => {
+                Some("end the program that reads the catalog; all output is recorded meanwhile")
+            }
             Self::Full { .. } => Some("free some space; nothing is lost, the records have it all"),
             Self::Corrupt { .. } => Some(
                 "move the file away and run `stepflow reindex`: the records hold everything but \
@@ -197,6 +223,7 @@ impl CatalogError {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 Self::Busy { doing, path, source: Arc::new(source) }
             }
+            Some(ErrorCode::OperationInterrupted) => Self::Ended { path },
             Some(ErrorCode::DiskFull) => Self::Full { doing, path, source: Arc::new(source) },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Self::Corrupt { path, what: source.to_string() }

@@ -29,8 +29,10 @@ mod inspect; // a look at a file from outside, which changes nothing
 mod maintenance; // statistics for the planner, free pages, the WAL: in slices
 mod migration; // numbered schema changes, with a copy of the file before those that change data
 mod open; // from a path to connections: creation, checks, settings
+mod pool; // the connections that read
 mod queries; // every statement that reads, in one list
-mod reader; // the pool, and what can be asked
+mod reader; // what can be asked
+mod replace; // another file takes the place of one that is damaged or gone
 mod row; // rows <-> model
 mod stats; // what the catalog counts about itself
 mod writer; // the one thread that writes: group commit
@@ -43,10 +45,12 @@ pub use crate::{
     inspect::{Header, Inspection, time_writes},
     maintenance::{Maintained, MaintainedReply},
     open::is_original,
+    pool::Fault,
     reader::{
         ArtifactQuery, FileFigures, KeptRow, LIST_LIMIT_MAX, ListQuery, Order, OverviewRow, Pass,
         PassedStep, Reader, StepTimesRow, StripEntry, TOTAL_COUNTED_MAX, TimesRow, Without,
     },
+    replace::{Replaced, ReplacedReply},
     stats::{BUCKETS_US, Durations, Figures, Histogram},
     writer::{GROUP_CHANGES_MAX, GROUP_TIME_MAX, QUEUE_BATCHES_MAX, Reply, Writer},
 };

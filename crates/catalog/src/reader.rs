@@ -1,9 +1,9 @@
-//! The pool of connections that only read, and what can be asked.
+//! What can be asked.
 
 use std::{
     fs,
-    path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    path::Path,
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use rusqlite::{
@@ -15,6 +15,7 @@ use stepflow_model::{
 
 use crate::{
     CatalogError, Figures, Options, Role, SavedSearch, Session, Statistics, Token, open,
+    pool::{Fault, Pool},
     queries::{self, Query},
     row::{self, integer},
     stats::Stats,
@@ -338,7 +339,7 @@ pub struct PassedStep {
 /// Calls block: for a free connection, and for the disk.
 #[derive(Debug, Clone)]
 pub struct Reader {
-    pool: Arc<Pool>,
+    pub(crate) pool: Arc<Pool>,
 }
 
 impl Reader {
@@ -352,21 +353,22 @@ impl Reader {
     }
 
     pub(crate) fn new(path: &Path, options: Options, stats: Arc<Stats>) -> Self {
-        let pool = Pool {
-            path: path.to_owned(),
-            options,
-            stats,
-            state: Mutex::default(),
-            returned: Condvar::new(),
-        };
-        Self { pool: Arc::new(pool) }
+        Self { pool: Arc::new(Pool::new(path, options, stats)) }
     }
 
     pub(crate) fn close_idle(&self) {
-        let mut state = self.pool.lock();
-        state.open -= state.idle.len();
-        self.pool.stats.readers_open.store(state.open as u64, Relaxed);
-        state.idle.clear();
+        self.pool.close_idle();
+    }
+
+    /// What is wrong with the file now, as far as anybody has noticed. Looks at the file's name, not
+    /// into it.
+    pub fn fault(&self) -> Option<Fault> {
+        self.pool.fault()
+    }
+
+    /// Forgets what was noticed: a closer look found nothing.
+    pub fn forget_fault(&self) {
+        self.pool.stats.damaged.store(false, Relaxed);
     }
 
     /// One execution.
@@ -737,6 +739,7 @@ impl Reader {
         stats.read.observe(watch.over());
         if let Err(error) = &answer {
             stats.reads_failed.fetch_add(1, Relaxed);
+            stats.note(error);
             stats.busy.fetch_add(u64::from(matches!(error, CatalogError::Busy { .. })), Relaxed);
         }
         answer
@@ -745,74 +748,3 @@ impl Reader {
 
 /// Greater than every id, and than every way an id can go on.
 const AFTER_ALL_IDS: &str = "~";
-
-#[derive(Debug)]
-struct Pool {
-    path: PathBuf,
-    options: Options,
-    stats: Arc<Stats>,
-    state: Mutex<PoolState>,
-    returned: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct PoolState {
-    idle: Vec<Connection>,
-    /// Idle and lent ones.
-    open: usize,
-}
-
-/// A connection that goes back to the pool.
-struct Lent<'a> {
-    pool: &'a Pool,
-    db: Option<Connection>,
-}
-
-impl Pool {
-    fn lock(&self) -> MutexGuard<'_, PoolState> {
-        // Nothing that can panic happens under the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A connection: an idle one, a new one, or, when all are lent, the next that comes back.
-    fn take(&self) -> Result<Lent<'_>, CatalogError> {
-        let mut state = self.lock();
-        loop {
-            if let Some(db) = state.idle.pop() {
-                self.stats.readers_lent.fetch_add(1, Relaxed);
-                return Ok(Lent { pool: self, db: Some(db) });
-            }
-            if state.open < self.options.readers.max(1) {
-                break;
-            }
-            state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.open += 1;
-        self.stats.readers_open.store(state.open as u64, Relaxed);
-        self.stats.readers_lent.fetch_add(1, Relaxed);
-        drop(state);
-        let mut lent = Lent { pool: self, db: None };
-        lent.db = Some(open::reading(&self.path, &self.options)?);
-        Ok(lent)
-    }
-}
-
-impl Lent<'_> {
-    fn get(&self) -> &Connection {
-        self.db.as_ref().expect("`take` puts a connection in before it hands this out")
-    }
-}
-
-impl Drop for Lent<'_> {
-    fn drop(&mut self) {
-        let mut state = self.pool.lock();
-        match self.db.take() {
-            Some(db) => state.idle.push(db),
-            None => state.open -= 1, // It could not be opened.
-        }
-        self.pool.stats.readers_open.store(state.open as u64, Relaxed);
-        self.pool.stats.readers_lent.fetch_sub(1, Relaxed);
-        drop(state);
-        self.pool.returned.notify_one();
-    }
-}

@@ -1,11 +1,13 @@
 //! What the catalog counts about itself: atomics that cost nothing to keep, read at any time.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
 use nix::sys::resource::{UsageWho, getrusage};
+
+use crate::CatalogError;
 
 /// Upper ends of a histogram's buckets, microseconds; what is longer is in one more bucket.
 ///
@@ -109,6 +111,10 @@ pub(crate) struct Stats {
     pub(crate) checkpoints: AtomicU64,
     pub(crate) checkpoints_blocked: AtomicU64,
     pub(crate) maintenances: AtomicU64,
+    /// Readers that were ended because they kept the WAL from being emptied.
+    pub(crate) readers_ended: AtomicU64,
+    /// Somebody was told that the file is damaged.
+    pub(crate) damaged: AtomicBool,
 }
 
 /// What the catalog counted since it was opened; see [`crate::Reader::figures`].
@@ -147,6 +153,8 @@ pub struct Figures {
     pub checkpoints_blocked: u64,
     /// Runs of the maintenance.
     pub maintenances: u64,
+    /// Readers that were ended because they kept the WAL from being emptied.
+    pub readers_ended: u64,
 }
 
 impl Figures {
@@ -158,6 +166,13 @@ impl Figures {
 }
 
 impl Stats {
+    /// Notes what an error says about the file.
+    pub(crate) fn note(&self, error: &CatalogError) {
+        if error.is_corrupt() {
+            self.damaged.store(true, Relaxed);
+        }
+    }
+
     pub(crate) fn figures(&self) -> Figures {
         let get = |counter: &AtomicU64| counter.load(Relaxed);
         Figures {
@@ -180,6 +195,7 @@ impl Stats {
             checkpoints: get(&self.checkpoints),
             checkpoints_blocked: get(&self.checkpoints_blocked),
             maintenances: get(&self.maintenances),
+            readers_ended: get(&self.readers_ended),
         }
     }
 

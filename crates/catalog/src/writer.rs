@@ -18,7 +18,10 @@ use crate::{
     CatalogError, Change, Options, apply,
     counter::Delta,
     maintenance::{After, Maintained, MaintainedReply, Run},
-    open, reader,
+    open,
+    pool::{Fault, Pool},
+    reader,
+    replace::ReplacedReply,
     stats::Stats,
 };
 
@@ -31,8 +34,8 @@ pub const GROUP_CHANGES_MAX: usize = 512;
 /// Once a transaction has worked this long it commits; what is left goes into the next one.
 pub const GROUP_TIME_MAX: Duration = Duration::from_millis(5);
 
-/// Commits between two looks at the size of the WAL.
-const WAL_LOOK_COMMITS: u32 = 256;
+/// Readers are looked at this often while something is written.
+const READERS_LOOK: Duration = Duration::from_millis(200);
 
 /// An idle moment after this many changes is used for maintenance, and so is the first one after
 /// [`MAINTAIN_EVERY`] with any change at all.
@@ -73,6 +76,14 @@ impl Writer {
         let _ = self.sender.send(Message::Optimize(reply)); // A reply that comes back is dropped.
     }
 
+    /// Puts another file in the place of one that is damaged or gone; see [`Replaced`]. `label` tells
+    /// what is set aside from others, such as a time.
+    ///
+    /// Waits while [`QUEUE_BATCHES_MAX`] batches are queued.
+    pub fn replace(&self, fault: Fault, label: String, reply: ReplacedReply) {
+        let _ = self.sender.send(Message::Replace(fault, label, reply));
+    }
+
     /// Writes a batch and waits for the commit that holds it.
     pub fn apply(&self, batch: Vec<Change>) -> Result<(), CatalogError> {
         self.stats.queued.fetch_add(1, Relaxed);
@@ -96,6 +107,8 @@ pub(crate) enum Message {
     Checkpoint(Answer),
     /// Maintenance, everything there is to do.
     Optimize(MaintainedReply),
+    /// Puts another file in the place of one that is damaged or gone.
+    Replace(Fault, String, ReplacedReply),
     /// Empties everything that records can give back.
     ResetProjection(Answer),
     /// Everything before it is written; nothing after it is.
@@ -108,6 +121,7 @@ impl std::fmt::Debug for Message {
             Self::Batch(_) => "Batch",
             Self::Checkpoint(_) => "Checkpoint",
             Self::Optimize(_) => "Optimize",
+            Self::Replace(..) => "Replace",
             Self::ResetProjection(_) => "ResetProjection",
             Self::Close(_) => "Close",
         })
@@ -153,18 +167,20 @@ impl Drop for Answer {
 
 /// The thread's own.
 pub(crate) struct WriterThread {
-    db: Connection,
-    path: PathBuf,
-    options: Options,
+    pub(crate) db: Connection,
+    pub(crate) path: PathBuf,
+    pub(crate) options: Options,
     /// Whether the connection syncs at every commit now.
-    full_sync: bool,
-    /// Commits since the WAL was last looked at.
-    commits: u32,
+    pub(crate) full_sync: bool,
+    /// Those who read beside it; `None`: nobody does.
+    pub(crate) pool: Option<Arc<Pool>>,
+    /// When readers were last looked at.
+    looked: Instant,
     /// Something was committed since the last checkpoint.
-    dirty: bool,
-    stats: Arc<Stats>,
+    pub(crate) dirty: bool,
+    pub(crate) stats: Arc<Stats>,
     /// Maintenance that is under way.
-    run: Option<Run>,
+    pub(crate) run: Option<Run>,
     sliced: Instant,
     /// Changes since the last maintenance, and when that was.
     changes: u64,
@@ -186,7 +202,8 @@ impl WriterThread {
             path,
             options,
             full_sync: false,
-            commits: 0,
+            pool: None,
+            looked: Instant::now(),
             dirty: false,
             stats,
             run: None,
@@ -194,6 +211,12 @@ impl WriterThread {
             changes: 0,
             maintained: Instant::now(),
         }
+    }
+
+    /// The same beside these readers.
+    pub(crate) fn beside(self, pool: Arc<Pool>) -> Self {
+        pool.opened();
+        Self { pool: Some(pool), ..self }
     }
 
     /// Works until it is told to close, or every [`Writer`] is gone.
@@ -238,6 +261,7 @@ impl WriterThread {
                     }
                 }
                 Message::Optimize(reply) => self.maintain(Some(reply)),
+                Message::Replace(fault, label, reply) => reply(self.replace(fault, &label)),
                 Message::Checkpoint(answer) => answer.give(self.checkpoint().map(drop)),
                 Message::ResetProjection(answer) => {
                     let reset = self.reset_projection();
@@ -335,15 +359,29 @@ impl WriterThread {
         let durable = group.iter().any(|batch| batch.changes.iter().any(Change::is_durable));
         let stats = Arc::clone(&self.stats);
         let watch = stats.watch();
-        if let Err(error) = self.begin(durable) {
-            let error = CatalogError::sql("begin a transaction", &self.path, error);
-            if matches!(error, CatalogError::Busy { .. }) {
-                stats.busy.fetch_add(1, Relaxed);
-            }
-            for batch in group.drain(..) {
-                stats.answered(batch.submitted, false);
-                batch.answer.give(Err(error.clone()));
-            }
+        let since = group.front().map_or_else(Instant::now, |oldest| oldest.submitted);
+        if let Err(error) = self.begin(durable, since) {
+            stats.note(&error);
+            let patient = match error {
+                CatalogError::Busy { .. } => {
+                    stats.busy.fetch_add(1, Relaxed);
+                    true
+                }
+                CatalogError::WalHeld { .. } => true,
+                _ => false,
+            };
+            // Whoever came later has not waited for its time yet, and is tried once more.
+            let within = self.options.busy_timeout;
+            let mut first = true;
+            group.retain_mut(|batch| {
+                let wait = patient && !first && batch.submitted.elapsed() < within;
+                first = false;
+                if !wait {
+                    stats.answered(batch.submitted, false);
+                    std::mem::replace(&mut batch.answer, Answer(None)).give(Err(error.clone()));
+                }
+                wait
+            });
             return;
         }
         let started = Instant::now();
@@ -363,6 +401,7 @@ impl WriterThread {
                     break;
                 }
                 Err(error) => {
+                    stats.note(&error);
                     stats.answered(batch.submitted, false);
                     batch.answer.give(Err(error));
                 }
@@ -372,11 +411,14 @@ impl WriterThread {
             }
         }
         let result = lost.map_or_else(|| self.commit(&counters), Err);
+        if let Err(error) = &result {
+            stats.note(error);
+        }
         stats.commit.observe(watch.over());
         if result.is_ok() {
             self.changes += changes;
             stats.committed(changes, durable);
-            self.look_at_wal();
+            self.look_at_readers();
         } else {
             stats.commits_failed.fetch_add(1, Relaxed);
         }
@@ -386,14 +428,24 @@ impl WriterThread {
         }
     }
 
-    fn begin(&mut self, durable: bool) -> rusqlite::Result<()> {
-        // The setting cannot change inside a transaction.
-        if self.full_sync != durable {
-            let level = if durable { "FULL" } else { "NORMAL" };
-            self.db.pragma_update(None, "synchronous", level)?;
-            self.full_sync = durable;
-        }
-        self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    /// Begins a transaction, waiting for others until the busy timeout after `since`: however many
+    /// wait in the queue, none of them waits longer.
+    fn begin(&mut self, durable: bool, since: Instant) -> Result<(), CatalogError> {
+        let left = self.options.busy_timeout.saturating_sub(since.elapsed());
+        self.make_room(left)?;
+        let begun = (|| {
+            // The setting cannot change inside a transaction.
+            if self.full_sync != durable {
+                let level = if durable { "FULL" } else { "NORMAL" };
+                self.db.pragma_update(None, "synchronous", level)?;
+                self.full_sync = durable;
+            }
+            self.db.busy_timeout(left)?;
+            let begun = self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([]);
+            self.db.busy_timeout(self.options.busy_timeout)?;
+            begun
+        })();
+        begun.map_err(|error| CatalogError::sql("begin a transaction", &self.path, error))?;
         Ok(())
     }
 
@@ -412,15 +464,41 @@ impl WriterThread {
         Ok(())
     }
 
-    /// Now and then: a WAL that has grown too large is moved into the database.
-    fn look_at_wal(&mut self) {
-        self.commits += 1;
-        if WAL_LOOK_COMMITS <= self.commits {
-            self.commits = 0;
-            let wal = fs::metadata(open::beside(&self.path, "-wal"));
-            if wal.is_ok_and(|wal| open::WAL_BYTES_MAX < wal.len()) {
-                self.checkpoint_unless_read();
+    /// A WAL that has grown too large is moved into the database before anything is added to it, and
+    /// whoever keeps it from that is ended, or waited for until `left` is over.
+    fn make_room(&mut self, left: Duration) -> Result<(), CatalogError> {
+        let file = open::beside(&self.path, "-wal");
+        let wal = || fs::metadata(&file).map_or(0, |wal| wal.len());
+        if wal() <= self.options.wal_bytes_max || self.checkpoint_within(Duration::ZERO) {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        loop {
+            if let Some(pool) = &self.pool {
+                pool.end_older(self.options.reader_within);
             }
+            let left = left.saturating_sub(begun.elapsed());
+            if self.checkpoint_within(left.min(READERS_LOOK / 4)) {
+                return Ok(());
+            }
+            if left.is_zero() {
+                break;
+            }
+        }
+        let bytes = wal();
+        if bytes <= self.options.wal_bytes_max {
+            return Ok(());
+        }
+        Err(CatalogError::WalHeld { path: self.path.clone(), bytes })
+    }
+
+    /// Now and then: who has read for too long is ended.
+    fn look_at_readers(&mut self) {
+        if READERS_LOOK <= self.looked.elapsed()
+            && let Some(pool) = &self.pool
+        {
+            self.looked = Instant::now();
+            pool.end_older(self.options.reader_within);
         }
     }
 
@@ -443,9 +521,13 @@ impl WriterThread {
     /// A checkpoint that waits for nobody: callers may come at any moment. Returns whether the WAL
     /// is empty; if not, the next one, or the close, does it.
     fn checkpoint_unless_read(&mut self) -> bool {
+        self.checkpoint_within(Duration::ZERO)
+    }
+
+    /// The same, waiting so long.
+    fn checkpoint_within(&mut self, wait: Duration) -> bool {
         let set = |db: &Connection, wait| db.busy_timeout(wait);
-        let emptied =
-            set(&self.db, Duration::ZERO).is_ok() && self.checkpoint().unwrap_or_default();
+        let emptied = set(&self.db, wait).is_ok() && self.checkpoint().unwrap_or_default();
         let _ = set(&self.db, self.options.busy_timeout); // Cannot fail on an open connection.
         emptied
     }

@@ -6,7 +6,7 @@ mod common;
 
 use std::{sync::mpsc, thread};
 
-use common::{artifact, id, scratch, step, summary};
+use common::{artifact, id, scratch, step, summary, token};
 use stepflow_catalog::{
     Catalog, CatalogError, Change, ListQuery, Options, Reader, Role, Session, Token,
 };
@@ -191,20 +191,6 @@ fn deleting_takes_everything_along() {
         let rows: i64 =
             db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
         assert_eq!(rows, 0, "{table}");
-    }
-}
-
-fn token(id: &str, digest: u8) -> Token {
-    Token {
-        id: id.to_owned(),
-        prefix: "sf_abcd".to_owned(),
-        digest: [digest; 32],
-        name: "CI".to_owned(),
-        scope: "admin".to_owned(),
-        created_us: 1,
-        expires_us: Some(100),
-        last_used_us: None,
-        revoked_us: None,
     }
 }
 

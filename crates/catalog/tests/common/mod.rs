@@ -1,7 +1,7 @@
 //! Executions, steps and artifacts to store.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use stepflow_catalog::{Catalog, Role};
+use stepflow_catalog::{Catalog, Change, Role, Token};
 use stepflow_model::{Artifact, ExecutionId, Position, Source, Status, Step, StepStatus, Summary};
 
 /// The id with this number: greater numbers are greater ids.
@@ -50,6 +50,26 @@ pub fn summary(number: u64, status: Status) -> Summary {
         rerun_of: None,
         position: Position { bytes: 10, lines: 1, seq: if status.is_end() { 9 } else { 5 } },
         origin: None,
+    }
+}
+
+/// One that waits, as a change.
+pub fn pending(number: u64) -> Change {
+    Change::Execution(Box::new(summary(number, Status::Pending)))
+}
+
+/// A token with this id.
+pub fn token(id: &str, digest: u8) -> Token {
+    Token {
+        id: id.to_owned(),
+        prefix: "sf_abcd".to_owned(),
+        digest: [digest; 32],
+        name: "CI".to_owned(),
+        scope: "admin".to_owned(),
+        created_us: 1,
+        expires_us: Some(100),
+        last_used_us: None,
+        revoked_us: None,
     }
 }
 

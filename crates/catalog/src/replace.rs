@@ -1,0 +1,84 @@
+//! Another file takes the place of one that is damaged or gone, while everybody goes on.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, config::DbConfig};
+
+use crate::{CatalogError, Fault, migration, open, set_aside, writer::WriterThread};
+
+/// What stands in a catalog's place now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    /// What stood there before, under its new name; `None`: nothing did.
+    pub aside: Option<PathBuf>,
+    /// Nothing is in it: the records must be brought in again, and what lived only in the catalog
+    /// (tokens, sessions, searches) is gone. Else it holds all that was committed.
+    pub empty: bool,
+}
+
+/// Told when the file was replaced, on the writer thread; dropped when the catalog is closed before.
+pub type ReplacedReply = Box<dyn FnOnce(Result<Replaced, CatalogError>) + Send>;
+
+impl WriterThread {
+    /// Puts another file in the place of one with this fault, and reads and writes that one from now
+    /// on. What stood there is set aside, never removed.
+    ///
+    /// A file that is gone is still open here: it is written again, whole. What a damaged one still
+    /// says is not trusted: an old page could bring back a token that was revoked.
+    pub(crate) fn replace(&mut self, fault: Fault, label: &str) -> Result<Replaced, CatalogError> {
+        self.run = None; // Whoever asked for the maintenance hears that it was given up.
+        if let Some(pool) = &self.pool {
+            pool.renew();
+        }
+        let saved = match fault {
+            Fault::Gone => self.save(),
+            Fault::Damaged => None,
+        };
+        // Closed before its files get other names, and as it is: the last one to close would move the
+        // WAL into the file, or remove by its name what is another's now.
+        let _ = self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        match Connection::open_in_memory() {
+            Ok(nothing) => drop(std::mem::replace(&mut self.db, nothing)),
+            Err(error) => return Err(CatalogError::sql("let go of", &self.path, error)),
+        }
+        let aside = if self.path.exists() { Some(set_aside(&self.path, label)?) } else { None };
+        if let Some(saved) = &saved {
+            put(saved, &self.path)?;
+        }
+        self.db = open::writing(&self.path, &self.options)?;
+        (self.full_sync, self.dirty) = (false, true);
+        self.stats.damaged.store(false, std::sync::atomic::Ordering::Relaxed);
+        if let Some(pool) = &self.pool {
+            pool.opened();
+        }
+        Ok(Replaced { aside, empty: saved.is_none() })
+    }
+
+    /// Writes all that is committed to a file beside the place of the one that is gone.
+    fn save(&self) -> Option<PathBuf> {
+        let target = open::beside(&self.path, ".saved");
+        let directory = self.path.parent()?;
+        let saved = fs::create_dir_all(directory)
+            .map_err(|error| CatalogError::io("create", directory, error))
+            .and_then(|()| migration::copy_into(&self.db, &self.path, &target));
+        saved.ok().map(|()| target)
+    }
+}
+
+/// Gives `saved` the name `path`, under which nothing stands.
+fn put(saved: &Path, path: &Path) -> Result<(), CatalogError> {
+    // A WAL that outlived its database would be replayed into ours. What it says is in `saved`.
+    let orphan = open::beside(path, "-wal");
+    match fs::rename(&orphan, open::beside(path, "-wal.orphan")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(CatalogError::io("set aside", &orphan, error));
+        }
+        _ => {}
+    }
+    open::remove(&open::beside(path, "-shm"))?;
+    fs::rename(saved, path).map_err(|error| CatalogError::io("rename to", path, error))?;
+    open::sync_directory(path)
+}
