@@ -11,7 +11,7 @@ use stepflow_catalog::{CatalogError, Change, Reader, Writer};
 use stepflow_model::{ExecutionId, LogSync};
 use stepflow_record::Storage;
 use stepflow_sys::host::SocketDir;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     figures::Counters,
     handle::Handle,
     ingest::Ingest,
+    mend::Mended,
     retention::{Policy, Swept},
 };
 
@@ -47,6 +48,10 @@ pub(crate) struct Core {
     /// The last one.
     pub(crate) swept: Mutex<Option<Swept>>,
     pub(crate) counters: Counters,
+    /// What became of a catalog that was damaged or gone.
+    pub(crate) mended: Mutex<Option<Mended>>,
+    /// Questions to the catalog that are asked at once: further ones wait without a thread.
+    pub(crate) asking: Semaphore,
     pub(crate) ingest: Ingest,
     pub(crate) reaper: mpsc::Sender<(Arc<Handle>, Child)>,
     pub(crate) tasks: TaskTracker,

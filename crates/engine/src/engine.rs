@@ -36,6 +36,7 @@ use crate::{
     follow,
     handle::Handle,
     ingest::{self, Ingest},
+    mend::{self, Mended},
     project, reap,
     request::Prepared,
     retention::{self, Policy},
@@ -53,6 +54,8 @@ const LOCK_WITHIN: Duration = Duration::from_millis(1_500);
 const DYING_WITHIN: Duration = Duration::from_secs(30);
 /// A recorder that is being started is reached within this time.
 const CANCEL_WITHIN: Duration = Duration::from_secs(10);
+/// A question waits this long for its turn at a catalog that does not answer.
+const ASKED_WITHIN: Duration = Duration::from_secs(5);
 /// All tasks see the shutdown within this time; the catalog is closed in what is left of 5 s.
 const TASKS_END_WITHIN: Duration = Duration::from_secs(2);
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
@@ -110,6 +113,7 @@ impl Engine {
         let storage = config.storage;
         let opened = storage.clone();
         let options = config.catalog;
+        let readers = options.readers.max(1);
         let catalog = blocking(move || -> Result<Catalog, OpenError> {
             upgrade::upgrade(&opened)?;
             Ok(Catalog::open_with(&opened.database(), options)?)
@@ -136,6 +140,8 @@ impl Engine {
             sweeping: tokio::sync::Mutex::new(()),
             swept: Mutex::default(),
             counters: Counters::default(),
+            mended: Mutex::default(),
+            asking: Semaphore::new(2 * readers),
             ingest,
             reaper,
             tasks: TaskTracker::new(),
@@ -164,6 +170,7 @@ impl Engine {
         core.pump();
         core.tasks.spawn(discover::watch(Arc::clone(&core)));
         core.tasks.spawn(retention::watch(Arc::clone(&core)));
+        core.tasks.spawn(mend::watch(Arc::clone(&core)));
         Ok(engine)
     }
 
@@ -380,6 +387,9 @@ impl Engine {
         ask: impl FnOnce(&Reader) -> Result<T, CatalogError> + Send + 'static,
     ) -> Result<T, QueryError> {
         let reader = self.core.reader.clone();
+        let turn = timeout(ASKED_WITHIN, self.core.asking.acquire()).await;
+        let crowded = || CatalogError::Crowded { path: self.core.storage.database() };
+        let _turn = turn.map_err(|_| crowded())?.map_err(|_| QueryError::Closing)?;
         Ok(blocking(move || ask(&reader)).await.ok_or(QueryError::Closing)??)
     }
 
@@ -397,6 +407,11 @@ impl Engine {
     /// What the catalog counted since it was opened. Blocks for nothing.
     pub fn catalog_figures(&self) -> Figures {
         self.core.reader.figures()
+    }
+
+    /// What became of a catalog that was damaged or gone since the engine was opened.
+    pub fn mended(&self) -> Option<Mended> {
+        self.core.mended()
     }
 
     /// Maintenance of the catalog, in slices between which writes go on. Returns when it is done.

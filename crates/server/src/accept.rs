@@ -2,7 +2,8 @@
 
 use std::{
     convert::Infallible,
-    io,
+    fs::File,
+    io::{self, Read, Write},
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
@@ -23,12 +24,14 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, Interest},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
-    time::sleep,
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 use tower::ServiceExt;
 
-use crate::{app::App, auth::Transport, listeners::Listeners, stall::Stalling, table};
+use crate::{
+    app::App, auth::Transport, listeners::Listeners, problem::is_out_of_files, stall::Stalling, table,
+};
 
 /// A request's head must be there within this time.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
@@ -43,6 +46,8 @@ const CONNECTIONS_MAX: u64 = 16_384;
 const SILENT: Duration = Duration::from_secs(60);
 /// After a failed accept (no file descriptors left), others get time to close some.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// It is said in the log this often.
+const SAID_EVERY: Duration = Duration::from_secs(10);
 /// Answers in progress at the end get this long.
 pub(crate) const CLOSE_WITHIN: Duration = Duration::from_millis(500);
 
@@ -122,6 +127,9 @@ pub(crate) struct Desk {
     page: Router,
     legacy: Router,
     places: Arc<Semaphore>,
+    /// A descriptor that is let go when there are no others, to turn away who waits.
+    reserve: Mutex<Option<OwnedFd>>,
+    said: Mutex<Option<Instant>>,
     /// Loops that accept, and connections of which nothing has been read.
     opening: TaskTracker,
     /// Those of the latter that were left when the app was closing.
@@ -142,6 +150,8 @@ impl Desk {
             page,
             legacy: table::legacy_router(app, local.port()),
             places: Arc::new(Semaphore::new(connections_max() as usize)),
+            reserve: Mutex::new(spare()),
+            said: Mutex::default(),
             opening: TaskTracker::new(),
             silent: Mutex::default(),
         });
@@ -179,7 +189,15 @@ impl Desk {
                     self.app.metrics.connections_accepted.fetch_add(1, Relaxed);
                     self.admit(Silent { door, stream: Stream::Tcp(stream) }, Some(place));
                 }
-                Err(error) => self.pause(&error).await,
+                Err(error) => {
+                    if self.lets_one_in(&error)
+                        && let Ok(Ok((stream, _))) = timeout(Duration::ZERO, listener.accept()).await
+                        && let Ok(stream) = stream.into_std()
+                    {
+                        turn_away(stream);
+                    }
+                    self.pause().await;
+                }
             }
         }
     }
@@ -197,7 +215,15 @@ impl Desk {
                     let stream = Stream::Unix(stream);
                     self.admit(Silent { door: Door::Unix, stream }, Some(place));
                 }
-                Err(error) => self.pause(&error).await,
+                Err(error) => {
+                    if self.lets_one_in(&error)
+                        && let Ok(Ok((stream, _))) = timeout(Duration::ZERO, listener.accept()).await
+                        && let Ok(stream) = stream.into_std()
+                    {
+                        turn_away(stream);
+                    }
+                    self.pause().await;
+                }
             }
         }
     }
@@ -209,10 +235,31 @@ impl Desk {
         }
     }
 
-    async fn pause(&self, error: &io::Error) {
+    /// A connection could not be accepted. Whether the descriptor that was kept for this moment has
+    /// been let go, so that one can be, to be turned away: better than to leave all waiting.
+    fn lets_one_in(&self, error: &io::Error) -> bool {
         self.app.metrics.accept_errors.fetch_add(1, Relaxed);
-        tracing::warn!(%error, "a connection could not be accepted");
+        self.app.metrics.accept_failed_s.store(self.app.started.elapsed().as_secs() + 1, Relaxed);
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
+            *said = Some(Instant::now());
+            tracing::warn!(%error, "connections cannot be accepted");
+        }
+        is_out_of_files(error)
+            && self.reserve.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
+    }
+
+    /// Gives others time to close something, and keeps a descriptor again.
+    async fn pause(&self) {
+        self.keep_spare();
         sleep(ACCEPT_PAUSE).await;
+    }
+
+    fn keep_spare(&self) {
+        let mut reserve = self.reserve.lock().unwrap_or_else(PoisonError::into_inner);
+        if reserve.is_none() {
+            *reserve = spare();
+        }
     }
 
     fn admit(self: &Arc<Self>, connection: Silent, place: Option<OwnedSemaphorePermit>) {
@@ -265,6 +312,21 @@ impl Desk {
             }
         }
     }
+}
+
+/// A descriptor that stands for one that will be needed.
+fn spare() -> Option<OwnedFd> {
+    File::open("/dev/null").ok().map(OwnedFd::from)
+}
+
+/// Tells a client that there is no descriptor for it, as far as it takes that at once.
+fn turn_away(mut stream: impl Read + Write) {
+    let body = r#"{"type":"about:blank#out-of-files","title":"Service Unavailable","status":503,"detail":"the server has no file descriptors left","error":"the server has no file descriptors left","hint":"try again in a moment"}"#;
+    let head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n\
+                Retry-After: 1\r\nConnection: close\r\nContent-Length: ";
+    let _ = stream.write_all(format!("{head}{}\r\n\r\n{body}", body.len()).as_bytes());
+    // What was sent and not read would make the kernel take the answer back.
+    let _ = stream.read(&mut [0; 4096]);
 }
 
 /// A connection's first request, waited for.

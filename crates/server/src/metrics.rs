@@ -24,6 +24,8 @@ pub(crate) struct Metrics {
     pub(crate) connections_unix: AtomicU64,
     pub(crate) connections_accepted: AtomicU64,
     pub(crate) accept_errors: AtomicU64,
+    /// When the last of them was, seconds after the start; 0: never.
+    pub(crate) accept_failed_s: AtomicU64,
     /// Clients of `/ws`, and of event streams.
     pub(crate) websockets: AtomicU64,
     pub(crate) event_streams: AtomicU64,
@@ -65,6 +67,7 @@ impl Metrics {
             connections_unix: AtomicU64::new(0),
             connections_accepted: AtomicU64::new(0),
             accept_errors: AtomicU64::new(0),
+            accept_failed_s: AtomicU64::new(0),
             websockets: AtomicU64::new(0),
             event_streams: AtomicU64::new(0),
             subscriptions: AtomicU64::new(0),

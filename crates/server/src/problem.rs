@@ -98,6 +98,12 @@ impl Problem {
     }
 }
 
+/// Whether the process, or the host, has no file descriptors left.
+pub(crate) fn is_out_of_files(error: &std::io::Error) -> bool {
+    use nix::libc::{EMFILE, ENFILE};
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
+}
+
 /// An error and its causes in one line.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
@@ -127,7 +133,15 @@ impl IntoResponse for Problem {
 impl From<CatalogError> for Problem {
     fn from(error: CatalogError) -> Self {
         let status = match &error {
-            CatalogError::Busy { .. } | CatalogError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+            CatalogError::Corrupt { .. } => {
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "catalog", &error)
+                    .hint("it is being rebuilt from the records: try again in a moment");
+            }
+            CatalogError::Busy { .. }
+            | CatalogError::Ended { .. }
+            | CatalogError::Crowded { .. }
+            | CatalogError::WalHeld { .. }
+            | CatalogError::Closed => StatusCode::SERVICE_UNAVAILABLE,
             CatalogError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
             _ => return Self::internal(&error),
         };
@@ -137,6 +151,12 @@ impl From<CatalogError> for Problem {
 
 impl From<RecordError> for Problem {
     fn from(error: RecordError) -> Self {
+        if let RecordError::Io { source, .. } = &error
+            && is_out_of_files(source)
+        {
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "out-of-files", &error)
+                .hint("the server has no file descriptors left: try again in a moment");
+        }
         Self::internal(&error)
     }
 }

@@ -72,6 +72,9 @@ pub fn serve(storage: Storage, args: &args::Serve) -> Result<ExitCode, Failure> 
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        // Where no thread can be started any more, those that are there go on: some always are, as
+        // more is done on them than once in this time.
+        .thread_keep_alive(std::time::Duration::from_secs(600))
         .build()
         .map_err(|error| Failure::new(why::cannot_start_threads(error)))?;
     let served = runtime.block_on(async {

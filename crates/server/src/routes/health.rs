@@ -1,5 +1,7 @@
 //! How the server is.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use axum::{
     Json,
     extract::State,
@@ -10,7 +12,8 @@ use stepflow_api::{
     Component, Components, Health, HealthDatabase, HealthHistory, HealthMetrics, HealthStatus,
     Optimized, SupportBundle, rfc3339,
 };
-use stepflow_engine::{EngineFigures, QUEUED_MAX};
+use stepflow_catalog::Fault;
+use stepflow_engine::{EngineFigures, Mended, QUEUED_MAX};
 use stepflow_sys::{clock, host, process};
 
 use crate::{
@@ -27,6 +30,8 @@ use crate::{
 const SERVICE: &str = "StepFlow Monitor";
 /// Of all file descriptors; beyond it somebody should look.
 const FDS_RATIO: f64 = 0.8;
+/// A connection that could not be accepted is told of for so long, in seconds.
+const TURNED_AWAY_S: u64 = 60;
 
 fn ok_or_failed(good: bool) -> String {
     if good { "ok" } else { "failed" }.to_owned()
@@ -72,6 +77,10 @@ pub(crate) async fn status(State(app): State<App>) -> (StatusCode, Json<HealthSt
             let word = health::word(&findings);
             let total = found.statistics.total;
             match findings.first() {
+                None if app.engine.mended().is_some() => {
+                    let mended = app.engine.mended();
+                    mended.map_or_else(|| component(word, "executions", [], ""), mended_component)
+                }
                 None => {
                     let figures = [("executions", total as f64)];
                     component(word, "executions", figures, format!("{total} executions"))
@@ -87,10 +96,10 @@ pub(crate) async fn status(State(app): State<App>) -> (StatusCode, Json<HealthSt
             component("unhealthy", "no-answer", [], format!("it does not answer: {error}"))
         }
     };
-    let viewers = app.metrics.websockets.load(std::sync::atomic::Ordering::Relaxed);
+    let viewers = app.metrics.websockets.load(Relaxed);
     let components = Components {
         database,
-        engine: engine(&app.engine.figures(), app.service.get()),
+        engine: engine(&app.engine.figures(), app.service.get(), turned_away_lately(&app)),
         storage: storage(&app),
         websocket: component(
             "ok",
@@ -121,7 +130,44 @@ pub(crate) async fn status(State(app): State<App>) -> (StatusCode, Json<HealthSt
     (code, Json(status))
 }
 
-fn engine(figures: &EngineFigures, service: Option<&Service>) -> Component {
+/// A catalog that was replaced since the start: nothing else tells that tokens are gone.
+fn mended_component(mended: Mended) -> Component {
+    let figures = [("executions", mended.executions as f64), ("lost", f64::from(mended.credentials_lost))];
+    let was = match mended.fault {
+        Fault::Damaged => "was damaged",
+        Fault::Gone => "was gone",
+    };
+    let aside = mended.aside.map_or_else(String::new, |aside| {
+        format!("; what stood there is `{}` now", aside.display())
+    });
+    let lost = if mended.credentials_lost { "; tokens must be made anew" } else { "" };
+    match (mended.problem, mended.done) {
+        (Some(problem), _) => {
+            let detail = format!("the file {was} and cannot be replaced: {problem}");
+            component("unhealthy", "catalog-broken", figures, detail)
+        }
+        (None, false) => {
+            let detail = format!("the file {was} and is being rebuilt from the records{aside}");
+            component("degraded", "catalog-rebuilding", figures, detail)
+        }
+        (None, true) => {
+            let detail = format!("the file {was} and has been rebuilt{aside}{lost}");
+            component("degraded", "catalog-rebuilt", figures, detail)
+        }
+    }
+}
+
+/// Whether connections could not be accepted in the last minute.
+fn turned_away_lately(app: &App) -> bool {
+    let failed = app.metrics.accept_failed_s.load(Relaxed);
+    failed > 0 && app.started.elapsed().as_secs() < failed + TURNED_AWAY_S
+}
+
+fn engine(
+    figures: &EngineFigures,
+    service: Option<&Service>,
+    turned_away: bool,
+) -> Component {
     let fds = process::usage().open_fds as f64 / host::fd_limit().max(1) as f64;
     let running = format!(
         "{} of {} places taken, {} wait",
@@ -130,6 +176,9 @@ fn engine(figures: &EngineFigures, service: Option<&Service>) -> Component {
     let failed = figures.recorders_failed;
     let (status, what, detail) = if figures.waiting as usize >= QUEUED_MAX {
         ("unhealthy", "queue-full", format!("{running}: further executions are refused"))
+    } else if turned_away {
+        let detail = "connections could not be accepted in the last minute: no file descriptors left";
+        ("degraded", "turned-away", detail.to_owned())
     } else if fds > FDS_RATIO {
         ("degraded", "files", format!("{:.0} % of the file descriptors are used", fds * 1e2))
     } else if failed > 0 {
@@ -248,7 +297,7 @@ mod tests {
     #[test]
     fn a_unit_that_takes_executions_with_it_is_told_unless_something_worse_is() {
         let told = |figures: &EngineFigures, service: Option<Service>| {
-            let part = engine(figures, service.as_ref());
+            let part = engine(figures, service.as_ref(), false);
             (part.status, part.what, part.detail)
         };
         let unit = |stop| Some(Service::Unit { name: "a.service".to_owned(), stop });

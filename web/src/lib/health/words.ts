@@ -57,6 +57,14 @@ export function ofPart(part: Component, findings: readonly Finding[]): string {
     case 'queue-full':
     case 'ends-with-container':
       return t(`health.part.${what}`, { running: count('running'), max: count('running_max'), waiting: count('waiting') });
+    case 'turned-away':
+      return t('health.part.turned-away');
+    case 'catalog-rebuilding':
+      return t('health.part.catalog-rebuilding', { n: n('executions') });
+    case 'catalog-rebuilt':
+      return t(n('lost') > 0 ? 'health.part.catalog-rebuilt' : 'health.part.catalog-written-again');
+    case 'catalog-broken':
+      return t('health.part.catalog-broken', { cause });
     case 'files':
       return t('health.part.files', { ratio: format().percent(n('ratio')) });
     case 'recorders-failed':
