@@ -20,6 +20,7 @@ use crate::{
     figures::Counters,
     handle::Handle,
     ingest::Ingest,
+    request::Usual,
     retention::{Policy, Swept},
 };
 
@@ -40,6 +41,8 @@ pub(crate) struct Core {
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// When output is made durable, of executions that do not say.
     pub(crate) log_sync: LogSync,
+    /// What else holds for executions that do not say.
+    pub(crate) usual: Usual,
     /// What is kept, and for how long.
     pub(crate) retention: Policy,
     /// One sweep at a time.

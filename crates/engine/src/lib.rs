@@ -50,6 +50,6 @@ pub use crate::{
     ingest::{Attachment, INGESTS_MAX, IngestState, NewIngest},
     lock::WriterLock,
     project::{ProjectError, Projected, project_open, reindex},
-    request::{CommandLine, NewExecution, RequestError},
+    request::{CommandLine, NewExecution, RequestError, Usual},
     retention::{Policy, PolicyError, Rule, Swept},
 };

@@ -35,6 +35,8 @@ fn spec() -> Spec {
         shell: false,
         pty: None,
         log_sync: stepflow_model::LogSync::default(),
+        containment: stepflow_model::Containment::default(),
+        leftover: stepflow_model::Leftover::default(),
         rerun_of: None,
     }
 }
@@ -55,6 +57,7 @@ fn run(output: &str, stop_on_error: bool, outcome: &Outcome) -> Run {
         recorder_pid: 2,
         keeper_pid: 3,
         containment: "keeper".into(),
+        cgroup: None,
         host: "host".into(),
     };
     run.emit(started, 0, 0, 0);
