@@ -17,7 +17,8 @@ mod point; // the recorder dies before or after each of its calls
 mod power; // the power is cut
 mod service; // a service manager ends a server, alone or with its control group
 mod stage; // a storage, a script, and what became of it
-mod trees; // trees of processes are ended
+mod trees;
+mod unit; // the shipped unit under a real systemd // trees of processes are ended
 
 use std::{process::ExitCode, time::Instant};
 
@@ -51,7 +52,7 @@ pub(crate) struct Options {
     pub(crate) rounds: u64,
 }
 
-const USAGE: &str = "usage: rigs PROGRAM point|fault|power|kill|full|mem|trees|host|systemd \
+const USAGE: &str = "usage: rigs PROGRAM point|fault|power|kill|full|mem|trees|host|systemd|unit \
     [--seed N] [--cuts N] [--kills N] [--fills N] [--megabytes N] \
     [--trees N] [--races N] [--rounds N]";
 /// As a test that was skipped says it.
@@ -64,6 +65,9 @@ fn main() -> ExitCode {
     }
     if args.first().is_some_and(|word| word == host::INSIDE) {
         return host::inside(&args[1..]);
+    }
+    if args.first().is_some_and(|word| word == unit::INSIDE) {
+        return unit::inside(&args[1..]);
     }
     let Some((name, options)) = parse(&args) else {
         println!("{USAGE}");
@@ -79,6 +83,7 @@ fn main() -> ExitCode {
         "trees" => trees::run,
         "host" => host::run,
         "systemd" => service::run,
+        "unit" => unit::run,
         _ => {
             println!("{USAGE}");
             return ExitCode::from(2);
