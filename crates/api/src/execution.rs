@@ -100,7 +100,9 @@ pub struct Execution {
     pub rerun_of: Option<ExecutionId>,
     /// How its processes are kept together: `cgroup` or `keeper`.
     pub containment: String,
-    /// It runs, and its recorder does not answer: stopped, or its disk hangs.
+    /// It runs, and its recorder does not answer: stopped, or its disk hangs. Older servers do not
+    /// say it.
+    #[serde(default)]
     pub unresponsive: bool,
     /// Where it runs.
     pub host: String,

@@ -508,8 +508,10 @@ impl ExecutionState {
             }
             NoteKind::NotStarted { reason, message } => (*reason, message.clone()),
             NoteKind::CancelWished { by } => {
-                self.wish = Some(by.clone()).filter(|_| !self.summary.cancelling);
-                self.summary.cancelling = true;
+                // One that the recorder has taken down already, or a second one, says nothing new.
+                if !std::mem::replace(&mut self.summary.cancelling, true) {
+                    self.wish = Some(by.clone());
+                }
                 return;
             }
             NoteKind::ArtifactAdded { .. }

@@ -259,14 +259,6 @@ const ZH: &[(&str, &str)] = &[
         "结束后仍占用输出的进程如何处理 [默认：kill]",
     ),
     ("How long their output is still recorded [default: 5s]", "还会记录其输出多长时间 [默认：5s]"),
-    (
-        "In a control group where that can be, else below the keeper",
-        "尽可能放入控制组，否则置于看护进程之下",
-    ),
-    ("In a control group, or not started at all", "放入控制组，否则不启动"),
-    ("Below the keeper", "置于看护进程之下"),
-    ("They are ended", "将其终止"),
-    ("They go on unrecorded", "任其继续运行，不再记录"),
     ("When output is safe from a power cut", "输出何时不怕断电"),
     (
         "When output is safe from a power cut, of executions that do not say [default: interval]",
