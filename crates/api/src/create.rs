@@ -41,6 +41,52 @@ impl From<LogSync> for stepflow_model::LogSync {
     }
 }
 
+/// How the processes of a script are held together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case", expecting = "`containment` must be auto, cgroup or keeper")]
+pub enum Containment {
+    /// In a control group where that can be, else below the keeper.
+    Auto,
+    /// In a control group, or not started at all.
+    Cgroup,
+    /// Below the keeper.
+    Keeper,
+}
+
+impl From<Containment> for stepflow_model::Containment {
+    fn from(wanted: Containment) -> Self {
+        match wanted {
+            Containment::Auto => Self::Auto,
+            Containment::Cgroup => Self::Cgroup,
+            Containment::Keeper => Self::Keeper,
+        }
+    }
+}
+
+/// What becomes of processes that hold the output after the script's first process has ended, and
+/// after the drain time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case", expecting = "`leftover` must be kill or leave")]
+pub enum Leftover {
+    /// They are ended.
+    Kill,
+    /// They go on unrecorded.
+    Leave,
+}
+
+impl From<Leftover> for stepflow_model::Leftover {
+    fn from(wanted: Leftover) -> Self {
+        match wanted {
+            Leftover::Kill => Self::Kill,
+            Leftover::Leave => Self::Leave,
+        }
+    }
+}
+
 /// `POST /api/executions`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
@@ -96,6 +142,16 @@ pub struct CreateRequest {
     /// When its output is made durable; as the server does it if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_sync: Option<LogSync>,
+    /// How its processes are held together; as the server does it if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub containment: Option<Containment>,
+    /// What becomes of those who hold its output after its end; as the server does it if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leftover: Option<Leftover>,
+    /// Seconds for which their output is still recorded; as the server does it if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 3600.0)))]
+    pub drain_timeout: Option<f64>,
     /// Answer when it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait: Option<bool>,

@@ -98,8 +98,12 @@ pub struct Execution {
     #[cfg_attr(feature = "ts", ts(type = "string | null"))]
     #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Id>"))]
     pub rerun_of: Option<ExecutionId>,
-    /// How its processes are kept together: `cgroup`, `keeper` or `group`.
+    /// How its processes are kept together: `cgroup` or `keeper`.
     pub containment: String,
+    /// It runs, and its recorder does not answer: stopped, or its disk hangs. Older servers do not
+    /// say it.
+    #[serde(default)]
+    pub unresponsive: bool,
     /// Where it runs.
     pub host: String,
 }
@@ -149,6 +153,7 @@ impl Execution {
             pty: summary.pty,
             rerun_of: summary.rerun_of,
             containment: summary.containment.clone(),
+            unresponsive: summary.unresponsive,
             host: summary.host.clone(),
         }
     }

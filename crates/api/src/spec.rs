@@ -49,6 +49,12 @@ pub struct ExecutionSpec {
     pub bound: bool,
     /// When its output is made durable: `interval`, `always` or `never`.
     pub log_sync: String,
+    /// How its processes were to be held together: `auto`, `cgroup` or `keeper`.
+    pub containment: String,
+    /// What becomes of those who hold its output after its end: `kill` or `leave`.
+    pub on_leftover: String,
+    /// For how long their output is still recorded.
+    pub drain_seconds: f64,
     /// Its time limit.
     pub timeout_seconds: Option<f64>,
     /// Between SIGTERM and SIGKILL.
@@ -81,6 +87,9 @@ impl ExecutionSpec {
             split_stderr: spec.split_stderr,
             bound: spec.bound,
             log_sync: spec.log_sync.as_str().to_owned(),
+            containment: spec.containment.as_str().to_owned(),
+            on_leftover: spec.leftover.as_str().to_owned(),
+            drain_seconds: seconds(spec.drain_ms),
             timeout_seconds: spec.timeout_ms.map(seconds),
             grace_seconds: seconds(spec.grace_ms),
             mask_env: spec.mask_env.clone(),

@@ -57,6 +57,7 @@ fn changes(number: u64, created_us: i64, batch: &mut Vec<Change>) -> Result<(), 
         recorder_pid: 1,
         keeper_pid: 1,
         containment: "keeper".to_owned(),
+        cgroup: None,
         host: "here".to_owned(),
     };
     emit(&mut state, 5_000, started);
@@ -145,6 +146,8 @@ fn spec(number: u64, random: u64, created_us: i64) -> Result<Spec, IdError> {
         shell: false,
         pty: None,
         log_sync: stepflow_model::LogSync::default(),
+        containment: stepflow_model::Containment::default(),
+        leftover: stepflow_model::Leftover::default(),
         rerun_of: None,
     })
 }

@@ -166,6 +166,8 @@ fn execution(number: u64, status: Status) -> Result<Change, IdError> {
         shell: false,
         pty: None,
         log_sync: stepflow_model::LogSync::default(),
+        containment: stepflow_model::Containment::default(),
+        leftover: stepflow_model::Leftover::default(),
         rerun_of: None,
     };
     let mut summary = ExecutionState::new(&spec).summary;

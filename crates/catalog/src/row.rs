@@ -41,6 +41,7 @@ pub(crate) fn summary(row: &Row<'_>) -> Result<Summary> {
         metadata: json(row, 25)?,
         source: word(row, 26, Source::from_word)?,
         containment: row.get(27)?,
+        unresponsive: false,
         host: row.get(28)?,
         position: Position {
             bytes: unsigned(row, 29)?,

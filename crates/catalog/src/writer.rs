@@ -589,6 +589,8 @@ mod tests {
             shell: false,
             pty: None,
             log_sync: stepflow_model::LogSync::default(),
+            containment: stepflow_model::Containment::default(),
+            leftover: stepflow_model::Leftover::default(),
             rerun_of: None,
         };
         Change::Execution(Box::new(stepflow_model::ExecutionState::new(&spec).summary))

@@ -88,6 +88,7 @@ fn any_summary() -> impl Strategy<Value = Summary> {
             metadata,
             source: if flags.2 { Source::Cli } else { Source::Server },
             containment,
+            unresponsive: false,
             host,
             position: Position { bytes, lines, seq },
             skipped_steps: numbers[4],

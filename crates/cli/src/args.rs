@@ -12,7 +12,7 @@ mod run; // of the commands that run something
 pub use self::{
     look::{Artifacts, ArtifactsCommand, Export, ExportFormat, Logs, Ls, Sort, TimeMode, Watch},
     refused::refused,
-    run::{Attach, LogSync, Output, Pipe, Prefix, Rerun, Run, Show},
+    run::{Attach, Containment, Leftover, LogSync, Output, Pipe, Prefix, Rerun, Run, Show},
 };
 
 use crate::text;
@@ -364,6 +364,15 @@ pub struct Serve {
     /// When output is safe from a power cut, of executions that do not say [default: interval]
     #[arg(long, value_enum)]
     pub log_sync: Option<LogSync>,
+    /// How scripts' processes are held together, of executions that do not say [default: auto]
+    #[arg(long, value_enum)]
+    pub containment: Option<Containment>,
+    /// What becomes of processes that hold the output after the end [default: kill]
+    #[arg(long, value_enum)]
+    pub leftover: Option<Leftover>,
+    /// How long their output is still recorded [default: 5s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub drain_timeout: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use stepflow_record::Storage;
 
 use crate::{
-    args::{LogSync, OnOff},
+    args::{Containment, Leftover, LogSync, OnOff},
     commands::prune::FileRule,
     failure::Failure,
     text::why,
@@ -44,6 +44,9 @@ pub struct ServeFile {
     pub ingest_resume: Option<String>,
     pub legacy_ws: Option<SocketAddr>,
     pub log_sync: Option<LogSync>,
+    pub containment: Option<Containment>,
+    pub leftover: Option<Leftover>,
+    pub drain_timeout: Option<String>,
     pub log_level: Option<String>,
     pub cache_size: Option<u32>,
     pub wal_autocheckpoint: Option<u32>,

@@ -35,6 +35,7 @@ pub struct Settings {
     pub max_running: usize,
     pub ingest_resume: Duration,
     pub log_sync: LogSync,
+    pub usual: stepflow_engine::Usual,
     pub legacy_ws: Option<SocketAddr>,
     pub api_key: Option<ApiKey>,
     pub limits: Limits,
@@ -84,6 +85,7 @@ impl Settings {
             ..defaults
         };
         let auth = auth(args.auth, &env, file.auth, &mut warnings)?;
+        let usual = usual(&env, args, &file)?;
         let mut hosts = file.hosts;
         hosts.extend(args.hosts.iter().cloned());
         let level = env.text("STEPFLOW_LOG_LEVEL").or(file.log_level);
@@ -107,6 +109,7 @@ impl Settings {
                 Some(mode) => mode,
                 None => log_sync(&env)?.or(file.log_sync).unwrap_or(LogSync::Interval),
             },
+            usual,
             legacy_ws: match args.legacy_ws {
                 Some(address) => Some(address),
                 None => legacy_ws(&env, &mut warnings)?.or(file.legacy_ws),
@@ -136,6 +139,33 @@ fn ingest_resume(env: &Env<'_>, file: Option<&str>) -> Result<Duration, Failure>
     }
 }
 
+/// How scripts' processes are held together, and what becomes of those that outlive them.
+fn usual(
+    env: &Env<'_>,
+    args: &args::Serve,
+    file: &ServeFile,
+) -> Result<stepflow_engine::Usual, Failure> {
+    let usual = stepflow_engine::Usual::default();
+    let containment = args.containment.map_or_else(|| env.word("STEPFLOW_CONTAINMENT"), ok)?;
+    let leftover = args.leftover.map_or_else(|| env.word("STEPFLOW_LEFTOVER"), ok)?;
+    let text = env.text("STEPFLOW_DRAIN_TIMEOUT").or_else(|| file.drain_timeout.clone());
+    let drain_timeout = match (args.drain_timeout, text) {
+        (Some(time), _) => time,
+        (None, Some(text)) => args::duration(&text).map_err(Failure::new)?,
+        (None, None) => usual.drain_timeout,
+    };
+    Ok(stepflow_engine::Usual {
+        containment: containment.or(file.containment).map_or(usual.containment, Into::into),
+        leftover: leftover.or(file.leftover).map_or(usual.leftover, Into::into),
+        drain_timeout,
+    })
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "one arm of a choice whose other may fail")]
+fn ok<T>(given: T) -> Result<Option<T>, Failure> {
+    Ok(Some(given))
+}
+
 /// When output is made durable, from the environment.
 fn log_sync(env: &Env<'_>) -> Result<Option<LogSync>, Failure> {
     let parse = |text: String| {
@@ -162,6 +192,17 @@ impl Env<'_> {
     /// A variable that is set to something.
     fn text(&self, name: &str) -> Option<String> {
         (self.lookup)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    /// One of a few words.
+    fn word<T: clap::ValueEnum>(&self, name: &str) -> Result<Option<T>, Failure> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let words = T::value_variants().iter().filter_map(clap::ValueEnum::to_possible_value);
+        let words: Vec<String> = words.map(|word| word.get_name().to_owned()).collect();
+        match T::from_str(&text, true) {
+            Ok(word) => Ok(Some(word)),
+            Err(_) => Err(Failure::new(why::no_word(name, text, words.join(", ")))),
+        }
     }
 
     fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Failure> {

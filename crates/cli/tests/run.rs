@@ -466,3 +466,56 @@ fn a_script_that_says_its_progress_all_the_time_is_followed_and_its_journal_stay
         "{shown}"
     );
 }
+
+#[test]
+fn who_holds_the_output_after_the_end_may_be_left_alone_and_is_listed() {
+    let scratch = scratch();
+    let mark = format!("stepflow-left-{}", std::process::id());
+    let script = format!("echo first\nbash -c 'sleep 1000; :' {mark} &\nexit 5");
+    let output = scratch.output(&[
+        "run",
+        "--output",
+        "quiet",
+        "--leftover",
+        "leave",
+        "--drain-timeout",
+        "100ms",
+        "--",
+        "bash",
+        "-c",
+        &script,
+    ]);
+    let left = stepflow_testkit::marked_processes(&mark);
+    let parents = left.clone();
+    left.into_iter().for_each(stepflow_testkit::kill);
+    assert_eq!(output.status.code(), Some(5));
+    assert!(!parents.is_empty(), "it was ended");
+    let state = scratch.ended(scratch.newest()).state;
+    assert!(
+        state.leftover.iter().any(|name| name.contains("still running")),
+        "{:?}",
+        state.leftover
+    );
+}
+
+#[test]
+fn a_stopped_recorder_is_shown_as_that_and_a_cancel_for_it_is_noted() {
+    use nix::sys::signal::Signal;
+    let scratch = scratch();
+    let id = scratch.detach(&["--grace", "100ms"], &["sleep", "1000"]);
+    let (recorder, ..) = scratch.pids(id);
+    let text = id.to_string();
+    stepflow_testkit::signal(recorder, Signal::SIGSTOP);
+    let shown = eventually("it stands still", || {
+        let shown = scratch.text(&["show", &text]);
+        shown.contains("does not answer").then_some(shown)
+    });
+    assert!(shown.contains("running"), "{shown}");
+    assert!(scratch.text(&["ls"]).contains("does not answer"));
+    let asked = scratch.output(&["cancel", &text]);
+    let notes = stepflow_record::read_notes(&scratch.storage.record_dir(id)).unwrap();
+    stepflow_testkit::signal(recorder, Signal::SIGCONT);
+    assert!(asked.status.success(), "{asked:?}");
+    assert!(format!("{notes:?}").contains("CancelWished"), "{notes:?}");
+    assert_eq!(scratch.ended(id).state.summary.status, Status::Cancelled);
+}

@@ -163,7 +163,11 @@ impl Engine {
     }
 
     /// Writes a note, then brings everybody up to date. A mark stands until the catalog has it.
-    async fn note(&self, handle: &Arc<Handle>, kind: NoteKind) -> Result<(), ChangeError> {
+    pub(crate) async fn note(
+        &self,
+        handle: &Arc<Handle>,
+        kind: NoteKind,
+    ) -> Result<(), ChangeError> {
         let id = handle.id();
         let (storage, target) = (self.core.storage.clone(), Arc::clone(handle));
         let noted = blocking(move || {

@@ -21,6 +21,7 @@ use crate::{
     handle::Handle,
     ingest::Ingest,
     mend::Mended,
+    request::Usual,
     retention::{Policy, Swept},
 };
 
@@ -41,6 +42,8 @@ pub(crate) struct Core {
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// When output is made durable, of executions that do not say.
     pub(crate) log_sync: LogSync,
+    /// What else holds for executions that do not say.
+    pub(crate) usual: Usual,
     /// What is kept, and for how long.
     pub(crate) retention: Policy,
     /// One sweep at a time.

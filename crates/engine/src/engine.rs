@@ -9,13 +9,13 @@ use std::{
 use stepflow_catalog::{
     Catalog, CatalogError, Change, Figures, ListQuery, Maintained, Reader, Statistics,
 };
-use stepflow_model::{Artifact, ArtifactId, ExecutionId, LogSync, Summary};
+use stepflow_model::{Artifact, ArtifactId, ExecutionId, LogSync, NoteKind, Summary};
 use stepflow_record::{Liveness, RecordError, RecordView, Storage};
 use stepflow_recorder::{
     control::{Answer, Request},
     inflow::End,
 };
-use stepflow_sys::{clock, host::SocketDir};
+use stepflow_sys::{cgroup::Cgroup, clock, host::SocketDir};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     time::{Instant, sleep, timeout},
@@ -24,8 +24,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    CancelError, CloseError, CreateError, FeedChanges, IngestError, NewExecution, OpenError,
-    QueryError, WriterLock,
+    CancelError, ChangeError, CloseError, CreateError, FeedChanges, IngestError, NewExecution,
+    OpenError, QueryError, Usual, WriterLock,
     admit::{self, Admission, Waiting},
     bell,
     core::{Core, Registry, blocking},
@@ -75,6 +75,8 @@ pub struct EngineConfig {
     pub ingest_resume: Duration,
     /// When output is made durable, of executions that do not say.
     pub log_sync: LogSync,
+    /// What else holds for executions that do not say.
+    pub usual: Usual,
     /// What is kept, and for how long.
     pub retention: Policy,
     /// The program that understands the recorder's hidden command.
@@ -136,6 +138,7 @@ impl Engine {
             feed: Feed::default(),
             changing: tokio::sync::Mutex::new(()),
             log_sync: config.log_sync,
+            usual: config.usual,
             retention: config.retention,
             sweeping: tokio::sync::Mutex::new(()),
             swept: Mutex::default(),
@@ -156,6 +159,8 @@ impl Engine {
         let mender = Arc::clone(&core);
         let mended = blocking(move || project::mend(&mender.storage, &mender.writer));
         mended.await.unwrap_or(Ok(()))?;
+        let sweeper = core.storage.clone();
+        blocking(move || sweep_groups(&sweeper)).await;
         core.tasks.spawn(ingest::expire(Arc::clone(&core), expiring));
         let opener = Arc::clone(&core);
         let opened =
@@ -184,6 +189,7 @@ impl Engine {
     pub async fn create(&self, mut new: NewExecution) -> Result<Arc<Handle>, CreateError> {
         let id = ExecutionId::new(Uuid::now_v7());
         new.log_sync.get_or_insert(self.core.log_sync);
+        self.core.usual.fill(&mut new);
         match new.prepare(id, clock::wall_us()) {
             Ok(prepared) => self.accept(prepared).await,
             Err(refused) => {
@@ -280,7 +286,7 @@ impl Engine {
             };
         }
         let deadline = Instant::now() + CANCEL_WITHIN;
-        let request = Request::Cancel { by: by.to_owned(), kill: false };
+        let request = Request::Cancel { by: by.to_owned(), kill: false, noted: false };
         loop {
             if handle.read(|state| state.summary.status.is_end()) {
                 return Err(CancelError::Finished(id));
@@ -299,16 +305,30 @@ impl Engine {
                     return Ok(handle);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-                    return Err(CancelError::Unresponsive(id));
+                    return self.wish(&handle, by).await;
                 }
                 // Not bound yet, or the recorder is just ending: its follower will tell.
                 Err(_) if Instant::now() < deadline => {
                     handle.poke.notify_one();
                     sleep(Duration::from_millis(20)).await;
                 }
-                Err(_) => return Err(CancelError::Unresponsive(id)),
+                Err(_) => return self.wish(&handle, by).await,
             }
         }
+    }
+
+    /// Notes that somebody wants it stopped: its recorder does not answer. Its follower, of this
+    /// server or the next, asks it until it does.
+    async fn wish(&self, handle: &Arc<Handle>, by: &str) -> Result<Arc<Handle>, CancelError> {
+        let _turn = self.core.changing.lock().await;
+        let kind = NoteKind::CancelWished { by: by.to_owned() };
+        self.note(handle, kind).await.map_err(|error| match error {
+            ChangeError::Record(error) => CancelError::Record(error),
+            ChangeError::Catalog(error) => CancelError::Catalog(error),
+            _ => CancelError::Closing,
+        })?;
+        handle.poke.notify_one();
+        Ok(Arc::clone(handle))
     }
 
     /// Executions, newest first; live ones as they are now.
@@ -497,6 +517,20 @@ impl Engine {
 /// thousands of them takes seconds for that on a busy machine, and whoever restarts it comes first.
 fn is_dying(process: u32) -> bool {
     std::fs::read(format!("/proc/{process}/cmdline")).map_or(true, |line| line.is_empty())
+}
+
+/// Removes control groups of executions that have ended and left a daemon alone, or that never
+/// came to a start, once they are empty. Those that somebody is in, or about to be, stay.
+fn sweep_groups(storage: &Storage) {
+    let Ok(own) = Cgroup::own() else { return };
+    for name in own.children() {
+        let id = name.strip_prefix("stepflow-").and_then(|id| id.parse::<ExecutionId>().ok());
+        // Another storage's are none of our business.
+        let ours = id.filter(|id| storage.record_dir(*id).exists());
+        if ours.is_some_and(|id| matches!(storage.is_alive(id), Ok(false))) {
+            let _ = own.child(&name).remove(); // Not empty: the kernel refuses.
+        }
+    }
 }
 
 async fn take_lock(storage: &Storage) -> Result<WriterLock, OpenError> {

@@ -7,11 +7,15 @@ use std::{
 
 use stepflow_model::{NoteKind, Reason, Source};
 use stepflow_record::Liveness;
-use tokio::time::{Instant, sleep_until, timeout};
+use stepflow_recorder::control::Request;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep_until, timeout},
+};
 
 use crate::{
     admit,
-    bell::{Bell, Ring},
+    bell::{self, Bell, Ring},
     core::{Core, blocking},
     handle::{Handle, Mark},
     project,
@@ -38,6 +42,9 @@ struct Follower {
     mark: Mark,
     projected_seq: Option<u64>,
     project_at: Option<Instant>,
+    /// The question that its recorder has not answered yet, and when the next one is due.
+    asking: Option<JoinHandle<()>>,
+    ask_at: Option<Instant>,
 }
 
 /// Counts a recorder whose socket is connected, for as long as it lives.
@@ -60,8 +67,15 @@ impl Drop for Connected {
 /// goes on from the record.
 pub(crate) async fn follow(core: Arc<Core>, handle: Arc<Handle>) {
     let shutdown = core.shutdown.clone();
-    let follower =
-        Follower { core, handle, mark: Mark::default(), projected_seq: None, project_at: None };
+    let follower = Follower {
+        core,
+        handle,
+        mark: Mark::default(),
+        projected_seq: None,
+        project_at: None,
+        asking: None,
+        ask_at: None,
+    };
     tokio::select! {
         () = follower.run() => {}
         () = shutdown.cancelled() => {}
@@ -99,6 +113,7 @@ impl Follower {
                 }
             }
             self.project_if_due().await;
+            self.ask_if_due(bell.is_some());
             let look_at = Instant::now() + if bell.is_some() { LOOK } else { retry };
             let wake_at = self.project_at.map_or(look_at, |at| at.min(look_at));
             let connected = bell.is_some();
@@ -127,6 +142,36 @@ impl Follower {
                 },
             }
         }
+    }
+
+    /// Asks the recorder, once in a while and apart from everything else, whether it is there; and
+    /// for what somebody wished for in vain.
+    fn ask_if_due(&mut self, connected: bool) {
+        let busy = self.asking.as_ref().is_some_and(|asking| !asking.is_finished());
+        if busy || self.ask_at.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        let wish = self.handle.wish();
+        if !connected && wish.is_none() {
+            return;
+        }
+        self.ask_at = Some(Instant::now() + LOOK);
+        let request = match wish {
+            Some(by) => Request::Cancel { by, kill: false, noted: true },
+            None => Request::Status,
+        };
+        let (core, handle) = (Arc::clone(&self.core), Arc::clone(&self.handle));
+        self.asking = Some(self.core.tasks.spawn(async move {
+            let socket = core.socket(handle.id());
+            let answer = tokio::select! {
+                answer = bell::ask(&socket, &request) => answer,
+                () = core.shutdown.cancelled() => return,
+            };
+            // Refused or gone is an answer: its process, or the claim, tells the rest.
+            let silent = answer.is_err_and(|error| error.kind() == std::io::ErrorKind::TimedOut);
+            handle.set_unresponsive(silent);
+            handle.poke.notify_one();
+        }));
     }
 
     /// Its writer is in this process: there is no socket, and no claim to look at.

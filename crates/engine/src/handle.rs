@@ -232,6 +232,21 @@ impl Handle {
         self.safe.load(Relaxed)
     }
 
+    /// Notes whether its recorder answers; viewers are told by [`Handle::publish`].
+    pub(crate) fn set_unresponsive(&self, unresponsive: bool) {
+        let mut seen = self.lock();
+        let summary = &mut seen.view.state.summary;
+        if summary.unresponsive != unresponsive {
+            summary.unresponsive = unresponsive;
+            seen.version += 1;
+        }
+    }
+
+    /// Who wants it stopped, as long as its recorder has not taken that down.
+    pub(crate) fn wish(&self) -> Option<String> {
+        self.read(|state| state.wish.clone().filter(|_| !state.summary.status.is_end()))
+    }
+
     pub(crate) fn set_start_problem(&self, problem: String) {
         self.lock().start_problem = Some(problem);
     }

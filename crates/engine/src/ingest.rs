@@ -408,6 +408,8 @@ fn spec(id: ExecutionId, new: &NewIngest) -> Result<Spec, IngestError> {
         shell: false,
         pty: None,
         log_sync: stepflow_model::LogSync::default(),
+        containment: stepflow_model::Containment::default(),
+        leftover: stepflow_model::Leftover::default(),
         rerun_of: None,
     })
 }

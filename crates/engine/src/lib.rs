@@ -52,6 +52,6 @@ pub use crate::{
     lock::WriterLock,
     mend::Mended,
     project::{ProjectError, Projected, project_open, reindex},
-    request::{CommandLine, NewExecution, RequestError},
+    request::{CommandLine, NewExecution, RequestError, Usual},
     retention::{Policy, PolicyError, Rule, Swept},
 };

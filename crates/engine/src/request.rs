@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde_json::{Map, Value};
-use stepflow_model::{ExecutionId, LogSync, Source, Spec, TerminalSize};
+use stepflow_model::{Containment, ExecutionId, Leftover, LogSync, Source, Spec, TerminalSize};
 
 use crate::{
     command::{CommandError, split},
@@ -17,6 +17,8 @@ const TAGS_MAX: usize = 64;
 const TAG_BYTES_MAX: usize = 256;
 /// Longest time limit: ten years. More is a mistake.
 const TIMEOUT_MAX: Duration = Duration::from_secs(10 * 366 * 86_400);
+/// Longest drain time.
+const DRAIN_MAX: Duration = Duration::from_secs(3_600);
 
 /// What to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +60,41 @@ pub struct NewExecution {
     pub pty: bool,
     /// When its output is made durable; as the engine does it if absent.
     pub log_sync: Option<LogSync>,
+    /// How its processes are held together; as the engine does it if absent.
+    pub containment: Option<Containment>,
+    /// What becomes of those who hold its output after its end; as the engine does it if absent.
+    pub leftover: Option<Leftover>,
+    /// How long their output is still recorded; as the engine does it if absent.
+    pub drain_timeout: Option<Duration>,
+}
+
+/// What holds for executions that do not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usual {
+    /// How processes are held together.
+    pub containment: Containment,
+    /// What becomes of those who hold the output after the end.
+    pub leftover: Leftover,
+    /// How long their output is still recorded.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Usual {
+    fn default() -> Self {
+        Self {
+            containment: Containment::default(),
+            leftover: Leftover::default(),
+            drain_timeout: Duration::from_millis(stepflow_model::drain_default()),
+        }
+    }
+}
+
+impl Usual {
+    pub(crate) fn fill(self, new: &mut NewExecution) {
+        new.containment.get_or_insert(self.containment);
+        new.leftover.get_or_insert(self.leftover);
+        new.drain_timeout.get_or_insert(self.drain_timeout);
+    }
 }
 
 /// Why a request cannot become an execution.
@@ -100,6 +137,9 @@ pub enum RequestError {
     /// Zero, or absurdly long.
     #[error("`timeout` must be more than 0 and at most ten years, in seconds")]
     Timeout,
+    /// Absurdly long.
+    #[error("`drain_timeout` must be at least 0 and at most an hour, in seconds")]
+    DrainTimeout,
     /// The engine's own working directory is gone.
     #[error("`working_directory` must be absolute here: this server has no working directory")]
     NoWorkingDirectory,
@@ -140,6 +180,9 @@ impl NewExecution {
             shell: false,
             pty: false,
             log_sync: None,
+            containment: None,
+            leftover: None,
+            drain_timeout: None,
         }
     }
 
@@ -155,6 +198,9 @@ impl NewExecution {
         }
         if self.timeout.is_some_and(|limit| limit.is_zero() || limit > TIMEOUT_MAX) {
             return Err(RequestError::Timeout);
+        }
+        if self.drain_timeout.is_some_and(|time| time > DRAIN_MAX) {
+            return Err(RequestError::DrainTimeout);
         }
         let (secrets, env): (BTreeMap<_, _>, BTreeMap<_, _>) =
             self.environment.into_iter().partition(|(name, _)| self.mask_env.contains(name));
@@ -175,12 +221,16 @@ impl NewExecution {
             // Rounded up: a limit below a millisecond is still one.
             timeout_ms: self.timeout.map(|limit| limit.as_millis().max(1) as u64),
             grace_ms: 10_000,
-            drain_ms: 5_000,
+            drain_ms: self
+                .drain_timeout
+                .map_or_else(stepflow_model::drain_default, |time| time.as_millis() as u64),
             stop_on_error: self.stop_on_error,
             split_stderr: self.split_stderr,
             shell: self.shell,
             pty: self.pty.then(TerminalSize::default),
             log_sync: self.log_sync.unwrap_or_default(),
+            containment: self.containment.unwrap_or_default(),
+            leftover: self.leftover.unwrap_or_default(),
             rerun_of: None,
         };
         Ok(Prepared { spec, secrets: secrets.into_iter().collect() })

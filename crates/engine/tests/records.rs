@@ -36,6 +36,8 @@ fn spec(source: Source) -> Spec {
         shell: false,
         pty: None,
         log_sync: stepflow_model::LogSync::default(),
+        containment: stepflow_model::Containment::default(),
+        leftover: stepflow_model::Leftover::default(),
         rerun_of: None,
     }
 }
@@ -49,6 +51,7 @@ fn kinds(boot_id: &str) -> Vec<EventKind> {
             recorder_pid: 1,
             keeper_pid: 1,
             containment: "keeper".to_owned(),
+            cgroup: None,
             host: "here".to_owned(),
         },
         EventKind::StepStarted {
@@ -109,6 +112,7 @@ fn config(storage: &Storage) -> EngineConfig {
         catalog: stepflow_catalog::Role::Server.into(),
         ingest_resume: Duration::from_secs(60),
         log_sync: stepflow_model::LogSync::default(),
+        usual: stepflow_engine::Usual::default(),
         retention: Policy::default(),
         program: PathBuf::from("/bin/false"),
     }

@@ -39,8 +39,12 @@ pub enum EventKind {
         recorder_pid: i32,
         /// The keeper, parent of the script.
         keeper_pid: i32,
-        /// How the tree is held together: `keeper` or `group`.
+        /// How the tree is held together: `cgroup` (complete), or `keeper` (complete but for what is
+        /// left when recorder and keeper are killed in the same instant).
         containment: String,
+        /// Its control group, named from the root of the hierarchy; ends in the execution's id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cgroup: Option<String>,
         /// The host's name.
         host: String,
     },
@@ -213,10 +217,11 @@ pub enum EventKind {
 }
 
 /// Codes of warnings that a recorder gives by itself; all others come from the output.
-const OWN_WARNINGS: [&str; 7] = [
+const OWN_WARNINGS: [&str; 8] = [
     "clock_jump",
     "keeper_lost",
     "mask_unused",
+    "oom_kill",
     "scanner_panic",
     "source_back",
     "source_gone",
@@ -308,6 +313,13 @@ pub enum NoteKind {
         /// Whether it is pinned.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pinned: Option<bool>,
+    },
+    /// Somebody wants it stopped, and its recorder did not answer: whoever follows the record asks
+    /// again until it does.
+    CancelWished {
+        /// Who, if known.
+        #[serde(default)]
+        by: String,
     },
     /// It ended before its start.
     NotStarted {

@@ -20,7 +20,7 @@ pub use crate::{
     event::{Event, EventKind, Note, NoteKind},
     id::{ArtifactId, ExecutionId, IdError, StepId},
     origin::{ArtifactOrigin, ExecutionOrigin, Repairs, StepOrigin},
-    spec::{LogSync, Spec, TerminalSize, drain_default, grace_default},
+    spec::{Containment, Leftover, LogSync, Spec, TerminalSize, drain_default, grace_default},
     state::{Annotation, Artifact, ExecutionState, Position, Step, Summary},
     status::{Reason, Source, Status, StepStatus, Stream},
 };

@@ -79,6 +79,64 @@ impl std::str::FromStr for LogSync {
     }
 }
 
+/// How the processes of a script are held together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Containment {
+    /// In a control group where that can be, else below the keeper.
+    #[default]
+    Auto,
+    /// In a control group, or not started at all.
+    Cgroup,
+    /// Below the keeper, even where there are control groups.
+    Keeper,
+}
+
+impl Containment {
+    /// As it is spelled.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Cgroup => "cgroup",
+            Self::Keeper => "keeper",
+        }
+    }
+
+    /// Whether nothing was said about it.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    fn is_default(&self) -> bool {
+        *self == Self::Auto
+    }
+}
+
+/// What becomes of processes that hold the script's output after its first process has ended, and
+/// after the drain time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leftover {
+    /// They are ended: SIGTERM, the grace period, SIGKILL.
+    #[default]
+    Kill,
+    /// They go on, and what they still print is not recorded.
+    Leave,
+}
+
+impl Leftover {
+    /// As it is spelled.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Leave => "leave",
+        }
+    }
+
+    /// Whether nothing was said about it.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    fn is_default(&self) -> bool {
+        *self == Self::Kill
+    }
+}
+
 /// What to run, with what, within which limits. Durations are milliseconds, times microseconds UTC.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
@@ -140,6 +198,12 @@ pub struct Spec {
     /// When its output is made durable.
     #[serde(default, skip_serializing_if = "LogSync::is_default")]
     pub log_sync: LogSync,
+    /// How its processes are held together.
+    #[serde(default, skip_serializing_if = "Containment::is_default")]
+    pub containment: Containment,
+    /// What becomes of those who hold its output after its end.
+    #[serde(default, skip_serializing_if = "Leftover::is_default")]
+    pub leftover: Leftover,
     /// The execution that this one repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun_of: Option<ExecutionId>,

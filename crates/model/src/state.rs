@@ -93,6 +93,10 @@ pub struct Summary {
     pub rerun_of: Option<ExecutionId>,
     /// How the tree is held together.
     pub containment: String,
+    /// It runs, and its recorder does not answer: stopped, or its disk hangs. Seen from here and
+    /// now, in no record.
+    #[serde(default)]
+    pub unresponsive: bool,
     /// The host's name.
     pub host: String,
     /// How far its record has come, as far as known here.
@@ -232,6 +236,12 @@ pub struct ExecutionState {
     pub unsafe_from: Option<u64>,
     /// The kernel's boot id at the start.
     pub boot_id: Option<String>,
+    /// The recorder's pid.
+    pub recorder_pid: Option<i32>,
+    /// The control group of its tree, if it has one.
+    pub cgroup: Option<String>,
+    /// Who wants it stopped, while its recorder has not taken that down: a wish in the notes.
+    pub wish: Option<String>,
     /// Processes left over at the end.
     pub leftover: Vec<String>,
     /// Steps changed since [`ExecutionState::take_changes`].
@@ -291,6 +301,7 @@ impl ExecutionState {
                 pty: spec.pty.is_some(),
                 rerun_of: spec.rerun_of,
                 containment: String::new(),
+                unresponsive: false,
                 host: String::new(),
                 position: Position::default(),
                 origin: None,
@@ -304,6 +315,9 @@ impl ExecutionState {
             pid: None,
             unsafe_from: None,
             boot_id: None,
+            cgroup: None,
+            recorder_pid: None,
+            wish: None,
             leftover: Vec::new(),
             changed_steps: Vec::new(),
             changed_artifacts: Vec::new(),
@@ -352,13 +366,17 @@ impl ExecutionState {
             return; // The end is final.
         }
         match &event.kind {
-            EventKind::Started { pid, boot_id, containment, host, .. } => {
+            EventKind::Started {
+                pid, boot_id, containment, cgroup, host, recorder_pid, ..
+            } => {
                 self.summary.status = Status::Running;
                 self.summary.started_us = Some(event.time_us);
                 self.summary.containment.clone_from(containment);
                 self.summary.host.clone_from(host);
                 self.started_at_us = event.at_us;
                 self.pid = Some(*pid);
+                self.recorder_pid = Some(*recorder_pid);
+                self.cgroup.clone_from(cgroup);
                 self.boot_id = Some(boot_id.clone());
             }
             EventKind::StepStarted { step, name, parent, key, params } => {
@@ -402,7 +420,10 @@ impl ExecutionState {
                 self.changed_steps.extend(changed);
             }
             EventKind::Warning { code, message } => self.warn(event, code, message.clone()),
-            EventKind::CancelRequested { .. } => self.summary.cancelling = true,
+            EventKind::CancelRequested { .. } => {
+                self.summary.cancelling = true;
+                self.wish = None;
+            }
             EventKind::Paused { .. } => self.summary.paused = true,
             EventKind::Resumed {} => self.summary.paused = false,
             EventKind::Imported { origin } => self.imported(origin),
@@ -486,6 +507,13 @@ impl ExecutionState {
                 (*reason, "the recorder was lost: how the script ended cannot be known".to_owned())
             }
             NoteKind::NotStarted { reason, message } => (*reason, message.clone()),
+            NoteKind::CancelWished { by } => {
+                // One that the recorder has taken down already, or a second one, says nothing new.
+                if !std::mem::replace(&mut self.summary.cancelling, true) {
+                    self.wish = Some(by.clone());
+                }
+                return;
+            }
             NoteKind::ArtifactAdded { .. }
             | NoteKind::ArtifactRemoved { .. }
             | NoteKind::Labelled { .. } => return,
@@ -534,6 +562,8 @@ impl ExecutionState {
         self.summary.error_message = message;
         self.summary.ended_us = Some(at);
         self.summary.cancelling = false;
+        self.summary.unresponsive = false;
+        self.wish = None;
         self.summary.paused = false;
         self.summary.current_step_name = None;
     }

@@ -35,6 +35,8 @@ fn spec() -> Spec {
         shell: false,
         pty: None,
         log_sync: stepflow_model::LogSync::default(),
+        containment: stepflow_model::Containment::default(),
+        leftover: stepflow_model::Leftover::default(),
         rerun_of: None,
     }
 }
@@ -55,6 +57,7 @@ fn run(output: &str, stop_on_error: bool, outcome: &Outcome) -> Run {
         recorder_pid: 2,
         keeper_pid: 3,
         containment: "keeper".into(),
+        cgroup: None,
         host: "host".into(),
     };
     run.emit(started, 0, 0, 0);
@@ -341,4 +344,24 @@ proptest! {
         let _ = once.take_changes();
         prop_assert_eq!(twice, once);
     }
+}
+
+#[test]
+fn a_wish_in_the_notes_is_shown_until_the_recorder_has_taken_it_down() {
+    let started = run("", false, &Outcome::default());
+    let mut state = ExecutionState::new(&spec());
+    state.apply(&started.events[0]);
+    let wish = NoteKind::CancelWished { by: "ann".into() };
+    state.apply_note(&Note { time_us: 5, kind: wish.clone() });
+    assert_eq!((state.summary.cancelling, state.wish.as_deref()), (true, Some("ann")));
+    state.apply_note(&Note { time_us: 6, kind: NoteKind::CancelWished { by: "bob".into() } });
+    assert_eq!(state.wish.as_deref(), Some("ann"), "a second one does not undo the first");
+    assert_eq!(state.summary.status, Status::Running, "a wish ends nothing");
+    let taken = EventKind::CancelRequested { reason: Reason::User, by: "cancelled by ann".into() };
+    let event = Event { seq: 2, time_us: 6, at_us: 6, offset: 0, lines: 0, kind: taken };
+    state.apply(&event);
+    assert_eq!((state.summary.cancelling, state.wish.clone()), (true, None));
+    // A fold that begins anew takes the journal first: what was taken down is not asked for again.
+    state.apply_note(&Note { time_us: 5, kind: wish });
+    assert_eq!(state.wish, None);
 }

@@ -375,6 +375,7 @@ fn started_event() -> EventKind {
         recorder_pid: 0,
         keeper_pid: 0,
         containment: String::new(),
+        cgroup: None,
         host: String::new(),
     }
 }

@@ -100,6 +100,8 @@ impl Execution {
             shell: false,
             pty: None,
             log_sync: stepflow_model::LogSync::default(),
+            containment: stepflow_model::Containment::default(),
+            leftover: stepflow_model::Leftover::default(),
             rerun_of: None,
         };
         let exit_code = kept.integer(&mut row, "exit_code");

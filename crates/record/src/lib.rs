@@ -36,7 +36,7 @@ pub use crate::{
     read::LogReader,
     recover::{Recovery, cut_journal, recover, recover_to_resume},
     verify::{Flaw, Proof},
-    view::{Liveness, RecordView},
+    view::{Liveness, RecordView, group_name},
     whole::{WholeBuffers, WholeRecord},
     write::Writer,
 };

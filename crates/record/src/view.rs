@@ -1,11 +1,11 @@
 //! The state of a record now: events and notes, folded.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use stepflow_model::{
     Event, ExecutionId, ExecutionState, Note, NoteKind, Position, Reason, Source, Spec,
 };
-use stepflow_sys::{clock, host, lock::Lock};
+use stepflow_sys::{cgroup::Cgroup, clock, host, lock::Lock, tree};
 
 use crate::{
     JournalReader, LogReader, RecordError, Storage, append_note, read_notes, recover::recover,
@@ -22,6 +22,14 @@ pub enum Liveness {
     Lost,
     /// Nobody holds the claim, and it never started.
     Unstarted,
+}
+
+/// What is killed in a control group has left it within this time.
+const GROUP_ENDS_WITHIN: Duration = Duration::from_secs(2);
+
+/// The name of the control group of an execution's tree.
+pub fn group_name(id: ExecutionId) -> String {
+    format!("stepflow-{id}")
 }
 
 /// One record, followed.
@@ -151,6 +159,34 @@ impl RecordView {
         self.log = None;
     }
 
+    /// Whether it runs and its recorder stands still (SIGSTOP): a fact of the kernel. One whose disk
+    /// hangs is found by asking it.
+    pub fn is_stopped(&self) -> bool {
+        let state = &self.state;
+        let Some(pid) = state.recorder_pid.filter(|_| !state.summary.status.is_end()) else {
+            return false;
+        };
+        let stands = |process: tree::ProcessInfo| matches!(process.state, 'T' | 't');
+        // Another process may have the pid by now: the command line of a recorder names its id.
+        state.boot_id.as_deref() == Some(host::boot_id().as_str())
+            && tree::info(pid).is_some_and(stands)
+            && std::fs::read_to_string(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|line| line.contains(&self.spec.id.to_string()))
+    }
+
+    /// Ends what is left in the control group of this execution, which is proven to be its own: it
+    /// was made on this host since it was started, and carries the execution's id. The caller holds
+    /// the claim. Returns whether nothing is left, or nothing could be.
+    fn end_group(&mut self) -> bool {
+        let since_boot = self.state.boot_id.as_deref() == Some(host::boot_id().as_str());
+        let Some(name) = self.state.cgroup.as_deref().filter(|_| since_boot) else { return true };
+        if name.rsplit('/').next() != Some(group_name(self.spec.id).as_str()) {
+            return true;
+        }
+        // One that is not seen from here is another host's, or container's.
+        Cgroup::at(name).map_or(true, |group| group.end(GROUP_ENDS_WITHIN))
+    }
+
     /// Writes the verdict over a record that nobody holds: lost, or not started. The caller holds
     /// the writer lock. Returns whether the record has ended now; `false`: somebody holds it, or it
     /// is an ingested stream: its source may come back while no server runs, so the next server
@@ -168,6 +204,10 @@ impl RecordView {
         if self.state.summary.status.is_end() {
             return Ok(true);
         }
+        // Recorder and keeper were killed in the same instant: what they left has to go first.
+        if !self.end_group() {
+            return Ok(false);
+        }
         let recovery = recover(&self.dir)?;
         self.journal = None;
         self.log = None;
@@ -182,6 +222,10 @@ impl RecordView {
                 NoteKind::Lost { reason: Reason::HostRestarted }
             }
             (Some(_), _) => NoteKind::Lost { reason: Reason::RecorderLost },
+            (None, _) if self.state.wish.is_some() => NoteKind::NotStarted {
+                reason: Reason::User,
+                message: "cancelled before the start".to_owned(),
+            },
             (None, _) => unstarted(),
         };
         let time_us = clock::wall_us().max(self.state.summary.created_us);

@@ -35,6 +35,8 @@ fn spec() -> Spec {
         shell: false,
         pty: None,
         log_sync: stepflow_model::LogSync::default(),
+        containment: stepflow_model::Containment::default(),
+        leftover: stepflow_model::Leftover::default(),
         rerun_of: None,
     }
 }
@@ -197,6 +199,7 @@ fn journal(dir: &Path) -> Vec<Event> {
         recorder_pid: 2,
         keeper_pid: 3,
         containment: "keeper".into(),
+        cgroup: None,
         host: "h".into(),
     };
     let step = EventKind::StepStarted {

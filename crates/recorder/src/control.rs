@@ -27,6 +27,9 @@ pub enum Request {
         /// Skip the grace period.
         #[serde(default)]
         kill: bool,
+        /// A wish from the notes: it does not count as a second one.
+        #[serde(default)]
+        noted: bool,
     },
     /// Stop the tree (SIGSTOP) and with it every wait for it: the time limit, the grace period.
     /// Answered with [`Answer::Ok`] when nothing of the tree runs.

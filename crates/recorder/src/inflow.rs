@@ -86,6 +86,7 @@ impl Inflow {
                 recorder_pid: keeper::this_pid(),
                 keeper_pid: 0,
                 containment: String::new(),
+                cgroup: None,
                 host: host::name(),
             });
         }

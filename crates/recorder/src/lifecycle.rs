@@ -102,6 +102,8 @@ pub struct Lifecycle {
     stopped: Option<(Reason, String)>,
     leftover: bool,
     nobody_held: bool,
+    /// Those who hold the output after the drain time are left alone.
+    leave: bool,
 }
 
 impl Lifecycle {
@@ -119,7 +121,14 @@ impl Lifecycle {
             stopped: None,
             leftover: false,
             nobody_held: false,
+            leave: false,
         }
+    }
+
+    /// Those who hold the output after the drain time are left alone, and not waited for.
+    #[must_use]
+    pub fn leaving(self, leave: bool) -> Self {
+        Self { leave, ..self }
     }
 
     /// Why we stopped it, if we did.
@@ -261,6 +270,10 @@ impl Lifecycle {
             },
             (Phase::Stopping { kill_at }, Input::Tick) if *kill_at <= now => self.kill(now),
             (Phase::Killing { again_at }, Input::Tick) if *again_at <= now => self.kill(now),
+            (Phase::Draining { until }, Input::Tick) if *until <= now && self.leave => {
+                self.leftover = true;
+                self.finish_if(true)
+            }
             (Phase::Draining { until }, Input::Tick) if *until <= now => self.end_leftover(now),
             (Phase::Leftover { kill_at }, Input::Tick) if *kill_at <= now => {
                 self.phase = Phase::Leftover { kill_at: now + KILL_AGAIN_US };
@@ -378,6 +391,19 @@ mod tests {
         assert_eq!(life.apply(15 * S, Input::OutputEnded), [Effect::Finish]);
         assert!(life.leftover());
         assert_eq!(life.stopped(), None);
+    }
+
+    #[test]
+    fn who_holds_the_pipe_may_be_left_alone_and_is_not_waited_for() {
+        let mut life = running().leaving(true);
+        assert_eq!(life.apply(0, Input::MainExited), []);
+        assert_eq!(life.apply(4 * S, Input::Tick), []);
+        assert_eq!(life.apply(5 * S, Input::Tick), [Effect::Finish]);
+        assert!(life.leftover());
+        // Somebody who asks for a stop means everything.
+        let mut life = running().leaving(true);
+        let _ = life.apply(0, Input::MainExited);
+        assert_eq!(life.apply(1, cancel()), [Effect::SignalHolders(Sig::Term)]);
     }
 
     #[test]

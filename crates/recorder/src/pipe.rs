@@ -205,7 +205,7 @@ impl Pipe {
                     self.doorbell.subscribe(number);
                     self.position()
                 }
-                Ok(Request::Cancel { by, kill }) => {
+                Ok(Request::Cancel { by, kill, .. }) => {
                     let again = self.cut_at.is_some();
                     self.cancel(&by, kill || again);
                     // The wish is durable before it is answered, as far as the disk can.

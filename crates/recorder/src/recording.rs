@@ -27,6 +27,8 @@ use crate::{
 
 /// A wall clock that jumps back further than this is worth a line in the journal.
 const JUMP_NS: i64 = 1_000_000_000;
+/// A clock that leaps for ever is told of this often.
+const LEAPS_MAX: u32 = 16;
 
 /// An end before the start is tried to be written this often.
 const UNSTARTED_TRIES: usize = 20;
@@ -65,6 +67,7 @@ pub(crate) struct Recording {
     trouble: Option<String>,
     announced_trouble: bool,
     jump_noted: bool,
+    leaps_noted: u32,
     /// Where the half line at the end begins.
     line_start: u64,
     /// How many of the bytes decided next are appended already.
@@ -101,6 +104,7 @@ impl Recording {
             trouble: None,
             announced_trouble: false,
             jump_noted: false,
+            leaps_noted: 0,
             line_start: 0,
             known: 0,
             replay: None,
@@ -443,6 +447,16 @@ impl Recording {
                 ),
             });
         }
+        if stamp.went_on_ns > JUMP_NS && self.leaps_noted < LEAPS_MAX {
+            self.leaps_noted += 1;
+            let seconds = stamp.went_on_ns / JUMP_NS;
+            self.emit(EventKind::Warning {
+                code: "clock_jump".to_owned(),
+                message: format!(
+                    "the system clock went forward by {seconds} s more than time has passed"
+                ),
+            });
+        }
         stamp
     }
 
@@ -606,6 +620,8 @@ mod tests {
             shell: false,
             pty: None,
             log_sync: stepflow_model::LogSync::default(),
+            containment: stepflow_model::Containment::default(),
+            leftover: stepflow_model::Leftover::default(),
             rerun_of: None,
         };
         Recording::create(dir, &spec, Masker::default()).unwrap()

@@ -1,5 +1,6 @@
 //! One recorder's life: start the keeper, wait in one place, act, end.
 
+mod contain; // the control group of the tree
 mod finish; // the end: whole, synced, before anybody hears of it
 mod hint; // a word to those whose script wanted a terminal
 mod signal; // to the tree, and to those who hold the output
@@ -23,6 +24,7 @@ use nix::{
 use stepflow_model::{EventKind, ExecutionId, Reason, Source as WayIn, Spec};
 use stepflow_record::Storage;
 use stepflow_sys::{
+    cgroup::Cgroup,
     host::SocketDir,
     keeper::{self, Keeper, Message},
     lock::Lock,
@@ -56,6 +58,10 @@ struct Session {
     recording: Recording,
     keeper: Keeper,
     keeper_gone: bool,
+    /// The control group of the tree, if it has one.
+    group: Option<Cgroup>,
+    /// Recorder and keeper have no child left, and the group is looked at again at this time.
+    emptied_at: Option<u64>,
     main_status: Option<i32>,
     main_exited: bool,
     life: Lifecycle,
@@ -160,6 +166,7 @@ impl Session {
         let position = self.position();
         self.doorbell.ring(&position);
         self.keeper.dismiss();
+        self.leave_group();
     }
 
     fn ended(&self) -> bool {
@@ -201,6 +208,7 @@ impl Session {
             self.durable.due_us(),
             self.ring_due,
             self.retry_at,
+            self.emptied_at,
             self.recording.progress_due_us(),
             self.sources.iter().filter(|s| reading && !s.ended).filter_map(|s| s.again_at).min(),
         ];
@@ -236,7 +244,7 @@ impl Session {
                 Waited::NoneYet => break,
                 Waited::NoChildren => {
                     self.main_ended(); // Reaped by a keeper that could not tell: status unknown.
-                    self.input(Input::TreeEmpty);
+                    self.tree_emptied();
                     break;
                 }
             }
@@ -256,7 +264,7 @@ impl Session {
                     self.main_status = Some(status);
                     self.main_ended();
                 }
-                Ok(Some(Message::Empty)) => self.input(Input::TreeEmpty),
+                Ok(Some(Message::Empty)) => self.tree_emptied(),
                 Ok(None) | Err(_) => {
                     self.keeper_gone = true;
                     self.recording.emit(EventKind::Warning {
@@ -292,7 +300,11 @@ impl Session {
                     self.doorbell.subscribe(number);
                     self.position()
                 }
-                Ok(Request::Cancel { by, kill }) => {
+                // The wish was noted because an answer to it was not heard: it may be known.
+                Ok(Request::Cancel { noted: true, .. }) if self.life.stopped().is_some() => {
+                    Answer::Ok
+                }
+                Ok(Request::Cancel { by, kill, .. }) => {
                     let message = if by.is_empty() {
                         "cancelled".to_owned()
                     } else {
@@ -350,6 +362,9 @@ impl Session {
         }
         if self.recording.progress_due_us().is_some_and(|due| due <= now) {
             self.recording.tell_progress();
+        }
+        if self.emptied_at.is_some_and(|at| at <= now) {
+            self.tree_emptied();
         }
         if self.life.next_tick().is_some_and(|due| due <= now) {
             self.input(Input::Tick);

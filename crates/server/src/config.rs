@@ -91,6 +91,8 @@ pub struct ServerConfig {
     pub ingest_resume: Duration,
     /// When output is made durable, of executions that do not say.
     pub log_sync: stepflow_model::LogSync,
+    /// What else holds for executions that do not say.
+    pub usual: stepflow_engine::Usual,
     /// What is kept, and for how long.
     pub retention: stepflow_engine::Policy,
     /// The program that understands the recorder's hidden command.

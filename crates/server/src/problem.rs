@@ -188,6 +188,7 @@ impl From<RequestError> for Problem {
             | RequestError::EnvName { .. }
             | RequestError::TooLong { .. }
             | RequestError::Timeout
+            | RequestError::DrainTimeout
             | RequestError::NoWorkingDirectory => "bad-request",
         };
         Self::new(StatusCode::BAD_REQUEST, kind, &error).hinted(error.hint())

@@ -368,6 +368,7 @@ fn engine_config(config: &ServerConfig) -> EngineConfig {
         catalog: config.catalog.clone(),
         ingest_resume: config.ingest_resume,
         log_sync: config.log_sync,
+        usual: config.usual,
         retention: config.retention.clone(),
         program: config.program.clone(),
     }

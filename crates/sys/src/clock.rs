@@ -21,6 +21,8 @@ pub struct Clock {
     /// What an earlier clock, which this one goes on, had counted.
     before_us: u64,
     last_ns: i64,
+    /// What wall and monotonic clock said at the last look.
+    seen: Option<(i64, u64)>,
 }
 
 /// One look at the clock.
@@ -32,11 +34,13 @@ pub struct Stamp {
     pub at_us: u64,
     /// The wall clock went back since the last stamp, by this many nanoseconds.
     pub went_back_ns: i64,
+    /// It went forward by this many nanoseconds more than time has passed since the last stamp.
+    pub went_on_ns: i64,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { start: Instant::now(), before_us: 0, last_ns: 0 }
+        Self { start: Instant::now(), before_us: 0, last_ns: 0, seen: None }
     }
 }
 
@@ -56,7 +60,7 @@ impl Clock {
 
     fn resume_at(at_us: u64, wall_ns: i64, now_ns: i64) -> Self {
         let between_us = u64::try_from((now_ns - wall_ns) / 1_000).unwrap_or(0);
-        Self { start: Instant::now(), before_us: at_us + between_us, last_ns: wall_ns }
+        Self { start: Instant::now(), before_us: at_us + between_us, last_ns: wall_ns, seen: None }
     }
 
     /// Now.
@@ -68,7 +72,12 @@ impl Clock {
     fn stamp_at(&mut self, wall: i64) -> Stamp {
         let went_back_ns = (self.last_ns - wall).max(0);
         self.last_ns = self.last_ns.max(wall);
-        Stamp { wall_ns: self.last_ns, at_us: self.at_us(), went_back_ns }
+        let at_us = self.at_us();
+        let went_on_ns = self.seen.replace((wall, at_us)).map_or(0, |(before, at)| {
+            let passed = i64::try_from(at_us - at).unwrap_or(i64::MAX).saturating_mul(1_000);
+            wall.saturating_sub(before).saturating_sub(passed).max(0)
+        });
+        Stamp { wall_ns: self.last_ns, at_us, went_back_ns, went_on_ns }
     }
 
     /// Microseconds since the clock was made.
@@ -101,6 +110,8 @@ mod tests {
         assert_eq!(walls, [10 * day, 10 * day, 10 * day, 375 * day, 375 * day]);
         assert_eq!((stamps[1].went_back_ns, stamps[2].went_back_ns), (day, day - 5));
         assert_eq!(stamps[3].went_back_ns, 0);
+        assert!(stamps[3].went_on_ns > 365 * day && stamps[1].went_on_ns == 0, "{stamps:?}");
+        assert_eq!(stamps[0].went_on_ns, 0, "the first look has nothing to compare with");
         assert!(stamps.is_sorted_by_key(|stamp| stamp.at_us));
         assert!(stamps[4].at_us < 60_000_000, "monotonic time knows nothing of the jump");
     }

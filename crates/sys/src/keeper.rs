@@ -57,6 +57,8 @@ pub struct Launch {
     pub held: Vec<RawFd>,
     /// The signal mask that the script gets.
     pub mask: SigSet,
+    /// Where the script's pid is written before anything of it runs: its control group.
+    pub door: Option<File>,
 }
 
 /// What the keeper says.
@@ -84,6 +86,8 @@ pub struct Keeper {
     pub pid: i32,
     /// The script's first process, waiting to be released.
     pub script_pid: i32,
+    /// The script is in the control group it was to be put into.
+    pub grouped: bool,
     life: File,
     messages: File,
     go: Option<File>,
@@ -143,17 +147,18 @@ pub fn start(launch: Launch) -> io::Result<Keeper> {
         ForkResult::Child => {
             drop((life_write, messages_read, go_write, failure_read));
             let code = match script.take() {
-                Some(script) => keep(script, life_read, messages_write, &launch.held),
+                Some(script) => keep(script, life_read, messages_write, &launch.held, launch.door),
                 None => 125,
             };
             exit_now(code)
         }
         ForkResult::Parent { child } => {
-            drop((life_read, messages_write));
+            drop((life_read, messages_write, launch.door));
             drop(script); // The script's ends of the pipes; else their readers would never see an end.
             let mut keeper = Keeper {
                 pid: child.as_raw(),
                 script_pid: 0,
+                grouped: false,
                 life: life_write,
                 messages: messages_read,
                 go: Some(go_write),
@@ -162,7 +167,8 @@ pub fn start(launch: Launch) -> io::Result<Keeper> {
             let mut first = [0; 5];
             keeper.messages.read_exact(&mut first)?;
             keeper.script_pid = number(first);
-            if first[0] != b'P' {
+            keeper.grouped = first[0] == b'C';
+            if first[0] != b'P' && !keeper.grouped {
                 return Err(io::Error::from_raw_os_error(keeper.script_pid));
             }
             Ok(keeper)
@@ -237,7 +243,7 @@ struct Script {
 }
 
 /// The keeper's life. Returns its exit code.
-fn keep(script: Script, life: File, mut messages: File, held: &[RawFd]) -> i32 {
+fn keep(script: Script, life: File, mut messages: File, held: &[RawFd], door: Option<File>) -> i32 {
     let _ = prctl::set_name(c"stepflow-keeper");
     if let Err(error) = become_subreaper() {
         let _ = messages.write_all(&message(b'F', error.raw_os_error().unwrap_or(0)));
@@ -259,6 +265,9 @@ fn keep(script: Script, life: File, mut messages: File, held: &[RawFd]) -> i32 {
         }
     };
     drop(script);
+    // Held back and not reaped, so the pid is the script's; all that it forks is born inside.
+    let grouped =
+        door.is_some_and(|mut door| door.write_all(script_pid.to_string().as_bytes()).is_ok());
     let mut mask = SigSet::empty();
     mask.add(Signal::SIGCHLD);
     let Ok(children) = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
@@ -271,7 +280,7 @@ fn keep(script: Script, life: File, mut messages: File, held: &[RawFd]) -> i32 {
     ours.extend_from_slice(held);
     close_all_but(&ours);
     detach_standard_streams();
-    let _ = messages.write_all(&message(b'P', script_pid));
+    let _ = messages.write_all(&message(if grouped { b'C' } else { b'P' }, script_pid));
 
     loop {
         let mut waiting = [

@@ -5,6 +5,7 @@
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("StepFlow Monitor runs on Linux (kernel 5.10 or later) on x86_64 and aarch64 only");
 
+pub mod cgroup; // control groups, version 2
 pub mod clock; // wall and monotonic time that never runs backwards
 pub mod disk; // a whole file system synced, who has a file open
 pub mod fds; // descriptors handed to another process

@@ -15,6 +15,8 @@ use std::{
 
 use nix::{errno::Errno, libc, unistd::Pid};
 
+use crate::cgroup::Cgroup;
+
 /// What the kernel says of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessInfo {
@@ -69,6 +71,22 @@ pub fn descendants(root: i32) -> Vec<ProcessInfo> {
             if child.state != 'Z' {
                 found.push(child);
             }
+        }
+    }
+    found
+}
+
+/// The same, and the members of `group`, which the kernel says are of the tree, each once.
+pub fn members(root: i32, group: Option<&Cgroup>) -> Vec<ProcessInfo> {
+    let mut found = descendants(root);
+    for pid in group.map(Cgroup::members).unwrap_or_default() {
+        if !found.iter().any(|known| known.pid == pid)
+            && let Some(process) = info(pid)
+            && process.state != 'Z'
+            // Asked last: what was just read belongs to the group, or is no longer there.
+            && group.is_some_and(|group| group.holds(pid))
+        {
+            found.push(process);
         }
     }
     found

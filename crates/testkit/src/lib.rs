@@ -215,19 +215,24 @@ pub fn find_process(word: &str) -> Option<i32> {
 
 /// How many living processes have this word in their command line or environment.
 pub fn count_processes(word: &str) -> usize {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return 0 };
-    let me = std::process::id().to_string();
+    marked_processes(word).len()
+}
+
+/// The living processes that have this word in their command line or environment.
+pub fn marked_processes(word: &str) -> Vec<i32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let me = std::process::id() as i32;
     entries
         .flatten()
-        .filter(|entry| {
-            let Ok(pid) = entry.file_name().into_string() else { return false };
+        .filter_map(|entry| {
+            let pid: i32 = entry.file_name().into_string().ok()?.parse().ok()?;
             let has = |file: &str| {
                 std::fs::read(entry.path().join(file))
                     .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(word))
             };
-            pid != me && pid.parse().is_ok_and(is_alive) && (has("cmdline") || has("environ"))
+            (pid != me && is_alive(pid) && (has("cmdline") || has("environ"))).then_some(pid)
         })
-        .count()
+        .collect()
 }
 
 /// Whether this process lives; a zombie does not.

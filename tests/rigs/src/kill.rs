@@ -85,7 +85,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
     )))
 }
 
-fn serve(scratch: &Scratch) -> Result<Child, String> {
+pub(crate) fn serve(scratch: &Scratch) -> Result<Child, String> {
     let mut server = scratch
         .command(&["serve", "--listen", "127.0.0.1:0", "--auth", "off"])
         .stderr(Stdio::piped())

@@ -8,12 +8,17 @@
 
 mod fault; // a call of the recorder fails
 mod full; // the disk is full for a while
+mod group; // a control group of the rig's own
+mod host; // strange things happen to the host
 mod kill; // processes are killed at random moments
 mod mem; // much output, little memory
 mod oracle; // lines that tell of loss, repetition, change and disorder
 mod point; // the recorder dies before or after each of its calls
 mod power; // the power is cut
+mod service; // a service manager ends a server, alone or with its control group
 mod stage; // a storage, a script, and what became of it
+mod trees;
+mod unit; // the shipped unit under a real systemd // trees of processes are ended
 
 use std::{process::ExitCode, time::Instant};
 
@@ -39,10 +44,17 @@ pub(crate) struct Options {
     pub(crate) fills: u64,
     /// Output through one recorder, MiB.
     pub(crate) megabytes: u64,
+    /// Trees of processes, over all levels of containment.
+    pub(crate) trees: u64,
+    /// Races of exit and cancel.
+    pub(crate) races: u64,
+    /// Rounds of PID reuse, of exit codes and signals, of cancels with a killed server.
+    pub(crate) rounds: u64,
 }
 
-const USAGE: &str = "usage: rigs PROGRAM point|fault|power|kill|full|mem \
-    [--seed N] [--cuts N] [--kills N] [--fills N] [--megabytes N]";
+const USAGE: &str = "usage: rigs PROGRAM point|fault|power|kill|full|mem|trees|host|systemd|unit \
+    [--seed N] [--cuts N] [--kills N] [--fills N] [--megabytes N] \
+    [--trees N] [--races N] [--rounds N]";
 /// As a test that was skipped says it.
 const NOT_RUN: u8 = 77;
 
@@ -50,6 +62,12 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if args.first().is_some_and(|word| word == oracle::COMMAND) {
         return oracle::write(&args[1..]);
+    }
+    if args.first().is_some_and(|word| word == host::INSIDE) {
+        return host::inside(&args[1..]);
+    }
+    if args.first().is_some_and(|word| word == unit::INSIDE) {
+        return unit::inside(&args[1..]);
     }
     let Some((name, options)) = parse(&args) else {
         println!("{USAGE}");
@@ -62,6 +80,10 @@ fn main() -> ExitCode {
         "kill" => kill::run,
         "full" => full::run,
         "mem" => mem::run,
+        "trees" => trees::run,
+        "host" => host::run,
+        "systemd" => service::run,
+        "unit" => unit::run,
         _ => {
             println!("{USAGE}");
             return ExitCode::from(2);
@@ -90,8 +112,17 @@ fn parse(args: &[String]) -> Option<(&str, Options)> {
     let [program, name, rest @ ..] = args else { return None };
     // A relative path would mean something else in the directories where scripts run.
     let program = std::fs::canonicalize(program).ok()?.to_str()?.to_owned();
-    let mut options =
-        Options { program, seed: 20_261_124, cuts: 300, kills: 200, fills: 100, megabytes: 1024 };
+    let mut options = Options {
+        program,
+        seed: 20_261_124,
+        cuts: 300,
+        kills: 200,
+        fills: 100,
+        megabytes: 1024,
+        trees: 500,
+        races: 500,
+        rounds: 100,
+    };
     for pair in rest.chunks(2) {
         let [flag, value] = pair else { return None };
         let value = value.parse().ok()?;
@@ -101,6 +132,9 @@ fn parse(args: &[String]) -> Option<(&str, Options)> {
             "--kills" => &mut options.kills,
             "--fills" => &mut options.fills,
             "--megabytes" => &mut options.megabytes,
+            "--trees" => &mut options.trees,
+            "--races" => &mut options.races,
+            "--rounds" => &mut options.rounds,
             _ => return None,
         } = value;
     }

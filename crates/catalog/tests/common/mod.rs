@@ -42,6 +42,7 @@ pub fn summary(number: u64, status: Status) -> Summary {
         metadata: serde_json::Map::new(),
         source: Source::Server,
         containment: "keeper".to_owned(),
+        unresponsive: false,
         host: "host".to_owned(),
         skipped_steps: 0,
         progress: None,

@@ -48,6 +48,8 @@ pub struct Run {
     /// When output is safe from a power cut
     #[arg(long, value_enum, default_value_t = LogSync::Interval, env = "STEPFLOW_LOG_SYNC")]
     pub log_sync: LogSync,
+    #[command(flatten)]
+    pub ends: Ends,
     /// Give the command, one text, to /bin/sh -c
     #[arg(long)]
     pub shell: bool,
@@ -163,6 +165,62 @@ impl From<LogSync> for stepflow_model::LogSync {
             LogSync::Interval => Self::Interval,
             LogSync::Always => Self::Always,
             LogSync::Never => Self::Never,
+        }
+    }
+}
+
+/// How the processes of a script are held together, and what becomes of those that outlive it.
+#[derive(Debug, clap::Args)]
+pub struct Ends {
+    /// How the script's processes are held together
+    #[arg(long, value_enum, default_value_t = Containment::Auto, env = "STEPFLOW_CONTAINMENT")]
+    pub containment: Containment,
+    /// What becomes of processes that hold the output after the script's end
+    #[arg(long, value_enum, default_value_t = Leftover::Kill, env = "STEPFLOW_LEFTOVER")]
+    pub leftover: Leftover,
+    /// How long their output is still recorded
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s",
+        env = "STEPFLOW_DRAIN_TIMEOUT")]
+    pub drain_timeout: Duration,
+}
+
+/// How processes are held together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Containment {
+    /// In a control group where that can be, else below the keeper
+    Auto,
+    /// In a control group, or not started at all
+    Cgroup,
+    /// Below the keeper
+    Keeper,
+}
+
+impl From<Containment> for stepflow_model::Containment {
+    fn from(wanted: Containment) -> Self {
+        match wanted {
+            Containment::Auto => Self::Auto,
+            Containment::Cgroup => Self::Cgroup,
+            Containment::Keeper => Self::Keeper,
+        }
+    }
+}
+
+/// What becomes of those who hold the output after the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Leftover {
+    /// They are ended
+    Kill,
+    /// They go on unrecorded
+    Leave,
+}
+
+impl From<Leftover> for stepflow_model::Leftover {
+    fn from(wanted: Leftover) -> Self {
+        match wanted {
+            Leftover::Kill => Self::Kill,
+            Leftover::Leave => Self::Leave,
         }
     }
 }

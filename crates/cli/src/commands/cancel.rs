@@ -8,13 +8,13 @@ use std::{
 
 use serde_json::json;
 use stepflow_engine::WriterLock;
-use stepflow_model::{ExecutionId, NoteKind, Reason, Source, Spec};
-use stepflow_record::{Liveness, RecordView, Storage};
+use stepflow_model::{ExecutionId, Note, NoteKind, Reason, Source, Spec};
+use stepflow_record::{Liveness, RecordView, Storage, append_note};
 use stepflow_recorder::{
     control::Request,
     inflow::{End, Inflow},
 };
-use stepflow_sys::host::SocketDir;
+use stepflow_sys::{clock, host::SocketDir};
 
 use crate::{
     failure::Failure,
@@ -99,14 +99,22 @@ pub fn one(storage: &Storage, id: ExecutionId) -> Result<bool, Failure> {
     if let Ok(mut socket) = run.connect(&Storage::socket_name(id)) {
         let by = std::env::var("USER").unwrap_or_default();
         socket.set_read_timeout(Some(ANSWER_WITHIN))?;
-        if send(&mut socket, &Request::Cancel { by, kill: false }) {
+        if send(&mut socket, &Request::Cancel { by, kill: false, noted: false }) {
             // The answer comes once the wish is durable.
             let mut answer = [0; 256];
             if matches!(socket.read(&mut answer), Ok(count) if count > 0) {
                 return Ok(true);
             }
         }
-        return Err(Failure::new(why::recorder_silent(id)).hint(why::recorder_stopped()));
+        // Stopped, or its disk hangs. The wish is noted: by us, or by the server that runs.
+        let Some(_lock) = WriterLock::try_take(storage)? else {
+            return super::serve::ask_to_cancel(storage, id);
+        };
+        let kind = NoteKind::CancelWished { by: std::env::var("USER").unwrap_or_default() };
+        let note = Note { time_us: clock::wall_us(), kind };
+        append_note(&storage.record_dir(id), &note)?;
+        let _ = Failure::new(why::recorder_silent(id)).hint(why::recorder_stopped()).print();
+        return Ok(true);
     }
     super::serve::ask_to_cancel(storage, id)
 }

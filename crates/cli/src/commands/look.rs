@@ -168,7 +168,10 @@ pub fn row(execution: &Execution, width: Option<usize>, on: bool) -> String {
         0 => String::new(),
         total => format!("{}/{total}", execution.completed_steps),
     };
-    let name = clean(execution.name.as_bytes(), false);
+    let mut name = clean(execution.name.as_bytes(), false);
+    if execution.unresponsive {
+        name = format!("{} {name}", paint(on, "33", &format!("[{}]", say::unresponsive())));
+    }
     let id = execution.id.to_string();
     let line = match width {
         // The end of an id differs most, and is taken for one.

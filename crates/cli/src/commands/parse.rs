@@ -115,6 +115,8 @@ impl Reading {
             shell: false,
             pty: None,
             log_sync: stepflow_model::LogSync::default(),
+            containment: stepflow_model::Containment::default(),
+            leftover: stepflow_model::Leftover::default(),
             rerun_of: None,
         };
         Self { state: ExecutionState::new(&spec), events: Vec::new() }

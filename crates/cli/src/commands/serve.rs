@@ -67,6 +67,7 @@ pub fn serve(storage: Storage, args: &args::Serve) -> Result<ExitCode, Failure> 
         catalog: settings.catalog,
         ingest_resume: settings.ingest_resume,
         log_sync: settings.log_sync.into(),
+        usual: settings.usual,
         retention,
         program: PathBuf::from("/proc/self/exe"),
     };

@@ -80,6 +80,9 @@ fn details(
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         facts.push((say::meta(), format!("{} = {}", shown(key), shown(&text))));
     }
+    if !execution.containment.is_empty() {
+        facts.push((say::containment(), shown(&execution.containment)));
+    }
     facts.extend(record.map(|record| (say::record(), record)));
     writeln!(out, "{}", paint(on, "1", &shown(&execution.name)))?;
     let fact = |name: &str, what: &str| format!("{} {what}", pad(name, 10));
@@ -160,6 +163,9 @@ pub fn step_mark(status: &str) -> (&'static str, &'static str) {
 /// An execution's last line.
 pub fn last_row(execution: &Execution, on: bool) -> String {
     let mut parts = Vec::new();
+    if execution.unresponsive {
+        parts.push(paint(on, "33", &say::unresponsive()));
+    }
     parts.extend(
         execution.error_message.as_ref().map(|text| clean(recorded(text).as_bytes(), false)),
     );

@@ -145,7 +145,7 @@ impl Follower {
 
     /// Asks the recorder to stop the script.
     pub fn cancel(&mut self, by: &str, kill: bool) {
-        let request = Request::Cancel { by: by.to_owned(), kill };
+        let request = Request::Cancel { by: by.to_owned(), kill, noted: false };
         let sent = self.socket.as_mut().is_some_and(|socket| send(socket, &request));
         if !sent && let Ok(mut socket) = self.run.connect(&Storage::socket_name(self.id)) {
             send(&mut socket, &request);

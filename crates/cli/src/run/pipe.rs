@@ -105,6 +105,8 @@ fn spec(args: &Pipe) -> Result<Spec, Failure> {
         shell: false,
         pty: None,
         log_sync: args.log_sync.into(),
+        containment: stepflow_model::Containment::default(),
+        leftover: stepflow_model::Leftover::default(),
         rerun_of: None,
     })
 }

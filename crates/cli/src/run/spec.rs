@@ -56,12 +56,14 @@ pub fn spec(args: &Run, output: Output) -> Result<Spec, Failure> {
         bound: !args.show.detach,
         timeout_ms: args.timeout.map(|t| t.as_millis() as u64),
         grace_ms: args.grace.as_millis() as u64,
-        drain_ms: stepflow_model::drain_default(),
+        drain_ms: args.ends.drain_timeout.as_millis() as u64,
         stop_on_error: args.stop_on_error,
         split_stderr: !args.pty && (args.split_stderr || splits(output)),
         shell,
         pty: args.pty.then(terminal::size),
         log_sync: args.log_sync.into(),
+        containment: args.ends.containment.into(),
+        leftover: args.ends.leftover.into(),
         rerun_of: None,
     })
 }

@@ -160,6 +160,10 @@ impl Source for Local {
             };
             format!("{value}.{}", last.id)
         });
+        for summary in found.iter_mut().filter(|summary| summary.status == Status::Running) {
+            let view = RecordView::open(&self.storage, summary.id);
+            summary.unresponsive = view.is_ok_and(|view| view.is_stopped());
+        }
         let now = clock::wall_us();
         let executions: Vec<Execution> =
             found.iter().map(|summary| Execution::new(summary, now)).collect();
@@ -176,7 +180,9 @@ impl Source for Local {
     }
 
     fn detail(&mut self, id: ExecutionId) -> Result<ExecutionDetail, Failure> {
-        let state = &self.record(id)?.follower.view.state;
+        let view = &mut self.record(id)?.follower.view;
+        view.state.summary.unresponsive = view.is_stopped();
+        let state = &view.state;
         let now = clock::wall_us();
         Ok(ExecutionDetail {
             execution: Execution::new(&state.summary, now),

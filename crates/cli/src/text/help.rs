@@ -244,6 +244,21 @@ const ZH: &[(&str, &str)] = &[
         "每个 STEP_ERROR 都是致命的：执行以失败结束",
     ),
     ("Keep standard error apart", "分开记录标准错误"),
+    ("How the script's processes are held together", "如何把脚本的进程约束在一起"),
+    (
+        "What becomes of processes that hold the output after the script's end",
+        "脚本结束后仍占用输出的进程如何处理",
+    ),
+    ("How long their output is still recorded", "还会记录其输出多长时间"),
+    (
+        "How scripts' processes are held together, of executions that do not say [default: auto]",
+        "未另行说明的执行，如何把其进程约束在一起 [默认：auto]",
+    ),
+    (
+        "What becomes of processes that hold the output after the end [default: kill]",
+        "结束后仍占用输出的进程如何处理 [默认：kill]",
+    ),
+    ("How long their output is still recorded [default: 5s]", "还会记录其输出多长时间 [默认：5s]"),
     ("When output is safe from a power cut", "输出何时不怕断电"),
     (
         "When output is safe from a power cut, of executions that do not say [default: interval]",

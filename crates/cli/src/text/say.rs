@@ -20,6 +20,8 @@ messages! {
     meta() { "meta", "元数据" }
     record() { "record", "记录" }
     artifact() { "artifact", "产物" }
+    containment() { "contained", "约束" }
+    unresponsive() { "recorder does not answer", "记录进程没有回答" }
     being_copied() { "being copied", "正在复制" }
     bytes(count) { "{count} bytes", "{count} 字节" }
 

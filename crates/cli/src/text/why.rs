@@ -235,6 +235,9 @@ messages! {
         "STEPFLOW_LOG_LEVEL=`{text}` is no level: {error}", "STEPFLOW_LOG_LEVEL=“{text}”不是级别：{error}"
     }
     log_levels() { "use DEBUG, INFO, WARNING or ERROR", "请用 DEBUG、INFO、WARNING 或 ERROR" }
+    no_word(name, text, words) {
+        "{name}=`{text}` must be one of {words}", "{name}=“{text}”必须是以下之一：{words}"
+    }
     no_log_sync(text) {
         "STEPFLOW_LOG_SYNC=`{text}` must be interval, always or never",
         "STEPFLOW_LOG_SYNC=“{text}”必须是 interval、always 或 never"

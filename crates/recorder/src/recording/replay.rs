@@ -61,7 +61,7 @@ impl Replay {
         let (time_us, at_us) = self.last;
         let read_us = (self.read_ns / 1_000).max(time_us);
         self.last = (read_us, at_us + (read_us - time_us) as u64);
-        Stamp { wall_ns: read_us * 1_000, at_us: self.last.1, went_back_ns: 0 }
+        Stamp { wall_ns: read_us * 1_000, at_us: self.last.1, went_back_ns: 0, went_on_ns: 0 }
     }
 }
 

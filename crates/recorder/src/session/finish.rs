@@ -31,7 +31,7 @@ impl Session {
         self.doorbell.ring(&position);
         if !self.life.tree_empty() {
             // A look through all of /proc, which hundreds of scripts that end at once would feel.
-            for process in tree::descendants(self.root()) {
+            for process in tree::members(self.root(), self.group.as_ref()) {
                 let name = format!("{} ({})", process.name, process.pid);
                 // One that was signalled has closed the output, and may not be quite gone yet.
                 if !self.leftover.contains(&name) {
@@ -39,6 +39,7 @@ impl Session {
                 }
             }
         }
+        self.tell_of_memory();
         let verdict = steps::verdict(outcome);
         self.hint_at_terminal(&verdict);
         for kind in steps::finish(&self.recording.state, &verdict, outcome.exit_code) {

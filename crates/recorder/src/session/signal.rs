@@ -16,7 +16,15 @@ impl Session {
     }
 
     pub(super) fn signal_tree(&mut self, signal: i32) {
-        let processes = tree::signal_descendants(self.root(), signal);
+        let mut processes = 0;
+        for process in tree::members(self.root(), self.group.as_ref()) {
+            processes += u32::from(tree::signal_if_unchanged(&process, signal));
+        }
+        if signal == Signal::SIGKILL as i32
+            && let Some(group) = &self.group
+        {
+            let _ = group.kill(); // None can fork its way out. Gone already: nothing to kill.
+        }
         if processes > 0 {
             self.recording.emit(EventKind::SignalSent { signal, processes });
         }
@@ -27,7 +35,7 @@ impl Session {
         for _ in 0..SUSPEND_LOOKS {
             self.signal_tree(Signal::SIGSTOP as i32);
             let stands = |process: &tree::ProcessInfo| matches!(process.state, 'T' | 't');
-            if tree::descendants(self.root()).iter().all(stands) {
+            if tree::members(self.root(), self.group.as_ref()).iter().all(stands) {
                 break;
             }
         }
@@ -37,7 +45,7 @@ impl Session {
     pub(super) fn signal_holders(&mut self, signal: i32) {
         let mut hit = 0;
         let script = self.keeper.script_pid;
-        for process in tree::descendants(self.root()) {
+        for process in tree::members(self.root(), self.group.as_ref()) {
             let mut open = self.sources.iter().filter(|source| !source.ended);
             let holds = open.any(|source| source.is_held_by(process.pid, script));
             if holds && tree::signal_if_unchanged(&process, signal) {

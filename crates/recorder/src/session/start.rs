@@ -10,6 +10,7 @@ use std::{
         unix::ffi::OsStringExt,
     },
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use nix::{
@@ -22,16 +23,17 @@ use nix::{
     },
     unistd::pipe2,
 };
-use stepflow_model::{EventKind, Spec, Stream, steps};
+use stepflow_model::{Containment, EventKind, Leftover, Spec, Stream, steps};
 use stepflow_record::Storage;
 use stepflow_sys::{
+    cgroup::Cgroup,
     host::{self, SocketDir},
-    keeper::{self, Launch},
+    keeper::{self, Keeper, Launch},
     lock::Lock,
     tree,
 };
 
-use super::{Output, Session, SessionError, Source, Terminal, system};
+use super::{Output, Session, SessionError, Source, Terminal, contain::make_group, system};
 use crate::{
     artifact::{Collector, Job},
     doorbell::Doorbell,
@@ -41,6 +43,9 @@ use crate::{
     recording::Recording,
     worker::Worker,
 };
+
+/// A script that was never released leaves its group within this time.
+const GROUP_ENDS_WITHIN: Duration = Duration::from_secs(1);
 
 impl Session {
     pub(super) fn start(
@@ -86,6 +91,8 @@ impl Session {
         };
         let [stdin, stdout, stderr] = streams;
         let link = io::stdout().as_fd().try_clone_to_owned().map_err(system("keep the link"))?;
+        let group = make_group(spec.containment, spec.id);
+        let door = group.as_ref().ok().and_then(Option::as_ref).and_then(|group| group.door().ok());
         let mut keeper = keeper::start(Launch {
             argv: spec.command.iter().map(OsString::from).collect(),
             cwd: PathBuf::from(&spec.cwd),
@@ -95,8 +102,15 @@ impl Session {
             terminal: terminal.is_some(),
             held: vec![claim.raw_fd()],
             mask,
+            door,
         })
-        .map_err(system("fork the keeper"))?;
+        .map_err(|error| {
+            if let Ok(Some(group)) = &group {
+                let _ = group.remove();
+            }
+            system("fork the keeper")(error)
+        })?;
+        let (group, refused) = settle_group(group, &keeper, spec.containment);
         keeper::close_inherited(inherited);
         keeper::detach_standard_streams();
 
@@ -112,23 +126,33 @@ impl Session {
             boot_id: host::boot_id(),
             recorder_pid: keeper::this_pid(),
             keeper_pid: keeper.pid,
-            containment: "keeper".to_owned(),
+            containment: if group.is_some() { "cgroup" } else { "keeper" }.to_owned(),
+            cgroup: group.as_ref().map(|group| group.name().to_owned()),
             host: host::name(),
         });
         // No crash runs a script twice: its start is on disk before it is released.
         if let Err(error) = sync_start(&mut recording, &dir) {
             keeper.dismiss();
+            if let Some(group) = &group {
+                group.end(GROUP_ENDS_WITHIN);
+            }
             recording.end_unstarted(&error);
             return Err(error);
         }
-        let started = keeper.release().map_err(system("release the script"))?;
+        let started = match &refused {
+            None => keeper.release().map_err(system("release the script"))?,
+            Some(_) => Ok(()),
+        };
 
         let now = recording.clock.at_us();
-        let life = Lifecycle::running(now, spec.grace_ms, spec.drain_ms, spec.timeout_ms);
+        let life = Lifecycle::running(now, spec.grace_ms, spec.drain_ms, spec.timeout_ms)
+            .leaving(spec.leftover == Leftover::Leave);
         let mut session = Self {
             dir,
             keeper,
             keeper_gone: false,
+            group,
+            emptied_at: None,
             main_status: None,
             main_exited: false,
             life,
@@ -153,13 +177,23 @@ impl Session {
         let collector = Collector { cwd, target };
         session.collector =
             Worker::start("artifacts", move |job: Job| collector.collect(&job)).ok();
-        if let Err(failure) = started {
-            session.start_failed(&failure);
+        match (started, refused) {
+            (_, Some(why)) => session.refuse(why),
+            (Err(failure), None) => session.start_failed(&failure),
+            (Ok(()), None) => {}
         }
         if let Some(link) = &mut session.link {
             let _ = link.write_all(b"started\n"); // Whoever started us may be gone already.
         }
         Ok(session)
+    }
+
+    /// Ends it before the script has run: it is held back, and ends with the keeper.
+    fn refuse(&mut self, why: String) {
+        self.signal_tree(Signal::SIGKILL as i32);
+        self.end(&steps::Outcome { start_error: Some(why), ..steps::Outcome::default() });
+        self.finishing = true;
+        self.keeper.dismiss();
     }
 
     fn start_failed(&mut self, failure: &keeper::StartFailure) {
@@ -179,6 +213,26 @@ impl Session {
         });
         self.finishing = true;
         self.keeper.dismiss();
+    }
+}
+
+/// The group that the held back script is in, and why it may not go without one.
+fn settle_group(
+    made: Result<Option<Cgroup>, String>,
+    keeper: &Keeper,
+    wanted: Containment,
+) -> (Option<Cgroup>, Option<String>) {
+    match made {
+        Ok(Some(group)) if keeper.grouped => (Some(group), None),
+        Ok(group) => {
+            if let Some(group) = &group {
+                let _ = group.remove(); // Nobody is in it.
+            }
+            let why =
+                "containment `cgroup` cannot be had here: the kernel does not let the script in";
+            (None, (wanted == Containment::Cgroup).then(|| why.to_owned()))
+        }
+        Err(why) => (None, Some(why)),
     }
 }
 

@@ -262,6 +262,8 @@ fn new_execution(request: CreateRequest) -> Result<NewExecution, RequestError> {
             Some(Duration::try_from_secs_f64(seconds).map_err(|_| RequestError::Timeout)?)
         }
     };
+    let drain_timeout = request.drain_timeout.map(Duration::try_from_secs_f64).transpose();
+    let drain_timeout = drain_timeout.map_err(|_| RequestError::DrainTimeout)?;
     let command = match request.command.ok_or(RequestError::NoCommand)? {
         Command::Text(text) => CommandLine::Text(text),
         Command::Args(args) => CommandLine::Args(args),
@@ -280,6 +282,9 @@ fn new_execution(request: CreateRequest) -> Result<NewExecution, RequestError> {
         shell: request.shell.unwrap_or(false),
         pty: request.pty.unwrap_or(false),
         log_sync: request.log_sync.map(Into::into),
+        containment: request.containment.map(Into::into),
+        leftover: request.leftover.map(Into::into),
+        drain_timeout,
         ..NewExecution::new(command)
     })
 }

@@ -67,6 +67,8 @@ pub fn spec(name: &str) -> Spec {
         shell: false,
         pty: None,
         log_sync: stepflow_model::LogSync::default(),
+        containment: stepflow_model::Containment::default(),
+        leftover: stepflow_model::Leftover::default(),
         rerun_of: None,
     }
 }
@@ -108,6 +110,7 @@ impl TestRecord {
             recorder_pid: 1,
             keeper_pid: 1,
             containment: "keeper".to_owned(),
+            cgroup: None,
             host: "here".to_owned(),
         });
         record
@@ -295,6 +298,7 @@ pub fn config(storage: &Storage, auth: Auth) -> ServerConfig {
         catalog: stepflow_catalog::Role::Server.into(),
         ingest_resume: Duration::from_secs(60),
         log_sync: stepflow_model::LogSync::default(),
+        usual: stepflow_engine::Usual::default(),
         retention: stepflow_engine::Policy::default(),
         program: PathBuf::from("/bin/false"),
     }

@@ -110,8 +110,10 @@ export type Execution = {
   pty: boolean;
   /** The execution that this one repeats. */
   rerun_of: string | null;
-  /** How its processes are kept together: `cgroup`, `keeper` or `group`. */
+  /** How its processes are kept together: `cgroup` or `keeper`. */
   containment: string;
+  /** It runs, and its recorder does not answer: stopped, or its disk hangs. */
+  unresponsive: boolean;
   /** Where it runs. */
   host: string;
 };
@@ -587,6 +589,12 @@ export type ExecutionSpec = {
   bound: boolean;
   /** When its output is made durable: `interval`, `always` or `never`. */
   log_sync: string;
+  /** How its processes were to be held together: `auto`, `cgroup` or `keeper`. */
+  containment: string;
+  /** What becomes of those who hold its output after its end: `kill` or `leave`. */
+  on_leftover: string;
+  /** For how long their output is still recorded. */
+  drain_seconds: number;
   /** Its time limit. */
   timeout_seconds: number | null;
   /** Between SIGTERM and SIGKILL. */
@@ -911,6 +919,12 @@ export type CreateRequest = {
   pty?: boolean;
   /** When its output is made durable; as the server does it if absent. */
   log_sync?: LogSync;
+  /** How its processes are held together; as the server does it if absent. */
+  containment?: Containment;
+  /** What becomes of those who hold its output after its end; as the server does it if absent. */
+  leftover?: Leftover;
+  /** Seconds for which their output is still recorded; as the server does it if absent. */
+  drain_timeout?: number;
   /** Answer when it has ended. */
   wait?: boolean;
 };

@@ -161,6 +161,7 @@ export const en = {
   'source.import': 'The original StepFlow Monitor',
   'details.host': 'Host',
   'details.containment': 'Containment',
+  'details.unresponsive': 'recorder does not answer',
   'details.id': 'Id',
   'details.duration': 'Duration',
   'details.output': 'Output',

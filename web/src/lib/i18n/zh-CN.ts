@@ -161,6 +161,7 @@ export const zhCN = {
   'source.import': '原版 StepFlow Monitor',
   'details.host': '主机',
   'details.containment': '进程约束',
+  'details.unresponsive': '记录进程没有回答',
   'details.id': '编号',
   'details.duration': '时长',
   'details.output': '输出',

@@ -10,7 +10,7 @@ function execution(id: string, more: Partial<Execution> = {}): Execution {
     duration_seconds: null, progress_percentage: 0, metadata: {}, reason: null, signal: null,
     cancelling: false, paused: false, failed_steps: 0, skipped_steps: 0, progress: null,
     progress_text: null, current_step_name: null, lines: 0, bytes: 0, warnings: 0,
-    artifacts_count: 0, source: 'cli', pty: false, rerun_of: null, containment: '', host: '', ...more,
+    artifacts_count: 0, source: 'cli', pty: false, rerun_of: null, containment: '', unresponsive: false, host: '', ...more,
   };
 }
 
