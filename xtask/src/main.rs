@@ -4,10 +4,13 @@
 //! `cargo xtask check`: formatting, lints, the tidy rules, dependencies, documentation, the page's checks.
 //! `cargo xtask openapi`: the OpenAPI document against a server (part of `test`).
 //! `cargo xtask codegen [--check]`: the page's types from the wire's.
+//! `cargo xtask rigs [NAME…]`: breaks the whole on purpose (part of `test`; `tests/rigs/README.md`).
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that talks to a person")]
 
 mod codegen; // what is generated and committed
 mod need; // what the tests need, installed if it is missing
+mod page; // the page's tests as a rig
+mod rigs; // the whole is broken on purpose
 mod tidy; // which crate may use which
 
 use std::{
@@ -24,8 +27,11 @@ const SEEDS: [(&str, &str); 2] =
 
 fn main() -> ExitCode {
     let task = env::args().nth(1).unwrap_or_default();
+    let args: Vec<String> = env::args().skip(2).collect();
     let done = match task.as_str() {
-        "test" => test(),
+        "test" => test(&args),
+        "rigs" => rigs::rigs(&root(), &args),
+        "page" => page::page(&root(), &args),
         "check" => check(),
         "tidy" => tidy::tidy(&root()),
         "openapi" => openapi(),
@@ -35,7 +41,8 @@ fn main() -> ExitCode {
             Some("--check") => codegen::codegen(&root(), true),
             Some(_) => Err("usage: cargo xtask codegen [--check]".to_owned()),
         },
-        _ => Err("usage: cargo xtask test | check | tidy | openapi | bench | codegen [--check]"
+        _ => Err("usage: cargo xtask test [--strict] | check | tidy | openapi | bench | \
+                  codegen [--check] | rigs [NAME…]"
             .to_owned()),
     };
     match done {
@@ -69,7 +76,11 @@ fn run(dir: &Path, program: &str, args: &[&str]) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
 }
 
-fn test() -> Result<(), String> {
+/// `--strict`: a rig that cannot run here is a failure, as in CI.
+fn test(args: &[String]) -> Result<(), String> {
+    if args.iter().any(|arg| arg != "--strict") {
+        return Err("usage: cargo xtask test [--strict]".to_owned());
+    }
     let root = root();
     let web = root.join("web");
     need::tools()?;
@@ -85,7 +96,8 @@ fn test() -> Result<(), String> {
     run(&root, "cargo", &["test", "--workspace", "--profile", "ci", "--doc", "--quiet"])?;
     run(&root, "cargo", &["build", "--profile", "ci", "--package", "stepflow-monitor"])?;
     openapi()?;
-    run(&web, "npm", &["run", "--silent", "e2e"])
+    // Last: their line with the counts ends the whole. The page's tests are one of them.
+    rigs::rigs(&root, args)
 }
 
 /// The OpenAPI document against its standard, its examples, and a running server.
