@@ -5,11 +5,15 @@
 //! `cargo xtask openapi`: the OpenAPI document against a server (part of `test`).
 //! `cargo xtask codegen [--check]`: the page's types from the wire's.
 //! `cargo xtask rigs [NAME…]`: breaks the whole on purpose (part of `test`; `tests/rigs/README.md`).
+//! `cargo xtask soak [--minutes 60]`: the same with as much as the time allows.
+//! `cargo xtask prove NUMBER…`: every test and rig of a guarantee of `docs/reliability.md`.
+//! `cargo xtask reliability [--keep | --check]`: that page, from its table and the last figures.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that talks to a person")]
 
 mod codegen; // what is generated and committed
 mod need; // what the tests need, installed if it is missing
 mod page; // the page's tests as a rig
+mod reliability; // docs/reliability.md, and what stands for one of its numbers
 mod rigs; // the whole is broken on purpose
 mod tidy; // which crate may use which
 
@@ -31,7 +35,10 @@ fn main() -> ExitCode {
     let done = match task.as_str() {
         "test" => test(&args),
         "rigs" => rigs::rigs(&root(), &args),
+        "soak" => rigs::soak::soak(&root(), &args),
         "page" => page::page(&root(), &args),
+        "reliability" => reliability::reliability(&root(), &args),
+        "prove" => reliability::prove(&root(), &args),
         "check" => check(),
         "tidy" => tidy::tidy(&root()),
         "openapi" => openapi(),
@@ -42,7 +49,7 @@ fn main() -> ExitCode {
             Some(_) => Err("usage: cargo xtask codegen [--check]".to_owned()),
         },
         _ => Err("usage: cargo xtask test [--strict] | check | tidy | openapi | bench | \
-                  codegen [--check] | rigs [NAME…]"
+                  codegen [--check] | rigs [NAME…] | soak | prove NUMBER… | reliability"
             .to_owned()),
     };
     match done {
@@ -113,6 +120,7 @@ fn check() -> Result<(), String> {
     run(&root, "cargo", &["fmt", "--all", "--check"])?;
     tidy::tidy(&root)?;
     codegen::codegen(&root, true)?;
+    reliability::reliability(&root, &["--check".to_owned()])?;
     need::page(&web)?;
     run(&web, "npm", &["run", "--silent", "check"])?;
     // All features: the code that `codegen` runs, too.

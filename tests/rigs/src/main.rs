@@ -68,7 +68,11 @@ fn main() -> ExitCode {
         }
     };
     let begun = Instant::now();
-    let outcome = rig(&options);
+    // What never came true is a panic: it is said like everything else that was found.
+    let outcome = std::panic::catch_unwind(|| rig(&options)).unwrap_or_else(|found| {
+        let text = found.downcast_ref::<String>().map(String::as_str);
+        Err(text.or(found.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned())
+    });
     let took = begun.elapsed().as_secs_f64();
     match outcome {
         Ok(Outcome::Held(figures)) => {

@@ -1,8 +1,10 @@
 //! `cargo xtask rigs`: breaks the whole on purpose, one rig after the other, and says what held.
 
+pub mod mutants; // that each can fail
 pub mod registry; // which there are
 pub mod report; // what they came to
 pub mod run; // one of them
+pub mod soak; // as many as the time allows
 
 use std::{env, path::Path, time::Instant};
 
@@ -28,10 +30,12 @@ struct Asked {
     seed: Option<u64>,
     list: bool,
     last: bool,
+    mutants: bool,
     strict: bool,
 }
 
-const USAGE: &str = "usage: cargo xtask rigs [--list | --last] [--strict] [--seed N] [NAME…]";
+const USAGE: &str =
+    "usage: cargo xtask rigs [--list | --last | --mutants] [--strict] [--seed N] [NAME…]";
 
 fn asked(args: &[String]) -> Result<Asked, String> {
     let mut asked = Asked::default();
@@ -39,6 +43,7 @@ fn asked(args: &[String]) -> Result<Asked, String> {
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--list" => asked.list = true,
+            "--mutants" => asked.mutants = true,
             "--last" => asked.last = true,
             "--strict" => asked.strict = true,
             "--seed" => {
@@ -55,6 +60,9 @@ fn asked(args: &[String]) -> Result<Asked, String> {
 /// Builds, runs those that are named (or all), prints the table, writes [`RESULT`].
 pub fn rigs(root: &Path, args: &[String]) -> Result<(), String> {
     let asked = asked(args)?;
+    if asked.mutants {
+        return mutants::run(root, &asked.names);
+    }
     let chosen = registry::chosen(root, &asked.names)?;
     if asked.list {
         print!("{}", list(&chosen));
