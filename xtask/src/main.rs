@@ -6,13 +6,16 @@
 //! `cargo xtask codegen [--check]`: the page's types from the wire's.
 //! `cargo xtask rigs [NAME…]`: breaks the whole on purpose (part of `test`; `tests/rigs/README.md`).
 //! `cargo xtask soak [--minutes 60]`: the same with as much as the time allows.
+//! `cargo xtask fuzz [--seconds 30] [NAME…]`, `cargo xtask prop [--cases N]`: two of them by themselves.
 //! `cargo xtask prove NUMBER…`: every test and rig of a guarantee of `docs/reliability.md`.
 //! `cargo xtask reliability [--keep | --check]`: that page, from its table and the last figures.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that talks to a person")]
 
 mod codegen; // what is generated and committed
+mod fuzz; // any bytes, guided by coverage
 mod need; // what the tests need, installed if it is missing
 mod page; // the page's tests as a rig
+mod prop; // property tests with many cases
 mod reliability; // docs/reliability.md, and what stands for one of its numbers
 mod rigs; // the whole is broken on purpose
 mod tidy; // which crate may use which
@@ -37,6 +40,8 @@ fn main() -> ExitCode {
         "rigs" => rigs::rigs(&root(), &args),
         "soak" => rigs::soak::soak(&root(), &args),
         "page" => page::page(&root(), &args),
+        "fuzz" => fuzz::fuzz(&root(), &args),
+        "prop" => prop::prop(&root(), &args),
         "reliability" => reliability::reliability(&root(), &args),
         "prove" => reliability::prove(&root(), &args),
         "check" => check(),
@@ -49,7 +54,7 @@ fn main() -> ExitCode {
             Some(_) => Err("usage: cargo xtask codegen [--check]".to_owned()),
         },
         _ => Err("usage: cargo xtask test [--strict] | check | tidy | openapi | bench | \
-                  codegen [--check] | rigs [NAME…] | soak | prove NUMBER… | reliability"
+                  codegen [--check] | rigs [NAME…] | soak | fuzz | prop | prove NUMBER… | reliability"
             .to_owned()),
     };
     match done {
@@ -73,6 +78,14 @@ fn run(dir: &Path, program: &str, args: &[&str]) -> Result<(), String> {
     let begun = Instant::now();
     let mut command = Command::new(program);
     command.args(args).current_dir(dir).env("STEPFLOW_REQUIRE_UI", "1");
+    // What cargo said to us is not for the cargo that we call: some build scripts look at it, and
+    // would run again each time that the one or the other builds.
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     for (name, seed) in SEEDS {
         if env::var_os(name).is_none() {
             command.env(name, seed);

@@ -20,6 +20,7 @@ use crate::{
     figures::Counters,
     handle::Handle,
     ingest::Ingest,
+    once::Keys,
     retention::{Policy, Swept},
 };
 
@@ -48,6 +49,8 @@ pub(crate) struct Core {
     pub(crate) swept: Mutex<Option<Swept>>,
     pub(crate) counters: Counters,
     pub(crate) ingest: Ingest,
+    /// Idempotency keys.
+    pub(crate) keys: Arc<Keys>,
     pub(crate) reaper: mpsc::Sender<(Arc<Handle>, Child)>,
     pub(crate) tasks: TaskTracker,
     pub(crate) shutdown: CancellationToken,

@@ -28,6 +28,7 @@ mod follow; // one task per open record
 mod handle; // one execution, as viewers see it
 mod ingest; // streams from elsewhere, recorded here
 mod lock; // who writes
+mod once; // a request that is sent again makes no second execution
 mod project; // records -> catalog
 mod reap; // recorders that have ended leave no zombie
 mod request; // what to run -> a spec
@@ -49,6 +50,7 @@ pub use crate::{
     handle::{Changed, Handle, Mark, Tick},
     ingest::{Attachment, INGESTS_MAX, IngestState, NewIngest},
     lock::WriterLock,
+    once::{KEY_BYTES_MAX, KEYS_MAX, Once},
     project::{ProjectError, Projected, project_open, reindex},
     request::{CommandLine, NewExecution, RequestError},
     retention::{Policy, PolicyError, Rule, Swept},

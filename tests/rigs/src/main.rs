@@ -13,7 +13,9 @@ mod mem; // much output, little memory
 mod oracle; // lines that tell of loss, repetition, change and disorder
 mod point; // the recorder dies before or after each of its calls
 mod power; // the power is cut
-mod stage; // a storage, a script, and what became of it
+mod served; // a server that may die
+mod stage;
+mod start; // whoever starts a script is killed meanwhile // a storage, a script, and what became of it
 
 use std::{process::ExitCode, time::Instant};
 
@@ -39,10 +41,12 @@ pub(crate) struct Options {
     pub(crate) fills: u64,
     /// Output through one recorder, MiB.
     pub(crate) megabytes: u64,
+    /// Crashes on the way to a start.
+    pub(crate) starts: u64,
 }
 
-const USAGE: &str = "usage: rigs PROGRAM point|fault|power|kill|full|mem \
-    [--seed N] [--cuts N] [--kills N] [--fills N] [--megabytes N]";
+const USAGE: &str = "usage: rigs PROGRAM point|fault|power|kill|full|mem|start \
+    [--seed N] [--cuts N] [--kills N] [--fills N] [--megabytes N] [--starts N]";
 /// As a test that was skipped says it.
 const NOT_RUN: u8 = 77;
 
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
         "kill" => kill::run,
         "full" => full::run,
         "mem" => mem::run,
+        "start" => start::run,
         _ => {
             println!("{USAGE}");
             return ExitCode::from(2);
@@ -94,8 +99,15 @@ fn parse(args: &[String]) -> Option<(&str, Options)> {
     let [program, name, rest @ ..] = args else { return None };
     // A relative path would mean something else in the directories where scripts run.
     let program = std::fs::canonicalize(program).ok()?.to_str()?.to_owned();
-    let mut options =
-        Options { program, seed: 20_261_124, cuts: 300, kills: 200, fills: 100, megabytes: 1024 };
+    let mut options = Options {
+        program,
+        seed: 20_261_124,
+        cuts: 300,
+        kills: 200,
+        fills: 100,
+        megabytes: 1024,
+        starts: 300,
+    };
     for pair in rest.chunks(2) {
         let [flag, value] = pair else { return None };
         let value = value.parse().ok()?;
@@ -105,6 +117,7 @@ fn parse(args: &[String]) -> Option<(&str, Options)> {
             "--kills" => &mut options.kills,
             "--fills" => &mut options.fills,
             "--megabytes" => &mut options.megabytes,
+            "--starts" => &mut options.starts,
             _ => return None,
         } = value;
     }
