@@ -65,11 +65,11 @@ pub fn prop(root: &Path, args: &[String]) -> Result<(), String> {
         let output = Command::new("cargo")
             .args(nextest)
             .args(&packages)
-            .args(["--no-fail-fast", "--status-level", "pass", "-E", &filter])
+            .args(["--profile", "prop", "--no-fail-fast", "--status-level", "pass"])
+            .args(["-E", &filter])
             .env("PROPTEST_CASES", (cases * times).to_string())
             .env("PROPTEST_RNG_SEED", seed.to_string())
             .env("PROPTEST_MAX_GLOBAL_REJECTS", (cases * times).to_string())
-            .env("NEXTEST_SLOW_TIMEOUT", "600s")
             .current_dir(root)
             .output()
             .map_err(|error| format!("cargo nextest: {error}"))?;
