@@ -62,10 +62,15 @@ pub fn tools() -> Result<(), String> {
         args.extend(missing);
         run(here, "apt-get", &args)?;
     }
-    if !has("cargo-nextest") {
-        run(here, "cargo", &["install", "cargo-nextest", "--locked"])?;
+    nextest()
+}
+
+/// The runner of tests.
+pub fn nextest() -> Result<(), String> {
+    if has("cargo-nextest") {
+        return Ok(());
     }
-    Ok(())
+    run(Path::new("."), "cargo", &["install", "cargo-nextest", "--locked"])
 }
 
 /// A Python with what `xtask/openapi` needs, in a directory of its own; where its program is.

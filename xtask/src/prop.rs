@@ -45,7 +45,7 @@ pub fn prop(root: &Path, args: &[String]) -> Result<(), String> {
             _ => return Err(USAGE.to_owned()),
         }
     }
-    need::tools()?;
+    need::nextest()?;
     let mut crates: Vec<&str> = PROPERTIES.iter().map(|(_, name, ..)| *name).collect();
     crates.dedup();
     let packages: Vec<&str> = crates.iter().flat_map(|name| ["--package", name]).collect();

@@ -104,7 +104,7 @@ pub fn run(root: &Path, names: &[String]) -> Result<(), String> {
         let run = one(&copy, &out, rig, mutant)?;
         runs.push(run);
     }
-    let _ = Command::new("git").args(["worktree", "remove", "--force"]).arg(&copy).status();
+    removed(root, &copy);
     let report = Report::new(root, "mutants", runs);
     println!("\n{}{}", report.table(), report.counted());
     report.write(&root.join("target/mutants.json"))?;
@@ -113,15 +113,20 @@ pub fn run(root: &Path, names: &[String]) -> Result<(), String> {
 
 /// A work tree of the commit that is checked out here.
 fn checked_out(root: &Path, copy: &Path) -> Result<(), String> {
+    removed(root, copy);
+    let head = line(root, "git", &["rev-parse", "HEAD"]);
+    let copy = copy.display().to_string();
+    crate::run(root, "git", &["worktree", "add", "--detach", "--quiet", &copy, &head])
+}
+
+/// Removes the work tree, if it is there.
+fn removed(root: &Path, copy: &Path) {
     let _ = Command::new("git")
         .args(["worktree", "remove", "--force"])
         .arg(copy)
         .current_dir(root)
         .output();
     let _ = fs::remove_dir_all(copy);
-    let head = line(root, "git", &["rev-parse", "HEAD"]);
-    let copy = copy.display().to_string();
-    crate::run(root, "git", &["worktree", "add", "--detach", "--quiet", &copy, &head])
 }
 
 /// Held: the rig failed, with the words that it must say.
@@ -150,6 +155,7 @@ fn one(copy: &Path, out: &Path, rig: &Rig, mutant: &Mutant) -> Result<Run, Strin
     let mut run = if built.success() {
         let mut place = Place::new(copy);
         place.programs = out.join("ci");
+        place.tasks = Some(out.join("ci/xtask"));
         place.run(rig, &mutant.args, super::SEED)
     } else {
         Err("it does not compile".to_owned())

@@ -74,6 +74,8 @@ pub struct Place {
     pub programs: PathBuf,
     /// Where logs go.
     pub logs: PathBuf,
+    /// What runs tasks; ourselves, unless it is another checkout's, which builds where it is told.
+    pub tasks: Option<PathBuf>,
 }
 
 impl Place {
@@ -83,6 +85,7 @@ impl Place {
             root: root.to_owned(),
             programs: root.join("target/ci"),
             logs: root.join("target/rigs"),
+            tasks: None,
         }
     }
 
@@ -99,7 +102,12 @@ impl Place {
         let mark = format!("{}-{}-{seed}", std::process::id(), rig.name);
         let mut command = if rig.task {
             let me = env::current_exe().map_err(|error| error.to_string())?;
-            let mut command = Command::new(me);
+            let mut command = Command::new(self.tasks.as_ref().unwrap_or(&me));
+            if self.tasks.is_some()
+                && let Some(target) = self.programs.parent()
+            {
+                command.env("CARGO_TARGET_DIR", target);
+            }
             command.arg(&rig.name);
             command
         } else {
