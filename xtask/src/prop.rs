@@ -9,14 +9,14 @@ const USAGE: &str = "usage: cargo xtask prop [--cases N] [--seed N]";
 /// Of each property in CI.
 const CASES: u64 = 10_000;
 
-/// A number, the crate and the test; times more cases than others.
+/// A number, the crate and the test; times more cases than others, 0: as many as it says itself.
 const PROPERTIES: [(&str, &str, &str, u64); 15] = [
     ("G11", "stepflow-record", "each_stream_reads_back_in_the_order_in_which_it_was_written", 1),
     ("G12", "stepflow-record", "any_pattern_of_cuts_brings_every_byte_once", 1),
     ("G12", "stepflow-record", "reading_on_from_any_offset_brings_the_same_bytes_and_numbers", 1),
     ("G12", "stepflow-record", "lines_are_the_same_from_every_place", 1),
     ("F14", "stepflow-record", "damage_is_never_taken_for_proven", 2),
-    ("F14", "stepflow-record", "a_record_cut_at_every_byte_recovers_what_is_proven", 1),
+    ("F14", "stepflow-record", "a_record_cut_at_every_byte_recovers_what_is_proven", 0),
     ("G15", "stepflow-markers", "the_split_into_reads_changes_nothing", 1),
     ("G15", "stepflow-markers", "no_bytes_make_it_panic", 1),
     ("G15", "stepflow-model", "any_sequence_of_markers_folds_to_a_whole", 1),
@@ -30,7 +30,7 @@ const PROPERTIES: [(&str, &str, &str, u64); 15] = [
     ("S13", "stepflow-recorder", "no_split_lets_a_secret_through_or_changes_other_text", 10),
     ("G23", "stepflow-view", "every_byte_is_in_exactly_one_token", 1),
     ("G23", "stepflow-view", "what_is_shown_is_shown_as_itself", 1),
-    ("G23", "stepflow-view", "no_bytes_make_it_panic", 1),
+    ("G23", "stepflow-view", "no_bytes_make_it_panic", 0),
 ];
 
 /// Runs them all.
@@ -67,9 +67,9 @@ pub fn prop(root: &Path, args: &[String]) -> Result<(), String> {
             .args(&packages)
             .args(["--profile", "prop", "--no-fail-fast", "--status-level", "pass"])
             .args(["-E", &filter])
-            .env("PROPTEST_CASES", (cases * times).to_string())
+            .env("PROPTEST_CASES", (cases * times.max(1)).to_string())
             .env("PROPTEST_RNG_SEED", seed.to_string())
-            .env("PROPTEST_MAX_GLOBAL_REJECTS", (cases * times).to_string())
+            .env("PROPTEST_MAX_GLOBAL_REJECTS", (cases * times.max(1)).to_string())
             .current_dir(root)
             .output()
             .map_err(|error| format!("cargo nextest: {error}"))?;

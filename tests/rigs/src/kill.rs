@@ -150,8 +150,11 @@ fn one(
     random: &mut Rng,
     count: &mut Count,
 ) -> Result<(), String> {
+    let _ = std::fs::remove_file(scratch.work().join("go"));
     let writers: Vec<Writer> =
         (0..WRITERS).map(|at| start(scratch, mark, at, victim)).collect::<Result<_, _>>()?;
+    // Now they begin: none is at its end before the last one was started.
+    std::fs::write(scratch.work().join("go"), "").map_err(|error| error.to_string())?;
     let first = random.below(WRITERS as u64) as usize;
     let mut untils: Vec<u64> = (0..victim.at_once()).map(|_| random.below(LINES / 2)).collect();
     untils.sort_unstable();
@@ -209,10 +212,14 @@ fn start(scratch: &Scratch, mark: &str, at: usize, victim: Victim) -> Result<Wri
         _ => "",
     };
     let finish = if beside.is_empty() { "" } else { "; kill %1" };
+    let wait = "until [ -e go ]; do sleep 0.01; done; ";
     let script = if beside.is_empty() {
-        format!("exec '{me}' oracle-write {at} 0 {LINES} 80 '{}'", progress.display())
+        format!("{wait}exec '{me}' oracle-write {at} 0 {LINES} 80 '{}'", progress.display())
     } else {
-        format!("{beside}'{me}' oracle-write {at} 0 {LINES} 80 '{}'{finish}", progress.display())
+        format!(
+            "{beside}{wait}'{me}' oracle-write {at} 0 {LINES} 80 '{}'{finish}",
+            progress.display()
+        )
     };
     let output = scratch
         .command(&["run", "--detach", "--", "bash", "-c", &script])
@@ -281,8 +288,10 @@ fn judge(
         return Err(format!("verify: {flaws:?}"));
     }
     let printed = oracle::printed(&writer.progress);
+    // On a busy machine a recorder may have recorded its end before it was hit.
+    let too_late = printed == LINES && checker.lines == LINES && summary.exit_code == Some(0);
     let expected = match victim {
-        victim if victim.is_recorder() && hit => {
+        victim if victim.is_recorder() && hit && !too_late => {
             let number = *checker.next.keys().next().unwrap_or(&0);
             let missing: usize =
                 (checker.lines..printed).map(|n| oracle::line(number, n).len()).sum();
@@ -296,7 +305,7 @@ fn judge(
             }
             (Status::Failed, Some(Reason::RecorderLost))
         }
-        Victim::Script if hit => {
+        Victim::Script if hit && !too_late => {
             if checker.lines < printed || summary.signal != Some(9) {
                 let lines = checker.lines;
                 return Err(format!("{printed} printed, {lines} recorded, {:?}", summary.signal));
