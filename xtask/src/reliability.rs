@@ -21,6 +21,8 @@ const BEGIN: &str =
 const END: &str = "<!-- end of what is made -->\n";
 /// The last run of CI whose figures are kept.
 const CI: &str = "docs/reliability/ci.json";
+/// The mutants that were found by their rigs.
+const MUTANTS: &str = "docs/reliability/mutants.json";
 const USAGE: &str = "usage: cargo xtask reliability [--keep | --check]";
 
 /// One number of the contract.
@@ -93,8 +95,19 @@ pub fn reliability(root: &Path, args: &[String]) -> Result<(), String> {
     fs::write(&path, made).map_err(|error| format!("{PAGE}: {error}"))
 }
 
-/// Takes the runs of `target/rigs.json` in place of older ones of the same rigs.
+/// Takes the runs of `target/rigs.json` and `target/mutants.json`, each in place of older ones.
 fn keep(root: &Path) -> Result<(), String> {
+    fs::create_dir_all(root.join("docs/reliability")).map_err(|error| error.to_string())?;
+    if let Ok(mut new) = Report::read(&root.join(mutants::RESULT)) {
+        let old = Report::read(&root.join(MUTANTS)).map(|old| old.runs).unwrap_or_default();
+        let kept: Vec<Run> =
+            old.into_iter().filter(|run| new.runs.iter().all(|new| new.name != run.name)).collect();
+        new.runs.extend(kept);
+        new.write(&root.join(MUTANTS))?;
+    }
+    if !root.join(rigs::RESULT).is_file() {
+        return Ok(());
+    }
     let mut new = Report::read(&root.join(rigs::RESULT))?;
     if let Ok(old) = Report::read(&root.join(CI)) {
         let other = |run: &Run| new.runs.iter().all(|new| new.name != run.name);
@@ -112,7 +125,6 @@ fn keep(root: &Path) -> Result<(), String> {
         let rest: Vec<Run> = old.runs.iter().filter(|run| other(run)).cloned().collect();
         new.runs.extend(rest);
     }
-    fs::create_dir_all(root.join("docs/reliability")).map_err(|error| error.to_string())?;
     new.write(&root.join(CI))
 }
 
@@ -136,6 +148,9 @@ fn soak(root: &Path) -> Option<(String, Report)> {
 fn figures(root: &Path) -> Result<String, String> {
     let (table, mutants) = (table(root)?, mutants::mutants(root)?);
     let ci = Report::read(&root.join(CI)).ok();
+    let seen = Report::read(&root.join(MUTANTS)).map(|report| report.runs).unwrap_or_default();
+    let seen: Vec<String> =
+        seen.into_iter().filter(|run| run.outcome == Outcome::Held).map(|run| run.name).collect();
     let soak = soak(root);
     let mut text = String::from("\n## Figures\n\n");
     match &ci {
@@ -184,7 +199,14 @@ fn figures(root: &Path) -> Result<String, String> {
         table.len() - proven
     );
     for entry in &table {
-        one(&mut text, entry, &mutants, ci.as_ref(), soak.as_ref().map(|(_, report)| report));
+        one(
+            &mut text,
+            entry,
+            &mutants,
+            &seen,
+            ci.as_ref(),
+            soak.as_ref().map(|(_, report)| report),
+        );
     }
     text.push('\n');
     Ok(text)
@@ -194,6 +216,7 @@ fn one(
     text: &mut String,
     entry: &Guarantee,
     mutants: &[Mutant],
+    seen: &[String],
     ci: Option<&Report>,
     soak: Option<&Report>,
 ) {
@@ -220,7 +243,10 @@ fn one(
         let last: Vec<String> = entry.rigs.iter().map(|rig| last(rig, ci, soak)).collect();
         let _ = writeln!(text, "- Last: {}.", last.join("; "));
     }
-    let patches = mutants.iter().filter(|mutant| mutant.breaks.contains(&entry.id)).map(|mutant| {
+    let of_entry = |mutant: &&Mutant| mutant.breaks.contains(&entry.id);
+    let (found, open): (Vec<&Mutant>, Vec<&Mutant>) =
+        mutants.iter().filter(of_entry).partition(|mutant| seen.contains(&mutant.name));
+    let patches = found.into_iter().map(|mutant| {
         format!(
             "`{}` -> {} said \"{}\" (`{}.patch`)",
             mutant.line, mutant.rig, mutant.seen, mutant.name
@@ -229,6 +255,10 @@ fn one(
     let broken: Vec<String> = patches.chain(entry.mutants.iter().cloned()).collect();
     if !broken.is_empty() {
         let _ = writeln!(text, "- Seen failing: {}.", broken.join("; "));
+    }
+    if !open.is_empty() {
+        let names: Vec<String> = open.iter().map(|one| format!("`{}.patch`", one.name)).collect();
+        let _ = writeln!(text, "- Not yet seen failing: {}.", names.join(", "));
     }
     if !entry.unproven.is_empty() {
         let _ = writeln!(text, "- Not proven: {}.", entry.unproven.trim_end_matches('.'));

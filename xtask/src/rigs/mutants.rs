@@ -25,6 +25,8 @@ use crate::rigs::{
 
 /// Where they are.
 pub const DIR: &str = "tests/rigs/mutants";
+/// Where the result of a run is, below the workspace.
+pub const RESULT: &str = "target/mutants.json";
 
 /// One broken line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +109,7 @@ pub fn run(root: &Path, names: &[String]) -> Result<(), String> {
     removed(root, &copy);
     let report = Report::new(root, "mutants", runs);
     println!("\n{}{}", report.table(), report.counted());
-    report.write(&root.join("target/mutants.json"))?;
+    report.write(&root.join(RESULT))?;
     if report.counts().1 > 0 { Err("a mutant was not found".to_owned()) } else { Ok(()) }
 }
 
