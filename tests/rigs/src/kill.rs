@@ -211,7 +211,8 @@ fn start(scratch: &Scratch, mark: &str, at: usize, victim: Victim) -> Result<Wri
         victim if victim.is_recorder() && at == 0 => "sleep 1000 >/dev/null 2>&1 & ",
         _ => "",
     };
-    let finish = if beside.is_empty() { "" } else { "; kill %1" };
+    // Only a script that came to its end takes it along: of one that was lost, the keeper must.
+    let finish = if beside.is_empty() { "" } else { " && kill %1" };
     let wait = "until [ -e go ]; do sleep 0.01; done; ";
     let script = if beside.is_empty() {
         format!("{wait}exec '{me}' oracle-write {at} 0 {LINES} 80 '{}'", progress.display())
