@@ -4,10 +4,20 @@
 //! `cargo xtask check`: formatting, lints, the tidy rules, dependencies, documentation, the page's checks.
 //! `cargo xtask openapi`: the OpenAPI document against a server (part of `test`).
 //! `cargo xtask codegen [--check]`: the page's types from the wire's.
+//! `cargo xtask rigs [NAME…]`: breaks the whole on purpose (part of `test`; `tests/rigs/README.md`).
+//! `cargo xtask soak [--minutes 60]`: the same with as much as the time allows.
+//! `cargo xtask fuzz [--seconds 30] [NAME…]`, `cargo xtask prop [--cases N]`: two of them by themselves.
+//! `cargo xtask prove NUMBER…`: every test and rig of a guarantee of `docs/reliability.md`.
+//! `cargo xtask reliability [--keep | --check]`: that page, from its table and the last figures.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that talks to a person")]
 
 mod codegen; // what is generated and committed
+mod fuzz; // any bytes, guided by coverage
 mod need; // what the tests need, installed if it is missing
+mod page; // the page's tests as a rig
+mod prop; // property tests with many cases
+mod reliability; // docs/reliability.md, and what stands for one of its numbers
+mod rigs; // the whole is broken on purpose
 mod tidy; // which crate may use which
 
 use std::{
@@ -24,8 +34,16 @@ const SEEDS: [(&str, &str); 2] =
 
 fn main() -> ExitCode {
     let task = env::args().nth(1).unwrap_or_default();
+    let args: Vec<String> = env::args().skip(2).collect();
     let done = match task.as_str() {
-        "test" => test(),
+        "test" => test(&args),
+        "rigs" => rigs::rigs(&root(), &args),
+        "soak" => rigs::soak::soak(&root(), &args),
+        "page" => page::page(&root(), &args),
+        "fuzz" => fuzz::fuzz(&root(), &args),
+        "prop" => prop::prop(&root(), &args),
+        "reliability" => reliability::reliability(&root(), &args),
+        "prove" => reliability::prove(&root(), &args),
         "check" => check(),
         "tidy" => tidy::tidy(&root()),
         "openapi" => openapi(),
@@ -35,7 +53,8 @@ fn main() -> ExitCode {
             Some("--check") => codegen::codegen(&root(), true),
             Some(_) => Err("usage: cargo xtask codegen [--check]".to_owned()),
         },
-        _ => Err("usage: cargo xtask test | check | tidy | openapi | bench | codegen [--check]"
+        _ => Err("usage: cargo xtask test [--strict] | check | tidy | openapi | bench | \
+                  codegen [--check] | rigs [NAME…] | soak | fuzz | prop | prove NUMBER… | reliability"
             .to_owned()),
     };
     match done {
@@ -59,6 +78,14 @@ fn run(dir: &Path, program: &str, args: &[&str]) -> Result<(), String> {
     let begun = Instant::now();
     let mut command = Command::new(program);
     command.args(args).current_dir(dir).env("STEPFLOW_REQUIRE_UI", "1");
+    // What cargo said to us is not for the cargo that we call: some build scripts look at it, and
+    // would run again each time that the one or the other builds.
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     for (name, seed) in SEEDS {
         if env::var_os(name).is_none() {
             command.env(name, seed);
@@ -69,7 +96,11 @@ fn run(dir: &Path, program: &str, args: &[&str]) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
 }
 
-fn test() -> Result<(), String> {
+/// `--strict`: a rig that cannot run here is a failure, as in CI.
+fn test(args: &[String]) -> Result<(), String> {
+    if args.iter().any(|arg| arg != "--strict") {
+        return Err("usage: cargo xtask test [--strict]".to_owned());
+    }
     let root = root();
     let web = root.join("web");
     need::tools()?;
@@ -85,7 +116,8 @@ fn test() -> Result<(), String> {
     run(&root, "cargo", &["test", "--workspace", "--profile", "ci", "--doc", "--quiet"])?;
     run(&root, "cargo", &["build", "--profile", "ci", "--package", "stepflow-monitor"])?;
     openapi()?;
-    run(&web, "npm", &["run", "--silent", "e2e"])
+    // Last: their line with the counts ends the whole. The page's tests are one of them.
+    rigs::rigs(&root, args)
 }
 
 /// The OpenAPI document against its standard, its examples, and a running server.
@@ -101,6 +133,7 @@ fn check() -> Result<(), String> {
     run(&root, "cargo", &["fmt", "--all", "--check"])?;
     tidy::tidy(&root)?;
     codegen::codegen(&root, true)?;
+    reliability::reliability(&root, &["--check".to_owned()])?;
     need::page(&web)?;
     run(&web, "npm", &["run", "--silent", "check"])?;
     // All features: the code that `codegen` runs, too.

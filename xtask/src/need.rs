@@ -27,6 +27,30 @@ fn has(program: &str) -> bool {
     env::split_paths(&path).any(|dir| dir.join(program).is_file())
 }
 
+/// Debian packages of rigs. One that cannot be had is said; its rig then says that it did not run.
+pub fn packages<'a>(wanted: impl Iterator<Item = &'a str>) {
+    let mut missing: Vec<&str> = wanted.filter(|package| !is_installed(package)).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    if missing.is_empty() {
+        return;
+    }
+    let here = Path::new(".");
+    let mut args = vec!["install", "-q", "-y", "--no-install-recommends"];
+    args.extend(missing);
+    let done = run(here, "apt-get", &["update", "-q"]).and_then(|()| run(here, "apt-get", &args));
+    if let Err(error) = done {
+        println!("--- cannot install it: {error}");
+    }
+}
+
+fn is_installed(package: &str) -> bool {
+    let status = std::process::Command::new("dpkg-query")
+        .args(["--show", "--showformat=${db:Status-Status}", package])
+        .output();
+    status.is_ok_and(|output| output.stdout == b"installed")
+}
+
 /// The programs that the tests run.
 pub fn tools() -> Result<(), String> {
     let here = Path::new(".");
@@ -38,10 +62,15 @@ pub fn tools() -> Result<(), String> {
         args.extend(missing);
         run(here, "apt-get", &args)?;
     }
-    if !has("cargo-nextest") {
-        run(here, "cargo", &["install", "cargo-nextest", "--locked"])?;
+    nextest()
+}
+
+/// The runner of tests.
+pub fn nextest() -> Result<(), String> {
+    if has("cargo-nextest") {
+        return Ok(());
     }
-    Ok(())
+    run(Path::new("."), "cargo", &["install", "cargo-nextest", "--locked"])
 }
 
 /// A Python with what `xtask/openapi` needs, in a directory of its own; where its program is.

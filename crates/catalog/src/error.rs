@@ -56,7 +56,9 @@ pub enum CatalogError {
     },
     /// Somebody else's reader kept the write-ahead log from being emptied, and it has reached its
     /// limit. Nothing was written.
-    #[error("another process reads catalog `{path}` and keeps its write-ahead log of {bytes} bytes from being emptied")]
+    #[error(
+        "another process reads catalog `{path}` and keeps its write-ahead log of {bytes} bytes from being emptied"
+    )]
     WalHeld {
         /// The catalog.
         path: PathBuf,

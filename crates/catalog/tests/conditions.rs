@@ -206,7 +206,10 @@ fn a_file_that_is_gone_or_another_is_written_again_whole() {
         catalog.writer().apply(vec![pending(50)]).unwrap();
         catalog.close().unwrap();
         let reader = Reader::open_existing(&path).unwrap();
-        assert_eq!(reader.list(&ListQuery { limit: 100, ..ListQuery::default() }).unwrap().len(), 51);
+        assert_eq!(
+            reader.list(&ListQuery { limit: 100, ..ListQuery::default() }).unwrap().len(),
+            51
+        );
         assert_eq!(reader.tokens().unwrap().len(), 1, "what lives nowhere else is there");
     }
 }

@@ -21,6 +21,7 @@ use crate::{
     handle::Handle,
     ingest::Ingest,
     mend::Mended,
+    once::Keys,
     request::Usual,
     retention::{Policy, Swept},
 };
@@ -56,6 +57,8 @@ pub(crate) struct Core {
     /// Questions to the catalog that are asked at once: further ones wait without a thread.
     pub(crate) asking: Semaphore,
     pub(crate) ingest: Ingest,
+    /// Idempotency keys.
+    pub(crate) keys: Arc<Keys>,
     pub(crate) reaper: mpsc::Sender<(Arc<Handle>, Child)>,
     pub(crate) tasks: TaskTracker,
     pub(crate) shutdown: CancellationToken,

@@ -37,6 +37,7 @@ use crate::{
     handle::Handle,
     ingest::{self, Ingest},
     mend::{self, Mended},
+    once::{Keys, Once},
     project, reap,
     request::Prepared,
     retention::{self, Policy},
@@ -128,6 +129,7 @@ impl Engine {
             .map_err(OpenError::system("start the threads that record streams"))?;
         let (reaper, started) = mpsc::channel(reap::QUEUE_MAX);
         let core = Arc::new(Core {
+            keys: Arc::new(Keys::new(&storage)),
             storage,
             program: config.program,
             sockets,
@@ -186,12 +188,21 @@ impl Engine {
 
     /// Accepts an execution: when this returns, it will reach exactly one end. It is started at
     /// once, or waits for a place.
-    pub async fn create(&self, mut new: NewExecution) -> Result<Arc<Handle>, CreateError> {
+    pub async fn create(&self, new: NewExecution) -> Result<Arc<Handle>, CreateError> {
+        Ok(self.create_once(new, None).await?.0)
+    }
+
+    /// The same; with a key that was accepted within 24 h, that execution, and `true`.
+    pub async fn create_once(
+        &self,
+        mut new: NewExecution,
+        once: Option<Once>,
+    ) -> Result<(Arc<Handle>, bool), CreateError> {
         let id = ExecutionId::new(Uuid::now_v7());
         new.log_sync.get_or_insert(self.core.log_sync);
         self.core.usual.fill(&mut new);
         match new.prepare(id, clock::wall_us()) {
-            Ok(prepared) => self.accept(prepared).await,
+            Ok(prepared) => self.accept_once(prepared, once).await,
             Err(refused) => {
                 self.core.counters.refused.fetch_add(1, Relaxed);
                 Err(refused.into())

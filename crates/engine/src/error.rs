@@ -137,9 +137,33 @@ pub enum CreateError {
     /// The catalog refused.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// Not a key.
+    #[error("an idempotency key has 1 to {} visible ASCII characters", crate::KEY_BYTES_MAX)]
+    KeyInvalid,
+    /// The key was used for something else.
+    #[error("the idempotency key was used within 24 h for another request: execution {0}")]
+    KeyReused(ExecutionId),
+    /// What the key was used for has been deleted.
+    #[error("the idempotency key was used within 24 h for execution {0}, which was deleted")]
+    KeyOfDeleted(ExecutionId),
+    /// Too many keys are kept.
+    #[error("{} idempotency keys of the last 24 h are kept: no more are taken", crate::KEYS_MAX)]
+    TooManyKeys,
     /// The engine is being closed.
     #[error("the server is stopping")]
     Closing,
+}
+
+impl CreateError {
+    /// The execution of a key could not be looked at.
+    pub(crate) fn from_query(error: QueryError) -> Self {
+        match error {
+            QueryError::Unknown(id) => Self::KeyOfDeleted(id),
+            QueryError::Record(error) => Self::Record(error),
+            QueryError::Catalog(error) => Self::Catalog(error),
+            QueryError::Closing => Self::Closing,
+        }
+    }
 }
 
 /// An execution was not repeated.

@@ -166,10 +166,7 @@ async fn fill(core: &Arc<Core>) -> Result<(), CatalogError> {
 }
 
 impl Core {
-    fn rows_of(
-        &self,
-        id: ExecutionId,
-    ) -> Result<Vec<stepflow_catalog::Change>, RecordError> {
+    fn rows_of(&self, id: ExecutionId) -> Result<Vec<stepflow_catalog::Change>, RecordError> {
         let live = self.registry().live(id);
         match live {
             Some(live) => Ok(live.read(project::rows)),

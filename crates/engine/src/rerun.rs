@@ -8,18 +8,21 @@ use stepflow_sys::clock;
 use uuid::Uuid;
 
 use crate::{
-    Engine, RerunError, core::blocking, environment, handle::Handle, request, request::Prepared,
+    Engine, Once, RerunError, core::blocking, environment, handle::Handle, request,
+    request::Prepared,
 };
 
 impl Engine {
     /// Accepts an execution that does the same as `of`: command, directory, declared environment,
     /// name, tags, limits and flags. `environment` adds to what was declared and replaces it, and
-    /// gives the secrets again, whose values no record holds.
+    /// gives the secrets again, whose values no record holds. With a key that was accepted within
+    /// 24 h: that execution, and `true`.
     pub async fn rerun(
         &self,
         of: ExecutionId,
         environment: BTreeMap<String, String>,
-    ) -> Result<Arc<Handle>, RerunError> {
+        once: Option<Once>,
+    ) -> Result<(Arc<Handle>, bool), RerunError> {
         request::check_environment(&environment)?;
         let storage = self.storage().clone();
         let spec = match blocking(move || storage.spec(of)).await.ok_or(RerunError::closing())? {
@@ -48,6 +51,6 @@ impl Engine {
         again.source = Source::Server;
         again.bound = false;
         let prepared = Prepared { spec: again, secrets: secrets.into_iter().collect() };
-        Ok(self.accept(prepared).await?)
+        Ok(self.accept_once(prepared, once).await?)
     }
 }

@@ -93,7 +93,10 @@ macro_rules! part_id {
             fn from_str(text: &str) -> Result<Self, IdError> {
                 let wrong = || IdError::new(text, $expected);
                 let (execution, index) = text.rsplit_once(concat!("-", $letter)).ok_or_else(wrong)?;
-                if index.len() > 10 || !index.bytes().all(|b| b.is_ascii_digit()) {
+                // `a06` would be another spelling of `a6`.
+                let is_plain = index.bytes().all(|b| b.is_ascii_digit())
+                    && (index == "0" || !index.starts_with('0'));
+                if index.len() > 10 || !is_plain {
                     return Err(wrong());
                 }
                 Ok(Self {
@@ -140,6 +143,8 @@ mod tests {
             "-s1",
             "0198c2aa-0000-7000-8000-000000000001-s",
             "0198c2aa-0000-7000-8000-000000000001-s+1",
+            "0198c2aa-0000-7000-8000-000000000001-s01",
+            "0198c2aa-0000-7000-8000-000000000001-s00",
         ] {
             assert!(bad.parse::<StepId>().is_err(), "{bad}");
         }

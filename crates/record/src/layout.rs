@@ -141,6 +141,21 @@ impl Storage {
         Ok(Created { id: spec.id, claim })
     }
 
+    /// Ends what a [`Storage::create`] began whose process was killed after it had written the spec:
+    /// everything is synced, and the marker is there. When this returns, the execution is accepted.
+    /// One that was accepted already gets its marker once more, which costs a look.
+    pub fn create_again(&self, id: ExecutionId) -> Result<(), RecordError> {
+        let dir = self.record_dir(id);
+        let path = dir.join("spec.json");
+        File::open(&path)
+            .and_then(|file| file.sync_all())
+            .map_err(RecordError::io("sync", &path))?;
+        sync_dir(&dir)?;
+        sync_dir(&self.root.join("executions"))?;
+        write_synced(&self.open_marker(id), b"")?;
+        sync_dir(&self.run_dir())
+    }
+
     /// Makes a record that the holder of the writer lock writes itself: it has no claim of its own.
     ///
     /// Nothing is synced: the caller does that, together with many others, before it tells anybody

@@ -279,7 +279,8 @@ impl LogReader {
                 let base = from.max(start);
                 let mut until = next;
                 while until < batch.len()
-                    && (until == next || batch[until].byte_end - base <= OUTPUT_BATCH.min(bytes_max))
+                    && (until == next
+                        || batch[until].byte_end - base <= OUTPUT_BATCH.min(bytes_max))
                 {
                     until += 1;
                 }

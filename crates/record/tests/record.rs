@@ -117,6 +117,81 @@ proptest! {
     }
 
     #[test]
+    fn each_stream_reads_back_in_the_order_in_which_it_was_written(reads in reads()) {
+        let dir = quick_dir();
+        let all = write(dir.path(), &reads);
+        let log = LogReader::open(dir.path()).unwrap().unwrap();
+        for wanted in [Stream::Stdout, Stream::Stderr] {
+            let written: Vec<u8> = reads
+                .iter()
+                .filter(|(stream, ..)| *stream == wanted)
+                .flat_map(|(_, bytes, _)| bytes.clone())
+                .collect();
+            let read: Vec<u8> = log
+                .lines_from_offset(0, u64::MAX)
+                .unwrap()
+                .iter()
+                .filter(|line| line.stream == wanted)
+                .flat_map(|line| all[line.offset as usize..line.end as usize].to_vec())
+                .collect();
+            prop_assert_eq!(read, written);
+        }
+        // Between them, the order of arrival.
+        let arrived: Vec<u8> = reads.iter().flat_map(|(_, bytes, _)| bytes.clone()).collect();
+        prop_assert_eq!(all, arrived);
+    }
+
+    #[test]
+    fn any_pattern_of_cuts_brings_every_byte_once(
+        reads in reads(),
+        // What a client does next: gets so many bytes and is cut off, or waits for another read; and
+        // how it comes back: by offset, or by the number of the line that it is in.
+        steps in proptest::collection::vec((1_u64..40, any::<bool>(), any::<bool>()), 1..40),
+    ) {
+        let dir = quick_dir();
+        let mut writer = Writer::create(dir.path()).unwrap();
+        let mut waiting = reads.iter().enumerate();
+        let mut recorded: Vec<u8> = Vec::new();
+        let mut client: Vec<u8> = Vec::new();
+        let mut steps = steps.iter().cycle();
+        loop {
+            let (size, more, by_line) = *steps.next().unwrap();
+            let mut last = false;
+            if more || client.len() == recorded.len() {
+                match waiting.next() {
+                    Some((at, (stream, bytes, _))) => {
+                        writer.append(*stream, bytes, at as i64, at as u64).1.unwrap();
+                        writer.close_entry().unwrap();
+                        recorded.extend_from_slice(bytes);
+                    }
+                    None => last = client.len() == recorded.len(),
+                }
+            }
+            if last {
+                break;
+            }
+            // A connection of its own: it knows nothing but where it was.
+            let log = LogReader::open(dir.path()).unwrap().unwrap();
+            prop_assert_eq!(log.position().unwrap().0, recorded.len() as u64);
+            let have = client.len() as u64;
+            if by_line && have > 0 {
+                // The number of the line that its last byte is in leads to the same bytes.
+                let known = log.lines_from_offset(have - 1, 1).unwrap();
+                let line = log.lines(known[0].number, 1).unwrap();
+                prop_assert!((line[0].offset..line[0].end).contains(&(have - 1)));
+            }
+            let from = have;
+            let until = (from + size).min(recorded.len() as u64);
+            let mut piece = vec![0; (until - from) as usize];
+            log.read_at(&mut piece, from).unwrap();
+            client.extend_from_slice(&piece);
+            prop_assert_eq!(&client[..], &recorded[..client.len()]);
+        }
+        let all: Vec<u8> = reads.iter().flat_map(|(_, bytes, _)| bytes.clone()).collect();
+        prop_assert_eq!(client, all);
+    }
+
+    #[test]
     fn reading_on_from_any_offset_brings_the_same_bytes_and_numbers(
         reads in reads(),
         cut in any::<prop::sample::Index>(),

@@ -138,8 +138,37 @@ fn line() -> impl Strategy<Value = String> {
     ]
 }
 
+/// As many cases as are asked for (`PROPTEST_CASES`), else fewer than usual or more, as they cost.
+fn cases(usual: u32) -> ProptestConfig {
+    let asked = std::env::var_os("PROPTEST_CASES").is_some();
+    let config = ProptestConfig::default();
+    if asked { config } else { ProptestConfig { cases: usual, ..config } }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+    #![proptest_config(cases(1_000))]
+
+    #[test]
+    fn a_finished_log_replayed_gives_the_steps_that_were_recorded(
+        lines in proptest::collection::vec(line(), 0..30),
+        cuts in proptest::collection::vec(1_usize..60, 1..8),
+        again in proptest::collection::vec(1_usize..60, 1..8),
+    ) {
+        let live = tempfile::tempdir().unwrap();
+        let mut inflow = Inflow::create(live.path(), &spec(), secrets()).unwrap();
+        feed(&mut inflow, lines.concat().as_bytes(), &cuts);
+        let expected = end(inflow);
+
+        // What stands in the log, and nothing else; in other reads.
+        let output = fs::read(live.path().join("output.log")).unwrap();
+        let replayed = tempfile::tempdir().unwrap();
+        let mut inflow = Inflow::create(replayed.path(), &spec(), vec![]).unwrap();
+        feed(&mut inflow, &output, &again);
+        let state = end(inflow);
+        prop_assert_eq!(seen(&state), seen(&expected));
+        prop_assert_eq!(from_output(replayed.path()), from_output(live.path()));
+        prop_assert_eq!(fs::read(replayed.path().join("output.log")).unwrap(), output);
+    }
 
     #[test]
     fn any_cut_of_the_files_resumed_equals_a_recording_that_was_not_interrupted(

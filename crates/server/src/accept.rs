@@ -30,7 +30,8 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 use tower::ServiceExt;
 
 use crate::{
-    app::App, auth::Transport, listeners::Listeners, problem::is_out_of_files, stall::Stalling, table,
+    app::App, auth::Transport, listeners::Listeners, problem::is_out_of_files, stall::Stalling,
+    table,
 };
 
 /// A request's head must be there within this time.
@@ -191,7 +192,8 @@ impl Desk {
                 }
                 Err(error) => {
                     if self.lets_one_in(&error)
-                        && let Ok(Ok((stream, _))) = timeout(Duration::ZERO, listener.accept()).await
+                        && let Ok(Ok((stream, _))) =
+                            timeout(Duration::ZERO, listener.accept()).await
                         && let Ok(stream) = stream.into_std()
                     {
                         turn_away(stream);
@@ -217,7 +219,8 @@ impl Desk {
                 }
                 Err(error) => {
                     if self.lets_one_in(&error)
-                        && let Ok(Ok((stream, _))) = timeout(Duration::ZERO, listener.accept()).await
+                        && let Ok(Ok((stream, _))) =
+                            timeout(Duration::ZERO, listener.accept()).await
                         && let Ok(stream) = stream.into_std()
                     {
                         turn_away(stream);

@@ -343,6 +343,7 @@ mod tests {
             commit: good,
             write: good,
             reads_failed: 0,
+            readers_ended: 0,
             read: good,
             from_memory: 400,
             from_disk: 0,

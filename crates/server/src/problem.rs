@@ -203,6 +203,19 @@ impl From<CreateError> for Problem {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "queue-full", &error)
                     .hint("try again when some have ended")
             }
+            CreateError::KeyInvalid => Self::new(StatusCode::BAD_REQUEST, "bad-request", &error),
+            CreateError::KeyReused(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", &error)
+                    .hint("use a new key for a new request")
+            }
+            CreateError::KeyOfDeleted(_) => {
+                Self::new(StatusCode::CONFLICT, "idempotency-key-used", &error)
+                    .hint("use a new key to run it again")
+            }
+            CreateError::TooManyKeys => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "idempotency-keys", &error)
+                    .hint("send it without a key, or later")
+            }
             CreateError::Record(error) => error.into(),
             CreateError::Catalog(error) => error.into(),
             CreateError::Closing => Self::closing(),

@@ -102,7 +102,8 @@ fn event(kind: &str, id: Cursor, data: &impl Serialize) -> Bytes {
 /// The event that brings `lines`, behind which `cursor` stands.
 fn lines_event(lines: Vec<stepflow_record::Line>, cursor: Cursor, handle: &Handle) -> Bytes {
     let mut text =
-        format!("event: lines\nid: {cursor}\ndata: {{\"cursor\":\"{cursor}\",\"lines\":").into_bytes();
+        format!("event: lines\nid: {cursor}\ndata: {{\"cursor\":\"{cursor}\",\"lines\":")
+            .into_bytes();
     lines::write_json(lines, handle, &mut text);
     text.extend_from_slice(b"}\n\n");
     text.into()

@@ -28,7 +28,13 @@ pub(crate) struct Stalling<S> {
 
 impl<S> Stalling<S> {
     pub(crate) fn new(stream: S, within: Duration, metrics: Arc<Metrics>) -> Self {
-        Self { stream, within, metrics, timer: Box::pin(sleep_until(Instant::now())), waiting: false }
+        Self {
+            stream,
+            within,
+            metrics,
+            timer: Box::pin(sleep_until(Instant::now())),
+            waiting: false,
+        }
     }
 
     /// Lets a write that waits do so until the time is over.

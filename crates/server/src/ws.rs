@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::atomic::Ordering::Relaxed, time::Duration}
 use axum::{
     extract::{
         State, WebSocketUpgrade,
-        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code, rejection::WebSocketUpgradeRejection},
+        ws::{
+            CloseFrame, Message, Utf8Bytes, WebSocket, close_code,
+            rejection::WebSocketUpgradeRejection,
+        },
     },
     response::{IntoResponse, Response},
 };

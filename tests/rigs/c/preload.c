@@ -8,6 +8,7 @@
  *   STEPFLOW_RIG_AT      number of the call, from 1; 0: none, only count
  *   STEPFLOW_RIG_DO      "before", "after": SIGKILL then; a number: that errno; "short": half a write
  *   STEPFLOW_RIG_ON      "1": all calls from AT on, until the file STEPFLOW_RIG_HEAL is there
+ *   STEPFLOW_RIG_ARMED   calls are counted once this file is there
  *   STEPFLOW_RIG_SLOW    fdatasync returns only when this file is there
  */
 #define _GNU_SOURCE
@@ -29,7 +30,7 @@
 
 static char root[PATH_MAX];
 static size_t root_length;
-static const char *count, *heal, *slow;
+static const char *count, *heal, *slow, *armed;
 static long at, calls;
 static int active, go_on, fault, brief, before, after;
 static pid_t me;
@@ -51,6 +52,7 @@ __attribute__((constructor)) static void begin(void) {
   root_length = strlen(root);
   heal = getenv("STEPFLOW_RIG_HEAL");
   slow = getenv("STEPFLOW_RIG_SLOW");
+  armed = getenv("STEPFLOW_RIG_ARMED");
   const char *what = getenv("STEPFLOW_RIG_DO"), *n = getenv("STEPFLOW_RIG_AT");
   at = n == NULL ? 0 : atol(n);
   go_on = getenv("STEPFLOW_RIG_ON") != NULL;
@@ -98,6 +100,11 @@ enum verdict { GOES, FAILS, SHORT, DIES_AFTER };
 
 /* Counts a call; says what becomes of it. */
 static enum verdict meet(char letter) {
+  const char *file = armed; /* Another thread may find it at the same time. */
+  if (file != NULL) {
+    if (syscall(SYS_faccessat, AT_FDCWD, file, F_OK) != 0) return GOES;
+    armed = NULL;
+  }
   pthread_mutex_lock(&lock);
   long n = ++calls;
   if (count != NULL) {

@@ -15,10 +15,12 @@ mod mem; // much output, little memory
 mod oracle; // lines that tell of loss, repetition, change and disorder
 mod point; // the recorder dies before or after each of its calls
 mod power; // the power is cut
+mod served; // a server that may die
 mod service; // a service manager ends a server, alone or with its control group
 mod stage; // a storage, a script, and what became of it
-mod trees;
-mod unit; // the shipped unit under a real systemd // trees of processes are ended
+mod start; // whoever starts a script is killed meanwhile
+mod trees; // trees of processes are ended
+mod unit; // the shipped unit under a real systemd
 
 use std::{process::ExitCode, time::Instant};
 
@@ -50,10 +52,13 @@ pub(crate) struct Options {
     pub(crate) races: u64,
     /// Rounds of PID reuse, of exit codes and signals, of cancels with a killed server.
     pub(crate) rounds: u64,
+    /// Crashes on the way to a start.
+    pub(crate) starts: u64,
 }
 
-const USAGE: &str = "usage: rigs PROGRAM point|fault|power|kill|full|mem|trees|host|systemd|unit \
-    [--seed N] [--cuts N] [--kills N] [--fills N] [--megabytes N] \
+const USAGE: &str = "usage: rigs PROGRAM \
+    point|start|fault|power|kill|full|mem|trees|host|systemd|unit \
+    [--seed N] [--cuts N] [--kills N] [--fills N] [--megabytes N] [--starts N] \
     [--trees N] [--races N] [--rounds N]";
 /// As a test that was skipped says it.
 const NOT_RUN: u8 = 77;
@@ -84,13 +89,18 @@ fn main() -> ExitCode {
         "host" => host::run,
         "systemd" => service::run,
         "unit" => unit::run,
+        "start" => start::run,
         _ => {
             println!("{USAGE}");
             return ExitCode::from(2);
         }
     };
     let begun = Instant::now();
-    let outcome = rig(&options);
+    // What never came true is a panic: it is said like everything else that was found.
+    let outcome = std::panic::catch_unwind(|| rig(&options)).unwrap_or_else(|found| {
+        let text = found.downcast_ref::<String>().map(String::as_str);
+        Err(text.or(found.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned())
+    });
     let took = begun.elapsed().as_secs_f64();
     match outcome {
         Ok(Outcome::Held(figures)) => {
@@ -122,6 +132,7 @@ fn parse(args: &[String]) -> Option<(&str, Options)> {
         trees: 500,
         races: 500,
         rounds: 100,
+        starts: 300,
     };
     for pair in rest.chunks(2) {
         let [flag, value] = pair else { return None };
@@ -135,6 +146,7 @@ fn parse(args: &[String]) -> Option<(&str, Options)> {
             "--trees" => &mut options.trees,
             "--races" => &mut options.races,
             "--rounds" => &mut options.rounds,
+            "--starts" => &mut options.starts,
             _ => return None,
         } = value;
     }

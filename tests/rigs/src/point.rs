@@ -1,4 +1,6 @@
-//! The recorder dies before or after each of its calls that change a file.
+//! The recorder, or the server, dies before or after each of its calls that change a file.
+
+mod server; // the server does
 
 use crate::{
     Options, Outcome,
@@ -34,9 +36,17 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
     if lost < calls || refused == 0 || whole == 0 {
         return Err(format!("not a sweep: {whole} whole, {lost} lost, {refused} refused"));
     }
+    let swept = server::sweep(&options.program)?;
     Ok(Outcome::Held(format!(
-        "{} kills, before and after each of {calls} calls: {whole} whole, {lost} lost and a true \
-         beginning, {refused} never started; 0 bytes changed, 0 scripts started twice, 0 processes left",
-        2 * calls
+        "recorder: {} kills, before and after each of {calls} calls: {whole} whole, {lost} lost and a \
+         true beginning, {refused} never started; server: {} kills at {} calls, {} of them before its \
+         answer: {} whole, {} never started; 0 bytes changed, 0 ids gone, 0 scripts started twice, 0 \
+         processes left",
+        2 * calls,
+        swept.kills,
+        swept.calls.len(),
+        swept.unanswered,
+        swept.whole,
+        swept.refused
     )))
 }

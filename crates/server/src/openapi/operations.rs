@@ -42,6 +42,15 @@ pub(crate) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     all
 }
 
+/// What an idempotency key is for.
+const KEY: &str = "A text of the caller's own: sent again within 24 h, the request makes no second \
+    execution; the answer is about the first one and has the header `Idempotent-Replayed`. With \
+    another body it is refused (422).";
+
+fn key() -> serde_json::Value {
+    json!({"type": "string", "pattern": "^[!-~]{1,255}$"})
+}
+
 fn range_statistics() -> serde_json::Value {
     const DAY: &str = "2026-11-16T00:00:00.000000Z";
     let part = json!({"since": DAY, "runs": 46, "completed": 44, "failed": 2, "cancelled": 0,
@@ -445,7 +454,9 @@ fn of_executions(schemas: &mut Schemas, examples: &Examples) -> Vec<Operation> {
                 "working_directory": "/srv/project", "environment": {"MODE": "release"},
                 "tags": ["nightly"], "timeout": 600.0}),
         )
-        .json(schemas, 201, "Accepted; with `wait`, ended.", examples.created()),
+        .header("Idempotency-Key", key(), KEY)
+        .json(schemas, 201, "Accepted; with `wait`, ended.", examples.created())
+        .problems(&[409, 422]),
         of(
             "POST",
             "/api/executions/{id}/rerun",
@@ -458,6 +469,7 @@ fn of_executions(schemas: &mut Schemas, examples: &Examples) -> Vec<Operation> {
         .execution()
         .query::<executions::CreateParams>(schemas)
         .optional_body::<api::RerunRequest>(schemas, json!({"environment": {"MODE": "debug"}}))
+        .header("Idempotency-Key", key(), KEY)
         .json(schemas, 201, "Accepted; with `wait`, ended.", examples.created())
         .problems(&[409, 422]),
         of(

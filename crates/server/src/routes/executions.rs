@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{
     Json,
     extract::State,
-    http::StatusCode,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
 use schemars::JsonSchema;
@@ -15,7 +15,7 @@ use stepflow_api::{
     ExecutionList, RerunRequest, Statistics, Zone, parse_time, rfc3339,
 };
 use stepflow_catalog::{LIST_LIMIT_MAX, ListQuery, Order, Without};
-use stepflow_engine::{CommandLine, Handle, NewExecution, RequestError};
+use stepflow_engine::{CommandLine, CreateError, Handle, NewExecution, Once, RequestError};
 use stepflow_model::{ExecutionId, Source, Status};
 use stepflow_sys::clock;
 
@@ -28,6 +28,10 @@ use crate::{
     topics,
 };
 
+/// A request that is sent again with the same one makes no second execution.
+const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Says that an answer is about what an earlier request made.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Rows of a list unless asked otherwise, as in the original.
 const LIMIT_DEFAULT: u32 = 50;
 
@@ -213,15 +217,36 @@ fn switch(name: &str, value: Option<&str>) -> Result<Option<bool>, Problem> {
 pub(crate) async fn create(
     State(app): State<App>,
     Params(params): Params<CreateParams>,
+    headers: HeaderMap,
     extract::Json(request): extract::Json<CreateRequest>,
-) -> Result<(StatusCode, Json<CreateAnswer>), Problem> {
+) -> Result<Response, Problem> {
     let wait = switch("wait", params.wait.as_deref())?.or(request.wait).unwrap_or(false);
-    let handle = app.engine.create(new_execution(request)?).await?;
-    Ok(accepted(&app, &handle, wait).await)
+    let once = once(&headers, || {
+        // What is kept out of everything that is recorded is not kept as a digest either.
+        let mut shown = CreateRequest { wait: None, ..request.clone() };
+        let masked = shown.mask_env.clone().unwrap_or_default();
+        if let Some(environment) = &mut shown.environment {
+            environment.retain(|name, _| !masked.contains(name));
+        }
+        serde_json::to_vec(&shown)
+    })?;
+    let (handle, repeated) = app.engine.create_once(new_execution(request)?, once).await?;
+    Ok(accepted(&app, &handle, repeated, wait).await)
+}
+
+/// The key of a request, if it has one; `request`: what it asks for.
+fn once(
+    headers: &HeaderMap,
+    request: impl FnOnce() -> serde_json::Result<Vec<u8>>,
+) -> Result<Option<Once>, Problem> {
+    let Some(key) = headers.get(KEY) else { return Ok(None) };
+    let key = key.to_str().map_err(|_| CreateError::KeyInvalid)?;
+    let request = request().map_err(|error| Problem::internal(&error))?;
+    Ok(Some(Once::new(key, &request)?))
 }
 
 /// The answer about a new execution: at once or, with `wait`, at its end.
-async fn accepted(app: &App, handle: &Handle, wait: bool) -> (StatusCode, Json<CreateAnswer>) {
+async fn accepted(app: &App, handle: &Handle, repeated: bool, wait: bool) -> Response {
     if wait {
         let mut ticks = handle.subscribe();
         tokio::select! {
@@ -239,7 +264,11 @@ async fn accepted(app: &App, handle: &Handle, wait: bool) -> (StatusCode, Json<C
         name: summary.name,
         created_at: rfc3339(summary.created_us),
     };
-    (StatusCode::CREATED, Json(answer))
+    let mut response = (StatusCode::CREATED, Json(answer)).into_response();
+    if repeated {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
 }
 
 /// `POST /api/executions/{id}/rerun`: the same again, as a new execution.
@@ -247,11 +276,17 @@ pub(crate) async fn rerun(
     State(app): State<App>,
     Id(id): Id,
     Params(params): Params<CreateParams>,
+    headers: HeaderMap,
     extract::JsonOrNone(request): extract::JsonOrNone<RerunRequest>,
-) -> Result<(StatusCode, Json<CreateAnswer>), Problem> {
+) -> Result<Response, Problem> {
     let wait = switch("wait", params.wait.as_deref())?.or(request.wait).unwrap_or(false);
-    let handle = app.engine.rerun(id, request.environment.unwrap_or_default()).await?;
-    Ok(accepted(&app, &handle, wait).await)
+    // By names alone: a rerun gets its secrets here.
+    let names = request.environment.as_ref().map(|environment| environment.keys());
+    let names: Vec<&String> = names.into_iter().flatten().collect();
+    let once = once(&headers, || serde_json::to_vec(&(id, &names)))?;
+    let (handle, repeated) =
+        app.engine.rerun(id, request.environment.unwrap_or_default(), once).await?;
+    Ok(accepted(&app, &handle, repeated, wait).await)
 }
 
 fn new_execution(request: CreateRequest) -> Result<NewExecution, RequestError> {

@@ -132,7 +132,8 @@ pub(crate) async fn status(State(app): State<App>) -> (StatusCode, Json<HealthSt
 
 /// A catalog that was replaced since the start: nothing else tells that tokens are gone.
 fn mended_component(mended: Mended) -> Component {
-    let figures = [("executions", mended.executions as f64), ("lost", f64::from(mended.credentials_lost))];
+    let figures =
+        [("executions", mended.executions as f64), ("lost", f64::from(mended.credentials_lost))];
     let was = match mended.fault {
         Fault::Damaged => "was damaged",
         Fault::Gone => "was gone",
@@ -163,11 +164,7 @@ fn turned_away_lately(app: &App) -> bool {
     failed > 0 && app.started.elapsed().as_secs() < failed + TURNED_AWAY_S
 }
 
-fn engine(
-    figures: &EngineFigures,
-    service: Option<&Service>,
-    turned_away: bool,
-) -> Component {
+fn engine(figures: &EngineFigures, service: Option<&Service>, turned_away: bool) -> Component {
     let fds = process::usage().open_fds as f64 / host::fd_limit().max(1) as f64;
     let running = format!(
         "{} of {} places taken, {} wait",
@@ -177,7 +174,8 @@ fn engine(
     let (status, what, detail) = if figures.waiting as usize >= QUEUED_MAX {
         ("unhealthy", "queue-full", format!("{running}: further executions are refused"))
     } else if turned_away {
-        let detail = "connections could not be accepted in the last minute: no file descriptors left";
+        let detail =
+            "connections could not be accepted in the last minute: no file descriptors left";
         ("degraded", "turned-away", detail.to_owned())
     } else if fds > FDS_RATIO {
         ("degraded", "files", format!("{:.0} % of the file descriptors are used", fds * 1e2))
