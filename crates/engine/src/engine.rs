@@ -27,7 +27,7 @@ use crate::{
     CancelError, CloseError, CreateError, FeedChanges, IngestError, NewExecution, OpenError,
     QueryError, WriterLock,
     admit::{self, Admission, Waiting},
-    bell,
+    bell, compress,
     core::{Core, Registry, blocking},
     discover::{self, Opened},
     environment,
@@ -74,6 +74,8 @@ pub struct EngineConfig {
     pub log_sync: LogSync,
     /// What is kept, and for how long.
     pub retention: Policy,
+    /// How long after the end of an execution its log is compressed; `None`: never.
+    pub compress_after: Option<Duration>,
     /// The program that understands the recorder's hidden command.
     pub program: PathBuf,
 }
@@ -164,6 +166,10 @@ impl Engine {
         core.pump();
         core.tasks.spawn(discover::watch(Arc::clone(&core)));
         core.tasks.spawn(retention::watch(Arc::clone(&core)));
+        if let Some(after) = config.compress_after {
+            compress::start(&core, after)
+                .map_err(OpenError::system("start the thread that compresses logs"))?;
+        }
         Ok(engine)
     }
 

@@ -369,6 +369,7 @@ fn engine_config(config: &ServerConfig) -> EngineConfig {
         ingest_resume: config.ingest_resume,
         log_sync: config.log_sync,
         retention: config.retention.clone(),
+        compress_after: config.compress_after,
         program: config.program.clone(),
     }
 }
