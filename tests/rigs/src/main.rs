@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "only for tests")]
 
+mod after; // compression and deletion, killed before and after each call
 mod fault; // a call of the recorder fails
 mod full; // the disk is full for a while
 mod kill; // processes are killed at random moments
@@ -41,7 +42,7 @@ pub(crate) struct Options {
     pub(crate) megabytes: u64,
 }
 
-const USAGE: &str = "usage: rigs PROGRAM point|fault|power|kill|full|mem \
+const USAGE: &str = "usage: rigs PROGRAM after|point|fault|power|kill|full|mem \
     [--seed N] [--cuts N] [--kills N] [--fills N] [--megabytes N]";
 /// As a test that was skipped says it.
 const NOT_RUN: u8 = 77;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let rig = match name {
+        "after" => after::run,
         "point" => point::run,
         "fault" => fault::run,
         "power" => power::run,
