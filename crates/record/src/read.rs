@@ -38,7 +38,7 @@ pub struct LogReader {
 #[derive(Debug)]
 enum Form {
     Plain { output: File, index: File },
-    Packed(Packed),
+    Packed(Box<Packed>),
 }
 
 impl LogReader {
@@ -61,7 +61,7 @@ impl LogReader {
         }
         // Not the other way round: it has its name before output and index lose theirs.
         let packed = Packed::open_as(&dir.join(packed::NAME), cache())?;
-        Ok(packed.map(|packed| Self { form: Form::Packed(packed), dir: dir.to_owned() }))
+        Ok(packed.map(|packed| Self { form: Form::Packed(Box::new(packed)), dir: dir.to_owned() }))
     }
 
     /// Opens the log as it is written.
@@ -81,7 +81,7 @@ impl LogReader {
 
     pub(crate) fn of_packed(packed: Packed) -> Self {
         let dir = packed.path().parent().map(Path::to_owned).unwrap_or_default();
-        Self { form: Form::Packed(packed), dir }
+        Self { form: Form::Packed(Box::new(packed)), dir }
     }
 
     /// The log in its compressed form, if it has that.

@@ -215,7 +215,7 @@ fn every_frame_and_every_piece_is_found_from_anywhere() {
     // And whoever has the usual program needs nothing of ours.
     match Command::new("zstdcat").arg(made.dir().join("output.log.zst")).output() {
         Ok(shown) => {
-            assert!(shown.stdout == output, "{:?}", String::from_utf8_lossy(&shown.stderr))
+            assert!(shown.stdout == output, "{:?}", String::from_utf8_lossy(&shown.stderr));
         }
         Err(error) => println!("zstdcat was not tried: {error}"),
     }
