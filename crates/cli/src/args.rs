@@ -261,6 +261,17 @@ pub enum Command {
         after_help = "Examples:\n  stepflow prune --max-age 30d --dry-run\n  stepflow prune --name 'nightly*' --max-count 100\n  stepflow prune --max-size 50G\n\nWith a server on the storage, the server does it."
     )]
     Prune(Prune),
+    /// Compress the logs of ended executions; a server does it by itself
+    #[command(
+        after_help = "Examples:\n  stepflow compress\n  stepflow compress 0198c2aa --json\n\nEvery log is proven before and after. `zstdcat` reads what comes of it; so does every command."
+    )]
+    Compress {
+        /// Executions, by id or the beginning or end of one; all if none is given
+        #[arg(value_name = "ID")]
+        ids: Vec<String>,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Rebuild the catalog from the records
     #[command(
         after_help = "Examples:\n  stepflow reindex\n  stepflow --storage ./storage reindex --json\n\nThe catalog can be thrown away at any time: the records hold everything."
@@ -358,6 +369,9 @@ pub struct Serve {
     /// [default: 60s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub ingest_resume: Option<Duration>,
+    /// How long after the end of an execution its log is compressed; or off [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = time_or_off)]
+    pub compress_after: Option<TimeOrOff>,
     /// Take over from the server that runs on this storage, without downtime; without one, start
     #[arg(long)]
     pub takeover: bool,
@@ -387,6 +401,18 @@ fn key_value(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(text::why::not_name_value()),
     }
+}
+
+/// A duration, or never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeOrOff(pub Option<Duration>);
+
+/// A duration as [`duration`] reads it, or `off`.
+pub fn time_or_off(given: &str) -> Result<TimeOrOff, String> {
+    if given.eq_ignore_ascii_case("off") {
+        return Ok(TimeOrOff(None));
+    }
+    Ok(TimeOrOff(Some(duration(given)?)))
 }
 
 /// A duration such as `90s`, `10m`, `1h30m`, `250ms`; a bare number is seconds.

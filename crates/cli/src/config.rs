@@ -42,6 +42,8 @@ pub struct ServeFile {
     pub max_running: Option<usize>,
     /// A time, as in `60s`.
     pub ingest_resume: Option<String>,
+    /// A time, as in `60s`, or `off`.
+    pub compress_after: Option<String>,
     pub legacy_ws: Option<SocketAddr>,
     pub log_sync: Option<LogSync>,
     pub containment: Option<Containment>,

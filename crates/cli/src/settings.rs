@@ -15,7 +15,7 @@ use stepflow_catalog::{Options, Role};
 use stepflow_server::{ApiKey, BasePath, Limits};
 
 use crate::{
-    args::{self, LogSync, OnOff},
+    args::{self, LogSync, OnOff, TimeOrOff},
     config::ServeFile,
     failure::Failure,
     text::{serving, why},
@@ -24,6 +24,7 @@ use crate::{
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const MAX_RUNNING_DEFAULT: usize = 1_000;
 const INGEST_RESUME_DEFAULT: Duration = Duration::from_secs(60);
+const COMPRESS_AFTER_DEFAULT: Duration = Duration::from_secs(60);
 
 /// Everything but the storage.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub struct Settings {
     pub base_path: BasePath,
     pub max_running: usize,
     pub ingest_resume: Duration,
+    pub compress_after: TimeOrOff,
     pub log_sync: LogSync,
     pub usual: stepflow_engine::Usual,
     pub legacy_ws: Option<SocketAddr>,
@@ -105,6 +107,10 @@ impl Settings {
                 Some(time) => time,
                 None => ingest_resume(&env, file.ingest_resume.as_deref())?,
             },
+            compress_after: match args.compress_after {
+                Some(after) => after,
+                None => compress_after(&env, file.compress_after.as_deref())?,
+            },
             log_sync: match args.log_sync {
                 Some(mode) => mode,
                 None => log_sync(&env)?.or(file.log_sync).unwrap_or(LogSync::Interval),
@@ -164,6 +170,15 @@ fn usual(
 #[expect(clippy::unnecessary_wraps, reason = "one arm of a choice whose other may fail")]
 fn ok<T>(given: T) -> Result<Option<T>, Failure> {
     Ok(Some(given))
+}
+
+/// When logs are compressed, from the environment or the file.
+fn compress_after(env: &Env<'_>, file: Option<&str>) -> Result<TimeOrOff, Failure> {
+    let text = env.text("STEPFLOW_COMPRESS_AFTER");
+    match text.as_deref().or(file) {
+        Some(text) => args::time_or_off(text).map_err(Failure::new),
+        None => Ok(TimeOrOff(Some(COMPRESS_AFTER_DEFAULT))),
+    }
 }
 
 /// When output is made durable, from the environment.

@@ -27,7 +27,7 @@ use crate::{
     CancelError, ChangeError, CloseError, CreateError, FeedChanges, IngestError, NewExecution,
     OpenError, QueryError, Usual, WriterLock,
     admit::{self, Admission, Waiting},
-    bell,
+    bell, compress,
     core::{Core, Registry, blocking},
     discover::{self, Opened},
     environment,
@@ -80,6 +80,8 @@ pub struct EngineConfig {
     pub usual: Usual,
     /// What is kept, and for how long.
     pub retention: Policy,
+    /// How long after the end of an execution its log is compressed; `None`: never.
+    pub compress_after: Option<Duration>,
     /// The program that understands the recorder's hidden command.
     pub program: PathBuf,
 }
@@ -178,6 +180,10 @@ impl Engine {
         core.tasks.spawn(discover::watch(Arc::clone(&core)));
         core.tasks.spawn(retention::watch(Arc::clone(&core)));
         core.tasks.spawn(mend::watch(Arc::clone(&core)));
+        if let Some(after) = config.compress_after {
+            compress::start(&core, after)
+                .map_err(OpenError::system("start the thread that compresses logs"))?;
+        }
         Ok(engine)
     }
 

@@ -18,6 +18,10 @@ pub(crate) struct Counters {
     pub(crate) recorders_failed: AtomicU64,
     pub(crate) recorders_connected: AtomicU64,
     pub(crate) verdicts: AtomicU64,
+    pub(crate) logs_compressed: AtomicU64,
+    pub(crate) logs_not_compressed: AtomicU64,
+    pub(crate) compressed_bytes: AtomicU64,
+    pub(crate) freed_bytes: AtomicU64,
     /// In the order of [`Status::ALL`]; only ends are ever counted.
     ended: [AtomicU64; Status::ALL.len()],
 }
@@ -57,6 +61,14 @@ pub struct EngineFigures {
     pub accepted: u64,
     /// Executions that were refused.
     pub refused: u64,
+    /// Logs of ended executions that were compressed.
+    pub logs_compressed: u64,
+    /// Logs that stay as they are: they do not prove themselves, or the disk refused.
+    pub logs_not_compressed: u64,
+    /// Output in the logs that were compressed, bytes.
+    pub compressed_bytes: u64,
+    /// What they take up less on the disk than before, bytes.
+    pub freed_bytes: u64,
     /// Executions whose end was committed, by status.
     pub ended: BTreeMap<&'static str, u64>,
 }
@@ -92,6 +104,10 @@ impl Core {
             verdicts: get(&counters.verdicts),
             accepted: get(&counters.accepted),
             refused: get(&counters.refused),
+            logs_compressed: get(&counters.logs_compressed),
+            logs_not_compressed: get(&counters.logs_not_compressed),
+            compressed_bytes: get(&counters.compressed_bytes),
+            freed_bytes: get(&counters.freed_bytes),
             ended: Status::ALL
                 .iter()
                 .zip(&counters.ended)

@@ -255,6 +255,11 @@ impl Handle {
         self.lock().start_problem.clone()
     }
 
+    /// Closes what it holds open of an ended record; a later look opens it again.
+    pub(crate) fn close_files(&self) {
+        self.lock().view.close_files();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Seen> {
         // A fold that panicked leaves a state that is behind, not one that is wrong.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)

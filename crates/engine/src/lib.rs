@@ -17,6 +17,7 @@ mod backup; // a whole storage copied while it is used, and brought back
 mod bell; // the control socket's other end
 mod change; // delete one, add a file, remove a file
 mod command; // one text -> an argument vector, or why not
+mod compress; // logs of ended executions, in the background
 mod core; // what all tasks share
 mod discover; // open markers: at the start, by inotify, by a look
 mod engine; // the way in

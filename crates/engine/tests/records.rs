@@ -111,6 +111,7 @@ fn config(storage: &Storage) -> EngineConfig {
         max_running: 2,
         catalog: stepflow_catalog::Role::Server.into(),
         ingest_resume: Duration::from_secs(60),
+        compress_after: None,
         log_sync: stepflow_model::LogSync::default(),
         usual: stepflow_engine::Usual::default(),
         retention: Policy::default(),

@@ -133,6 +133,7 @@ impl Storage {
         remove_file(self.run_dir().join(Self::socket_name(id)))?;
         remove_file(self.changed_mark(id))?;
         self.close_execution(id)?;
+        self.forget_ended(id)?;
         remove_tree(self.trash_dir().join(id.to_string()))
     }
 

@@ -10,7 +10,7 @@ use std::{
 
 use stepflow_model::ExecutionId;
 
-use crate::{RecordError, Storage, index::ENTRY_BYTES, journal};
+use crate::{RecordError, Storage, index::ENTRY_BYTES, journal, packed};
 
 /// Later ones are written before earlier ones, so that what an earlier one tells of is in a copy
 /// that is made in this order.
@@ -44,12 +44,21 @@ impl Storage {
         let dir = self.record_dir(id);
         let there = || RecordError::Missing { path: dir.clone() };
         let mut names = files_in(&dir)?.ok_or_else(there)?;
+        names.retain(|name| name != packed::NEW);
         let rank = |name: &OsString| ORDER.iter().position(|known| *name == **known);
         names.sort_by_key(|name| rank(name).map_or(0, |rank| rank + 1));
+        let places = |name: &OsString| {
+            [&dir, &known.record_dir(id), &into.record_dir(id)].map(|d| d.join(name))
+        };
         for name in &names {
-            let places = [&dir, &known.record_dir(id), &into.record_dir(id)].map(|d| d.join(name));
-            let [from, before, to] = &places;
+            let [from, before, to] = &places(name);
             copied.add(copy_file(from, before, to, kind(name))?);
+        }
+        // Compressed meanwhile: what is copied of output and index may be half of them.
+        let name = OsString::from(packed::NAME);
+        if !names.contains(&name) {
+            let [from, before, to] = &places(&name);
+            copied.add(copy_file(from, before, to, Kind::Whole)?);
         }
         let artifacts = self.artifact_dir(id);
         for name in files_in(&artifacts)?.unwrap_or_default() {

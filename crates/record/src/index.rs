@@ -56,6 +56,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The checksum over the entry alone, to be gone on with over its bytes.
+    pub(crate) fn crc_of_head(&self) -> u32 {
+        crc32c::crc32c(&self.head())
+    }
+
     fn head(&self) -> [u8; 28] {
         let mut head = [0; 28];
         head[0..8].copy_from_slice(&self.byte_end.to_le_bytes());

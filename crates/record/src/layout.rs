@@ -3,15 +3,16 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 use stepflow_model::{ExecutionId, Spec};
 use stepflow_sys::lock::{self, Lock};
 
-use crate::{RecordError, journal};
+use crate::{RecordError, journal, packed};
 
 /// Version of `spec.json` that this build writes.
 pub(crate) const SPEC_VERSION: u64 = 1;
@@ -179,7 +180,7 @@ impl Storage {
                 .map_err(RecordError::io("write", &path))
         });
         if made.is_err() {
-            let _ = self.close_execution(spec.id); // Not accepted: nothing needs to be found.
+            let _ = fs::remove_file(self.open_marker(spec.id)); // Not accepted: nothing to be found.
         }
         made
     }
@@ -189,6 +190,7 @@ impl Storage {
         let dir = self.record_dir(id);
         let is_husk = matches!(self.spec(id), Err(RecordError::Missing { .. }))
             && fs::metadata(dir.join("output.log")).map_or(true, |log| log.len() == 0)
+            && !dir.join(packed::NAME).exists()
             && !self.is_alive(id)?;
         if !is_husk {
             return Ok(()); // Making the directory says what stands there.
@@ -263,9 +265,66 @@ impl Storage {
         Ok(found)
     }
 
-    /// Removes the open marker: the catalog has committed the end.
+    /// Removes the open marker: the catalog has committed the end. It becomes the mark of an ended
+    /// execution, whose log is to be compressed: see [`Storage::ended`].
     pub fn close_execution(&self, id: ExecutionId) -> Result<(), RecordError> {
         let path = self.open_marker(id);
+        let rename = || fs::rename(&path, self.ended_mark(id));
+        let closed = if self.record_dir(id).exists() {
+            match rename() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => {
+                    DirBuilder::new()
+                        .recursive(true)
+                        .mode(0o700)
+                        .create(self.ended_dir())
+                        .and_then(|()| rename())
+                }
+                renamed => renamed,
+            }
+        } else {
+            fs::remove_file(&path)
+        };
+        match closed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(RecordError::io("remove", &path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn ended_dir(&self) -> PathBuf {
+        self.run_dir().join("ended")
+    }
+
+    /// The mark of an execution that has ended and whose log nobody has compressed yet.
+    pub fn ended_mark(&self, id: ExecutionId) -> PathBuf {
+        self.ended_dir().join(id.to_string())
+    }
+
+    /// The executions that ended at least `ago` and whose logs are to be compressed, oldest first:
+    /// those that were closed here, not those that came as they are (restored, or of an earlier
+    /// version). A mark that a power cut takes costs a log that stays as it is.
+    pub fn ended(&self, ago: Duration) -> Result<Vec<ExecutionId>, RecordError> {
+        let dir = self.ended_dir();
+        if !dir.exists() {
+            return Ok(Vec::new());
+        }
+        let now = stepflow_sys::clock::wall_us();
+        let mut found = ids(&dir, "")?;
+        // A renamed file keeps its time of writing; the time of its last change is the rename's.
+        found.retain(|id| {
+            fs::symlink_metadata(self.ended_mark(*id)).is_ok_and(|meta| {
+                let closed = meta.ctime() * 1_000_000 + meta.ctime_nsec() / 1_000;
+                now.saturating_sub(closed) >= i64::try_from(ago.as_micros()).unwrap_or(i64::MAX)
+            })
+        });
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// Nothing is left to be done with an ended execution.
+    pub fn forget_ended(&self, id: ExecutionId) -> Result<(), RecordError> {
+        let path = self.ended_mark(id);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(RecordError::io("remove", &path)(error))

@@ -5,6 +5,7 @@ use std::{
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use stepflow_model::Stream;
@@ -12,7 +13,9 @@ use stepflow_model::Stream;
 use crate::{
     RecordError,
     index::{ENTRY_BYTES, Entry, Flags},
+    inflated::Cache,
     lines::{Line, Long, Origin, Splitter},
+    packed::{self, FRAME_BYTES, Packed},
 };
 
 /// Entries read at once.
@@ -23,26 +26,78 @@ const OUTPUT_BATCH: u64 = 256 * 1024;
 /// No entry covers more; a larger one is damage. (Writers close one after 64 KiB plus one read.)
 pub(crate) const ENTRY_OUTPUT_LIMIT: u64 = 16 << 20;
 
-/// Reads the output of one record through its index.
+/// Reads the output of one record through its index, in whichever form it is: as it is written, or
+/// compressed after the end. A reader that is open goes on while the one form takes the other's
+/// place.
 #[derive(Debug)]
 pub struct LogReader {
-    output: File,
-    index: File,
+    form: Form,
     dir: PathBuf,
+}
+
+#[derive(Debug)]
+enum Form {
+    Plain { output: File, index: File },
+    Packed(Box<Packed>),
 }
 
 impl LogReader {
     /// Opens the log; `Ok(None)` if the recorder has not made it yet.
     pub fn open(dir: &Path) -> Result<Option<Self>, RecordError> {
+        Self::open_with(dir, Cache::shared)
+    }
+
+    /// The same for who must see what the disk has now: nothing is taken from what others read.
+    pub(crate) fn open_uncached(dir: &Path) -> Result<Option<Self>, RecordError> {
+        Self::open_with(dir, || Cache::new(2 * FRAME_BYTES))
+    }
+
+    fn open_with(
+        dir: &Path,
+        cache: impl FnOnce() -> Arc<Cache>,
+    ) -> Result<Option<Self>, RecordError> {
+        if let Some(plain) = Self::open_plain(dir)? {
+            return Ok(Some(plain));
+        }
+        // Not the other way round: it has its name before output and index lose theirs.
+        let packed = Packed::open_as(&dir.join(packed::NAME), cache())?;
+        Ok(packed.map(|packed| Self { form: Form::Packed(Box::new(packed)), dir: dir.to_owned() }))
+    }
+
+    /// Opens the log as it is written.
+    pub(crate) fn open_plain(dir: &Path) -> Result<Option<Self>, RecordError> {
         let open = |name: &str| match File::open(dir.join(name)) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(RecordError::io("open", &dir.join(name))(error)),
         };
         Ok(match (open("output.log")?, open("output.idx")?) {
-            (Some(output), Some(index)) => Some(Self { output, index, dir: dir.to_owned() }),
+            (Some(output), Some(index)) => {
+                Some(Self { form: Form::Plain { output, index }, dir: dir.to_owned() })
+            }
             _ => None,
         })
+    }
+
+    pub(crate) fn of_packed(packed: Packed) -> Self {
+        let dir = packed.path().parent().map(Path::to_owned).unwrap_or_default();
+        Self { form: Form::Packed(Box::new(packed)), dir }
+    }
+
+    /// The log in its compressed form, if it has that.
+    pub(crate) fn packed(&self) -> Option<&Packed> {
+        match &self.form {
+            Form::Plain { .. } => None,
+            Form::Packed(packed) => Some(packed),
+        }
+    }
+
+    /// The file with the output's bytes and what reads it, unless it is compressed.
+    pub(crate) fn path(&self) -> PathBuf {
+        match &self.form {
+            Form::Plain { .. } => self.dir.join("output.log"),
+            Form::Packed(packed) => packed.path().to_owned(),
+        }
     }
 
     /// Recorded bytes and ended lines.
@@ -64,16 +119,23 @@ impl LogReader {
         }
     }
 
-    /// The output's file, for range reads; look at no byte beyond [`LogReader::position`].
-    pub fn output(&self) -> &File {
-        &self.output
+    /// The output's file, for range reads; look at no byte beyond [`LogReader::position`]. `None`:
+    /// it is compressed, read it by [`LogReader::range`].
+    pub fn output(&self) -> Option<&File> {
+        match &self.form {
+            Form::Plain { output, .. } => Some(output),
+            Form::Packed(_) => None,
+        }
     }
 
     /// Fills `buffer` with the bytes at `offset`; the caller stays within the recorded ones.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), RecordError> {
-        self.output
-            .read_exact_at(buffer, offset)
-            .map_err(RecordError::io("read", &self.dir.join("output.log")))
+        match &self.form {
+            Form::Plain { output, .. } => output
+                .read_exact_at(buffer, offset)
+                .map_err(RecordError::io("read", &self.dir.join("output.log"))),
+            Form::Packed(packed) => packed.read_at(buffer, offset),
+        }
     }
 
     /// Lines from number `from` (at least 1) on, at most `limit`, a half line at the end included.
@@ -153,14 +215,18 @@ impl LogReader {
 
     /// Number of complete index entries whose bytes are there.
     pub(crate) fn entries(&self) -> Result<u64, RecordError> {
+        let (output, index) = match &self.form {
+            Form::Plain { output, index } => (output, index),
+            Form::Packed(packed) => return Ok(packed.entries()),
+        };
         let size = |file: &File, name: &str| {
             let error = RecordError::io("look at", &self.dir.join(name));
             file.metadata().map(|meta| meta.len()).map_err(error)
         };
-        let index = size(&self.index, "output.idx")?;
+        let index = size(index, "output.idx")?;
         let mut count = (index / ENTRY_BYTES).saturating_sub(1);
         // After a crash the index may be ahead of the output.
-        let output = size(&self.output, "output.log")?;
+        let output = size(output, "output.log")?;
         while count > 0 && self.entry(count - 1)?.byte_end > output {
             count = self.partition(count, |entry| entry.byte_end <= output)?.min(count - 1);
         }
@@ -168,8 +234,12 @@ impl LogReader {
     }
 
     pub(crate) fn entry(&self, at: u64) -> Result<Entry, RecordError> {
+        let index = match &self.form {
+            Form::Plain { index, .. } => index,
+            Form::Packed(packed) => return packed.entry(at),
+        };
         let mut bytes = [0; ENTRY_BYTES as usize];
-        self.index
+        index
             .read_exact_at(&mut bytes, (at + 1) * ENTRY_BYTES)
             .map_err(RecordError::io("read", &self.dir.join("output.idx")))?;
         Ok(Entry::decode(bytes))
@@ -200,7 +270,11 @@ impl LogReader {
 
     pub(crate) fn damaged(&self, at: u64) -> RecordError {
         let why = format!("entry {at} does not follow from the one before it");
-        RecordError::Damaged { path: self.dir.join("output.idx"), why }
+        let path = match &self.form {
+            Form::Plain { .. } => self.dir.join("output.idx"),
+            Form::Packed(packed) => packed.path().to_owned(),
+        };
+        RecordError::Damaged { path, why }
     }
 
     /// First entry of `count` for which `before` does not hold.
@@ -209,6 +283,9 @@ impl LogReader {
         count: u64,
         before: impl Fn(&Entry) -> bool,
     ) -> Result<u64, RecordError> {
+        if let Form::Packed(packed) = &self.form {
+            return packed.partition(count, before);
+        }
         let (mut low, mut high) = (0, count);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -326,8 +403,12 @@ impl LogReader {
     }
 
     pub(crate) fn batch(&self, at: u64, count: u64) -> Result<Vec<Entry>, RecordError> {
+        let index = match &self.form {
+            Form::Plain { index, .. } => index,
+            Form::Packed(packed) => return packed.batch(at, count),
+        };
         let mut bytes = vec![0; (count * ENTRY_BYTES) as usize];
-        self.index
+        index
             .read_exact_at(&mut bytes, (at + 1) * ENTRY_BYTES)
             .map_err(RecordError::io("read", &self.dir.join("output.idx")))?;
         Ok(bytes

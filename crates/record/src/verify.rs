@@ -14,6 +14,7 @@ use crate::{
     Liveness, LogReader, RecordError, RecordView, Storage,
     index::{ENTRY_BYTES, Flags, HEADER},
     journal,
+    packed::{self, Packed},
     read::{ENTRIES_BATCH, plausible},
     write::hex,
 };
@@ -32,6 +33,8 @@ pub struct Proof {
     pub alive: bool,
     /// The recorder vouched for the whole log when it ended: nothing is missing at its end.
     pub sealed: bool,
+    /// The log is in its compressed form, and that form is what was made after the end.
+    pub compressed: bool,
     /// Output bytes that are what was recorded.
     pub bytes: u64,
     /// Of these, bytes that were found after a crash: nobody vouched for them when they were
@@ -107,11 +110,14 @@ impl Storage {
 }
 
 /// Every line must prove itself, and none may be missing. Returns the digest that the end carries.
-fn journal_of(dir: &Path, proof: &mut Proof) -> Result<Option<String>, RecordError> {
+pub(crate) fn journal_of(dir: &Path, proof: &mut Proof) -> Result<Option<String>, RecordError> {
     let path = dir.join(journal::NAME);
     let Some(lines) = lines_of(&path)? else { return Ok(None) };
     // A recorder that died as it made it has nothing to tell: its start is synced before any output.
-    let has_output = || dir.join("output.log").metadata().is_ok_and(|meta| meta.len() > 0);
+    let has_output = || {
+        let packed = || dir.join(packed::NAME).exists();
+        dir.join("output.log").metadata().is_ok_and(|meta| meta.len() > 0) || packed()
+    };
     if lines.whole.is_empty() && proof.ended && has_output() {
         proof.flaw(&path, "it is empty");
     }
@@ -152,7 +158,7 @@ fn journal_of(dir: &Path, proof: &mut Proof) -> Result<Option<String>, RecordErr
 }
 
 /// A note that was never completed is no flaw: nobody was told that it was written.
-fn notes_of(dir: &Path, proof: &mut Proof) -> Result<(), RecordError> {
+pub(crate) fn notes_of(dir: &Path, proof: &mut Proof) -> Result<(), RecordError> {
     let path = dir.join("notes.ndjson");
     let Some(lines) = lines_of(&path)? else { return Ok(()) };
     for (line, number) in lines.whole.iter().chain([&lines.rest]).zip(1_u64..) {
@@ -185,7 +191,8 @@ fn lines_of(path: &Path) -> Result<Option<Lines>, RecordError> {
 
 fn log_of(dir: &Path, digest: Option<&str>, proof: &mut Proof) -> Result<(), RecordError> {
     let (log_path, index_path) = (dir.join("output.log"), dir.join("output.idx"));
-    let Some(log) = LogReader::open(dir)? else {
+    let Some(log) = proof.unless_damaged(LogReader::open_uncached(dir))? else { return Ok(()) };
+    let Some(log) = log else {
         let there = [&log_path, &index_path].into_iter().find(|path| path.exists());
         match there {
             Some(path) if proof.ended => proof.flaw(path, "its other half is missing"),
@@ -194,6 +201,10 @@ fn log_of(dir: &Path, digest: Option<&str>, proof: &mut Proof) -> Result<(), Rec
         }
         return Ok(());
     };
+    if let Some(packed) = log.packed() {
+        let _ = stepflow_sys::disk::forget_cached(packed.file());
+        return packed_log_of(&log, packed, digest, proof);
+    }
     let size_of = |path: &Path| fs::metadata(path).map(|meta| meta.len());
     // The index first: what it has, the log has.
     let index_bytes = size_of(&index_path).map_err(RecordError::io("look at", &index_path))?;
@@ -215,7 +226,8 @@ fn log_of(dir: &Path, digest: Option<&str>, proof: &mut Proof) -> Result<(), Rec
         proof.flaw(&index_path, format!("{rest} bytes behind the last entry"));
     }
     let count = index_bytes / ENTRY_BYTES - 1;
-    let (from, seal) = entries_of(&log, dir, count, proof)?;
+    let paths = (log_path.as_path(), index_path.as_path());
+    let (from, seal) = entries_of(&log, paths, count, proof, &mut |_| {})?;
     let size = size_of(&log_path).map_err(RecordError::io("look at", &log_path))?;
     if proof.ended && from.is_some_and(|from| from < size) {
         let from = from.unwrap_or_default();
@@ -232,40 +244,71 @@ fn log_of(dir: &Path, digest: Option<&str>, proof: &mut Proof) -> Result<(), Rec
     Ok(())
 }
 
+/// A compressed log: its own checksums, the entries', both digests.
+fn packed_log_of(
+    log: &LogReader,
+    packed: &Packed,
+    digest: Option<&str>,
+    proof: &mut Proof,
+) -> Result<(), RecordError> {
+    let path = log.path();
+    let (before, mut output) = (proof.flaws.len(), Sha256::new());
+    let take = &mut |bytes: &[u8]| output.update(bytes);
+    let (_, seal) = entries_of(log, (&path, &path), packed.entries(), proof, take)?;
+    if proof.flaws.len() == before && output.finalize()[..] != packed.summary.sha256 {
+        proof.flaw(&path, "the output is not the one that was compressed (SHA-256)");
+    }
+    if proof.flaws.len() == before && seal != hex(&packed.summary.index_sha256) {
+        proof.flaw(&path, "its index is not the one that was compressed (SHA-256)");
+    }
+    if let Some(digest) = digest {
+        proof.sealed = digest == seal;
+        if !proof.sealed && proof.flaws.len() == before {
+            proof.flaw(&path, "its index is not the one that the recorder ended with");
+        }
+    }
+    proof.compressed = proof.flaws.len() == before;
+    Ok(())
+}
+
 /// Holds the output against `count` entries. Returns where they end, none if they cannot be
 /// followed, and their digest.
 fn entries_of(
     log: &LogReader,
-    dir: &Path,
+    (log_path, index_path): (&Path, &Path),
     count: u64,
     proof: &mut Proof,
+    take: &mut dyn FnMut(&[u8]),
 ) -> Result<(Option<u64>, String), RecordError> {
-    let (log_path, index_path) = (dir.join("output.log"), dir.join("output.idx"));
     let mut digest = Sha256::new();
     let (mut from, mut lines, mut at) = (0, 0, 0);
     let mut broken: Option<(u64, u64)> = None;
     let mut buffer = Vec::new();
     while at < count {
-        for entry in log.batch(at, (count - at).min(ENTRIES_BATCH))? {
+        let batch = log.batch(at, (count - at).min(ENTRIES_BATCH));
+        let Some(batch) = proof.unless_damaged(batch)? else { return Ok((None, String::new())) };
+        for entry in batch {
             digest.update(entry.encode());
             if !plausible(&entry, from, lines) {
-                proof.flaw(&index_path, format!("entry {at} cannot be one"));
+                proof.flaw(index_path, format!("entry {at} cannot be one"));
                 return Ok((None, String::new()));
             }
             buffer.resize((entry.byte_end - from) as usize, 0);
-            match log.read_at(&mut buffer, from) {
-                Ok(()) => {}
+            let is_read = match log.read_at(&mut buffer, from) {
+                Ok(()) => true,
+                Err(RecordError::Damaged { .. }) => false, // A frame that does not prove itself.
                 Err(RecordError::Io { source, .. })
                     if source.kind() == ErrorKind::UnexpectedEof =>
                 {
-                    proof.flaw(&log_path, format!("it ends before byte {}", entry.byte_end));
+                    proof.flaw(log_path, format!("it ends before byte {}", entry.byte_end));
                     return Ok((None, String::new()));
                 }
                 Err(error) => return Err(error),
-            }
-            if entry.proves(&buffer) {
+            };
+            take(&buffer);
+            if is_read && entry.proves(&buffer) {
                 if let Some((begin, end)) = broken.take() {
-                    proof.flaw(&log_path, changed(begin, end));
+                    proof.flaw(log_path, changed(begin, end));
                 }
                 let len = entry.byte_end - from;
                 proof.bytes += len;
@@ -280,7 +323,7 @@ fn entries_of(
         }
     }
     if let Some((begin, end)) = broken {
-        proof.flaw(&log_path, changed(begin, end));
+        proof.flaw(log_path, changed(begin, end));
     }
     Ok((Some(from), hex(&digest.finalize())))
 }

@@ -95,6 +95,8 @@ pub struct ServerConfig {
     pub usual: stepflow_engine::Usual,
     /// What is kept, and for how long.
     pub retention: stepflow_engine::Policy,
+    /// How long after the end of an execution its log is compressed; `None`: never.
+    pub compress_after: Option<Duration>,
     /// The program that understands the recorder's hidden command.
     pub program: PathBuf,
 }

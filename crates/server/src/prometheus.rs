@@ -73,6 +73,26 @@ fn executions(app: &App, database: Option<&Database>, text: &mut Exposition) {
         ("stepflow_executions_accepted_total", "Executions that were accepted.", engine.accepted),
         ("stepflow_executions_refused_total", "Executions that were refused.", engine.refused),
         (
+            "stepflow_logs_compressed_total",
+            "Logs of ended executions that were compressed.",
+            engine.logs_compressed,
+        ),
+        (
+            "stepflow_logs_not_compressed_total",
+            "Logs that stay as they are: they are not clean, or the disk refused.",
+            engine.logs_not_compressed,
+        ),
+        (
+            "stepflow_logs_compressed_output_bytes_total",
+            "Output in the logs that were compressed.",
+            engine.compressed_bytes,
+        ),
+        (
+            "stepflow_logs_compressed_freed_bytes_total",
+            "What these logs take up less on the disk than before.",
+            engine.freed_bytes,
+        ),
+        (
             "stepflow_recorders_started_total",
             "Recorders that were started.",
             engine.recorders_started,

@@ -2,6 +2,8 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc};
 
+use stepflow_record::LogReader;
+
 use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -13,6 +15,24 @@ use crate::problem::Problem;
 
 /// Most bytes that are read at once.
 const CHUNK_BYTES: u64 = 128 * 1024;
+
+/// Bytes that can be read at any place.
+pub(crate) trait Bytewise: Send + Sync + 'static {
+    /// Fills `buffer` with the bytes at `offset`. Blocks.
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+impl Bytewise for File {
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.read_exact_at(buffer, offset)
+    }
+}
+
+impl Bytewise for LogReader {
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.read_at(buffer, offset).map_err(io::Error::other)
+    }
+}
 
 /// What a `Range` header asks for, of `size` bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +80,7 @@ fn wanted(range: Option<&HeaderValue>, size: u64) -> Wanted {
 /// Answers with the first `size` bytes of `file`, or the range of them that was asked for.
 pub(crate) fn answer(
     headers: &HeaderMap,
-    file: File,
+    file: impl Bytewise,
     size: u64,
     content_type: &'static str,
 ) -> Response {
@@ -96,7 +116,7 @@ pub(crate) fn set(response: &mut Response, name: header::HeaderName, value: &str
     }
 }
 
-fn body(file: File, from: u64, until: u64) -> Body {
+fn body(file: impl Bytewise, from: u64, until: u64) -> Body {
     let file = Arc::new(file);
     let chunks = stream::try_unfold(from, move |at| {
         let file = Arc::clone(&file);
@@ -107,7 +127,7 @@ fn body(file: File, from: u64, until: u64) -> Body {
             let size = CHUNK_BYTES.min(until - at);
             let read = tokio::task::spawn_blocking(move || {
                 let mut chunk = vec![0; size as usize];
-                file.read_exact_at(&mut chunk, at)?;
+                file.fill(&mut chunk, at)?;
                 io::Result::Ok(Bytes::from(chunk))
             });
             let chunk = read.await.map_err(io::Error::other)??;

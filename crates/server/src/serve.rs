@@ -370,6 +370,7 @@ fn engine_config(config: &ServerConfig) -> EngineConfig {
         log_sync: config.log_sync,
         usual: config.usual,
         retention: config.retention.clone(),
+        compress_after: config.compress_after,
         program: config.program.clone(),
     }
 }

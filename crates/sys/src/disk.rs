@@ -8,7 +8,7 @@ use std::{
 };
 
 use nix::{
-    fcntl::{FcntlArg, fcntl},
+    fcntl::{FcntlArg, PosixFadviseAdvice, fcntl, posix_fadvise},
     libc,
     unistd::syncfs,
 };
@@ -29,6 +29,29 @@ pub fn is_link(error: &io::Error) -> bool {
 /// Source: Linux `syncfs(2)`; since Linux 5.8 it reports failed writes.
 pub fn sync_filesystem(path: &Path) -> io::Result<()> {
     Ok(syncfs(File::open(path)?)?)
+}
+
+/// Bytes of the file system of `path` that may still be used by whom we are.
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    let stat = nix::sys::statvfs::statvfs(path)?;
+    // Both are wide enough for any disk; on 32-bit systems the product would not be.
+    #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
+    Ok(u64::from(stat.blocks_available()).saturating_mul(stat.fragment_size() as u64))
+}
+
+/// Bytes that a file takes up on the disk; 0: it is not there.
+pub fn blocks_of(path: &Path) -> u64 {
+    fs::symlink_metadata(path).map_or(0, |meta| meta.blocks() * 512) // The unit of `st_blocks`.
+}
+
+/// Bytes of a file.
+pub fn size_of(path: &Path) -> io::Result<u64> {
+    Ok(fs::metadata(path)?.len())
+}
+
+/// Drops what the kernel keeps in memory of a synced file, so that the next read is the disk's.
+pub fn forget_cached(file: &File) -> io::Result<()> {
+    Ok(posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?)
 }
 
 /// A process that uses a file.

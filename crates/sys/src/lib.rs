@@ -13,6 +13,7 @@ pub mod host; // boot id, host name, peer of a socket
 pub mod keeper; // the recorder's second process: parent of the script, end of its tree
 pub mod lock; // open-file-description locks: claim, writer lock
 pub mod memory; // give back what was needed for a while
+pub mod priority; // what the kernel does last
 pub mod process; // what a process uses
 pub mod pty; // pseudo terminals
 pub mod spawn; // start the recorder with descriptors of our choice

@@ -18,7 +18,7 @@ use std::{
 };
 
 use stepflow_model::{EventKind, ExecutionId};
-use stepflow_record::{JournalReader, RecordView, Storage};
+use stepflow_record::{JournalReader, LogReader, RecordView, Storage};
 use stepflow_sys::tree;
 
 /// A fact that does not come true within this time never will.
@@ -183,7 +183,18 @@ impl Scratch {
 
     /// The whole recorded output.
     pub fn output_of(&self, id: ExecutionId) -> Vec<u8> {
-        std::fs::read(self.storage.record_dir(id).join("output.log")).unwrap_or_default()
+        let log = LogReader::open(&self.storage.record_dir(id)).expect("a log");
+        let Some(log) = log else { return Vec::new() };
+        if let Some(mut file) = log.output() {
+            // What a crash left behind the last entry is output, too.
+            let mut bytes = Vec::new();
+            std::io::Read::read_to_end(&mut file, &mut bytes).expect("readable output");
+            return bytes;
+        }
+        let (end, _) = log.position().expect("a position");
+        let mut bytes = vec![0; end as usize];
+        log.read_at(&mut bytes, 0).expect("readable output");
+        bytes
     }
 
     /// Waits until a process with this word in its command line is there; its pid.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "only for tests")]
 
+mod after; // compression and deletion, killed before and after each call
 mod fault; // a call of the recorder fails
 mod full; // the disk is full for a while
 mod group; // a control group of the rig's own
@@ -57,7 +58,7 @@ pub(crate) struct Options {
 }
 
 const USAGE: &str = "usage: rigs PROGRAM \
-    point|start|fault|power|kill|full|mem|trees|host|systemd|unit \
+    point|start|after|fault|power|kill|full|mem|trees|host|systemd|unit \
     [--seed N] [--cuts N] [--kills N] [--fills N] [--megabytes N] [--starts N] \
     [--trees N] [--races N] [--rounds N]";
 /// As a test that was skipped says it.
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let rig = match name {
+        "after" => after::run,
         "point" => point::run,
         "fault" => fault::run,
         "power" => power::run,

@@ -5,6 +5,7 @@ mod attach; // be at the terminal of an execution
 mod backup; // a whole storage, copied and brought back
 pub mod cancel; // stop executions
 pub mod completions; // for shells, and manual pages
+mod compress; // logs of ended executions, made small
 pub mod export; // an execution as a file
 pub mod logs; // print and follow a log
 pub mod look; // ls, reindex: ask the catalog
@@ -93,6 +94,7 @@ pub fn execute(args: Args) -> Result<ExitCode, Failure> {
             json.json,
         ),
         Command::Verify { ids, json } => verify::verify(&storage()?, ids, json.json),
+        Command::Compress { ids, json } => compress::compress(&storage()?, ids, json.json),
         Command::Reindex { json } => look::reindex(&storage()?, json.json),
         Command::Completions { shell } => completions::completions(*shell),
         Command::Man { dir } => completions::man(dir),
@@ -110,6 +112,7 @@ fn is_of_this_host(command: &Command) -> bool {
             | Command::Parse { .. }
             | Command::Doctor { .. }
             | Command::Upgrade { .. }
+            | Command::Compress { .. }
             | Command::Reindex { .. }
             | Command::Backup { .. }
             | Command::Restore { .. }

@@ -66,6 +66,7 @@ pub fn serve(storage: Storage, args: &args::Serve) -> Result<ExitCode, Failure> 
         limits: settings.limits,
         catalog: settings.catalog,
         ingest_resume: settings.ingest_resume,
+        compress_after: settings.compress_after.0,
         log_sync: settings.log_sync.into(),
         usual: settings.usual,
         retention,

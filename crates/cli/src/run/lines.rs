@@ -8,6 +8,7 @@ use std::{
 
 use serde_json::json;
 use stepflow_model::{Status, Stream};
+use stepflow_record::LogReader;
 
 use super::{
     Display, Options,
@@ -42,15 +43,15 @@ impl Raw {
         let Some(log) = follower.view.log()? else { return Ok(()) };
         let (end, _) = log.position()?;
         if !self.split {
-            pump(log.output(), self.offset, end, &io::stdout())?;
+            pump(log, self.offset, end, &io::stdout())?;
             self.offset = end;
             return Ok(());
         }
         while self.offset < end {
             for (stream, from, to) in log.runs(self.offset, 1024)? {
                 match stream {
-                    Stream::Stdout => pump(log.output(), from, to, &io::stdout())?,
-                    Stream::Stderr => pump(log.output(), from, to, &io::stderr())?,
+                    Stream::Stdout => pump(log, from, to, &io::stdout())?,
+                    Stream::Stderr => pump(log, from, to, &io::stderr())?,
                 }
                 self.offset = to;
             }
@@ -60,12 +61,16 @@ impl Raw {
 }
 
 /// Copies a range of the log to one of our own streams, past any buffer of ours.
-fn pump(log: &File, from: u64, to: u64, target: &impl AsFd) -> io::Result<()> {
+fn pump(log: &LogReader, from: u64, to: u64, target: &impl AsFd) -> io::Result<()> {
     let mut out = File::from(target.as_fd().try_clone_to_owned()?);
-    let mut log = log;
-    log.seek(SeekFrom::Start(from))?;
-    // The kernel copies (copy_file_range, sendfile, splice) wherever the two ends allow it.
-    let copied = io::copy(&mut log.take(to - from), &mut out)?;
+    let copied = match log.output() {
+        Some(mut file) => {
+            file.seek(SeekFrom::Start(from))?;
+            // The kernel copies (copy_file_range, sendfile, splice) wherever both ends allow it.
+            io::copy(&mut file.take(to - from), &mut out)?
+        }
+        None => io::copy(&mut log.range(from, to), &mut out)?,
+    };
     if copied == to - from { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 

@@ -5,7 +5,7 @@ mod draw; // lines as a page shows them
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, Write},
     time::{Duration, Instant},
 };
 
@@ -330,9 +330,7 @@ impl Source for Local {
         let Open { follower, .. } = self.record(id)?;
         let Some(log) = follower.view.log()? else { return Ok(0) };
         let (end, _) = log.position()?;
-        let mut file = log.output();
-        file.seek(SeekFrom::Start(from))?;
-        Ok(io::copy(&mut file.take(end.saturating_sub(from)), out)?)
+        Ok(io::copy(&mut log.range(from, end), out)?)
     }
 
     fn artifact(&mut self, artifact: &str, out: &mut dyn Write) -> Result<u64, Failure> {

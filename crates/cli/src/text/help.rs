@@ -188,6 +188,14 @@ const ZH: &[(&str, &str)] = &[
         "Delete old executions, whole: output, artifacts and all\n\nThose that are over a limit go, the oldest first. What is pinned and what has not ended stays, and does not count. Without a limit the rules of `stepflow.toml` are kept to.",
         "整个删除旧的执行：输出、产物等全部内容\n\n超出限制的执行会被删除，最旧的先删。已固定的和尚未结束的会保留，也不计数。不给限制时按 `stepflow.toml` 中的规则执行。",
     ),
+    (
+        "Compress the logs of ended executions; a server does it by itself",
+        "压缩已结束执行的日志；服务器会自动完成",
+    ),
+    (
+        "Executions, by id or the beginning or end of one; all if none is given",
+        "执行的编号，或编号的开头或结尾；不给则为全部",
+    ),
     ("Rebuild the catalog from the records", "由记录重建目录库"),
     (
         "Print what makes a shell complete stepflow's commands, flags and ids",
@@ -324,6 +332,10 @@ const ZH: &[(&str, &str)] = &[
     (
         "How long an ingested stream is waited for when its source, or the server, went away [default: 60s]",
         "接收的流的来源或服务器离开后等待多久 [默认：60s]",
+    ),
+    (
+        "How long after the end of an execution its log is compressed; or off [default: 60s]",
+        "执行结束多久后压缩其日志；off 表示不压缩 [默认：60s]",
     ),
     (
         "Take over from the server that runs on this storage, without downtime; without one, start",

@@ -71,6 +71,24 @@ messages! {
     were_deleted(count, bytes, of) {
         "deleted {count} of {of} executions: {bytes} are free", "已删除 {of} 次执行中的 {count} 次：释放 {bytes}"
     }
+    compressing(done, of) {
+        "compressing {done} of {of} logs", "正在压缩第 {done} 个日志，共 {of} 个"
+    }
+    compressed(count, before, after) {
+        "compressed {count} logs: {before} on the disk are {after} now",
+        "已压缩 {count} 个日志：磁盘占用由 {before} 减为 {after}"
+    }
+    left_uncompressed(count) {
+        "{count} more have not ended, or somebody else is at them",
+        "另有 {count} 个尚未结束，或正由其他进程处理"
+    }
+    no_room_to_compress(id, needed, free) {
+        "{id}: {needed} must be free beside its log, and {free} are",
+        "{id}：压缩其日志需要 {needed} 可用空间，现有 {free}"
+    }
+    not_compressed(id, error) {
+        "{id}: not compressed: {error}", "{id}：未压缩：{error}"
+    }
     left_busy(count) {
         "{count} more are just being ended; prune again", "另有 {count} 次正在结束；请稍后再次清理"
     }

@@ -78,6 +78,13 @@ messages! {
         "磁盘可能有故障：请查看 `dmesg`，并从备份恢复这些执行"
     }
     nothing_to_prune() { "nothing says what to delete", "没有说明要删除什么" }
+    logs_stay_as_they_are(count) {
+        "{count} logs stay as they are", "{count} 个日志保持原样"
+    }
+    verify_says_why() {
+        "nothing of them was changed; `stepflow verify ID` says what of a record is proven",
+        "它们没有任何改动；`stepflow verify 编号` 会说明记录中哪些内容得到证实"
+    }
     give_a_limit() {
         "give --max-age, --max-count or --max-size, or write [[retention]] rules into stepflow.toml",
         "请给出 --max-age、--max-count 或 --max-size，或在 stepflow.toml 中写入 [[retention]] 规则"

@@ -229,12 +229,11 @@ pub(crate) async fn raw_bytes(
     let opened = tokio::task::spawn_blocking(move || {
         let Some(log) = handle.log()? else { return Ok(None) };
         let (bytes, _) = log.position()?;
-        let file = log.output().try_clone().map_err(|error| Problem::internal(&error))?;
-        Ok::<_, Problem>(Some((file, bytes)))
+        Ok::<_, Problem>(Some((log, bytes)))
     });
     let opened = opened.await.unwrap_or_else(|_| Err(Problem::closing()))?;
     Ok(match opened {
-        Some((file, bytes)) => http_range::answer(headers, file, bytes, TYPE),
+        Some((log, bytes)) => http_range::answer(headers, log, bytes, TYPE),
         None => ([(axum::http::header::CONTENT_TYPE, TYPE)], "").into_response(),
     })
 }

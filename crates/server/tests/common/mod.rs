@@ -297,6 +297,7 @@ pub fn config(storage: &Storage, auth: Auth) -> ServerConfig {
         limits: stepflow_server::Limits::default(),
         catalog: stepflow_catalog::Role::Server.into(),
         ingest_resume: Duration::from_secs(60),
+        compress_after: None,
         log_sync: stepflow_model::LogSync::default(),
         usual: stepflow_engine::Usual::default(),
         retention: stepflow_engine::Policy::default(),
