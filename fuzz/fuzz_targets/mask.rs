@@ -23,9 +23,11 @@ fuzz_target!(|data: &[u8]| {
     };
     let whole = masked(&[]);
     assert_eq!(masked(sizes), whole);
-    if Masker::is_too_short(secret) {
+    if secret.contains(&b'\n') {
+        // Its lines, and what a terminal makes of it, are masked as well.
+    } else if Masker::is_too_short(secret) {
         assert_eq!(whole, output);
-    } else if !secret.contains(&b'*') && !secret.contains(&b'\n') && secret == secret.trim_ascii() {
+    } else if !secret.contains(&b'*') && secret == secret.trim_ascii() {
         // With an asterisk, a mask and what stands beside it may look like the secret again; one in
         // white space is masked without it as well.
         assert!(!whole.windows(secret.len()).any(|part| part == secret));
