@@ -160,7 +160,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
     };
     let compressing = sweep(&stage, &compress_args(stage.ended[1]), compressed)?;
     let deleting = sweep(&stage, &PRUNE.map(str::to_owned), pruned)?;
-    let kills = (options.kills / 4).max(10);
+    let kills = options.kills.max(10);
     let mut random = Rng::new(options.seed);
     let mut inside = 0;
     for number in 0..kills {
