@@ -1,0 +1,4 @@
+//! The dialects: the table of cases, and what holds for every input.
+
+mod json; // events as the table writes them
+mod table; // the table of cases
