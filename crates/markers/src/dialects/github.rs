@@ -7,7 +7,9 @@ mod files; // the environment files
 pub use self::files::{EnvironmentFile, environment_file};
 
 use super::{
-    Annotation, Context, Dialect, Level, Line, Severity, StepStatus, Taken, Watch, tree::Label,
+    Annotation, Context, Dialect, Level, Line, Severity, StepStatus, Taken, Watch,
+    tree::Label,
+    words::{digits, unescape},
 };
 
 const NAMES: [&str; 15] = [
@@ -171,11 +173,6 @@ impl Command<'_> {
     }
 }
 
-/// A number written with digits alone.
-fn digits(text: &str) -> Option<u32> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
-}
-
 fn is_known(name: &str) -> bool {
     NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
@@ -206,14 +203,3 @@ const PROPERTY: [(&str, &str); 5] =
     [("%0D", "\r"), ("%0A", "\n"), ("%3A", ":"), ("%2C", ","), ("%25", "%")];
 const LEGACY: [(&str, &str); 5] =
     [("%3B", ";"), ("%0D", "\r"), ("%0A", "\n"), ("%5D", "]"), ("%25", "%")];
-
-/// `text` with the escapes of `table` replaced, one after the other.
-pub(super) fn unescape(text: &str, table: &[(&str, &str)]) -> String {
-    let mut text = text.to_owned();
-    if text.contains('%') {
-        for (escape, meaning) in table {
-            text = text.replace(escape, meaning);
-        }
-    }
-    text
-}

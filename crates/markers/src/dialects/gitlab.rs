@@ -4,6 +4,7 @@
 
 use super::{
     Context, Dialect, Line, StepStatus, Taken, Watch, line::plain, tree::Label, watch::Needle,
+    words::split_while,
 };
 
 pub(super) fn new(_hinted: bool) -> Box<dyn Dialect> {
@@ -120,10 +121,4 @@ fn parse(text: &str) -> Option<(Marker<'_>, usize)> {
 
 fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
-}
-
-/// The characters at the front that are so, at least one, and the rest.
-fn split_while(text: &str, is: impl Fn(char) -> bool) -> Option<(&str, &str)> {
-    let end = text.find(|c| !is(c)).unwrap_or(text.len());
-    (end > 0).then(|| text.split_at(end))
 }

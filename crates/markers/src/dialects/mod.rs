@@ -16,10 +16,17 @@ mod own; // own markers in the common tree
 mod select; // which dialects an execution has
 mod tree; // the open steps
 mod watch; // which lines a dialect wants to see
+mod words; // small readers
 
 // Marker dialects.
+mod azure;
+mod buildkite;
 pub mod github;
 mod gitlab;
+mod jenkins;
+mod sd_daemon;
+mod teamcity;
+mod travis;
 
 pub(crate) use self::{context::Context, line::Line, watch::Watch};
 pub use self::{
@@ -106,4 +113,10 @@ const fn opt_in(entry: Entry) -> Entry {
 pub(crate) const ENTRIES: &[Entry] = &[
     marker("github", Some("GITHUB_ACTIONS"), github::new),
     marker("gitlab", Some("GITLAB_CI"), gitlab::new),
+    marker("azure", Some("TF_BUILD"), azure::new),
+    marker("teamcity", Some("TEAMCITY_VERSION"), teamcity::new),
+    marker("travis", Some("TRAVIS"), travis::new),
+    marker("buildkite", Some("BUILDKITE"), buildkite::new),
+    opt_in(marker("jenkins", Some("JENKINS_URL"), jenkins::new)),
+    opt_in(marker("sd-daemon", Some("JOURNAL_STREAM"), sd_daemon::new)),
 ];
