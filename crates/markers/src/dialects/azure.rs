@@ -51,7 +51,7 @@ const ACTIONS: [&str; 22] = [
 
 impl Dialect for Azure {
     fn watch(&self) -> Watch {
-        Watch::none().first(b"#").indented(b"#").needle(Needle::Vso)
+        Watch::none().begins(&["##["]).indented(&["##["]).needle(Needle::Vso)
     }
 
     fn line(&mut self, line: &Line<'_>, cx: &mut Context<'_>) -> Taken {

@@ -20,7 +20,7 @@ const NO_HEADERS: [&str; 7] = ["a/", "b/", "/dev/null", "PASS: ", "FAIL: ", "SKI
 
 impl Dialect for Buildkite {
     fn watch(&self) -> Watch {
-        Watch::none().first(b"-+~^").needle(Needle::Inline)
+        Watch::none().begins(&["---", "+++", "~~~", "^^^ +++"]).needle(Needle::Inline)
     }
 
     fn line(&mut self, line: &Line<'_>, cx: &mut Context<'_>) -> Taken {

@@ -180,11 +180,19 @@ impl Core {
     }
 
     fn recognise(&mut self, line: &Line<'_>, bytes: &[u8], out: &mut dyn FnMut(Event)) -> bool {
+        let mut not_again = 0;
         if self.offer_to_waiting(line, out) {
             return true;
         }
         if let Some(owner) = self.shared.quoted_by(line.stream()) {
-            return self.offer(usize::from(owner), line, out);
+            if self.offer(usize::from(owner), line, out) {
+                return true;
+            }
+            if self.shared.quoted_by(line.stream()).is_some() {
+                return false;
+            }
+            // The owner has seen that its quotation ended before this line.
+            not_again = 1 << owner;
         }
         if self.own && self.shared.suspended_by.is_none() {
             match crate::parse(bytes) {
@@ -195,7 +203,7 @@ impl Core {
                 }
             }
         }
-        let who = self.table.who(line.visible(), bytes);
+        let who = self.table.who(line.visible().as_bytes(), bytes) & !not_again;
         bits(who).any(|index| self.is_heard(index) && self.offer(index, line, out))
     }
 

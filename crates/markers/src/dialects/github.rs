@@ -53,7 +53,7 @@ struct Command<'a> {
 
 impl Dialect for GitHub {
     fn watch(&self) -> Watch {
-        Watch::none().first(b":#").indented(b":#")
+        Watch::none().begins(&["::", "##["]).indented(&["::", "##["])
     }
 
     fn line(&mut self, line: &Line<'_>, cx: &mut Context<'_>) -> Taken {

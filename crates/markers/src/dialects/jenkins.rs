@@ -20,7 +20,10 @@ struct Jenkins {
 
 impl Dialect for Jenkins {
     fn watch(&self) -> Watch {
-        if self.hinted { Watch::none().first(b"[SFE") } else { Watch::none() }
+        if !self.hinted {
+            return Watch::none();
+        }
+        Watch::none().begins(&["[Pipeline] ", "Stage \"", "Finished: ", "ERROR: "])
     }
 
     fn line(&mut self, line: &Line<'_>, cx: &mut Context<'_>) -> Taken {

@@ -25,6 +25,7 @@ pub mod github;
 mod gitlab;
 mod jenkins;
 mod sd_daemon;
+mod tap;
 mod teamcity;
 mod travis;
 
@@ -117,6 +118,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
     marker("teamcity", Some("TEAMCITY_VERSION"), teamcity::new),
     marker("travis", Some("TRAVIS"), travis::new),
     marker("buildkite", Some("BUILDKITE"), buildkite::new),
+    marker("tap", None, tap::new),
     opt_in(marker("jenkins", Some("JENKINS_URL"), jenkins::new)),
     opt_in(marker("sd-daemon", Some("JOURNAL_STREAM"), sd_daemon::new)),
 ];

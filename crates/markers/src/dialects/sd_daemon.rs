@@ -14,7 +14,7 @@ struct SdDaemon {
 
 impl Dialect for SdDaemon {
     fn watch(&self) -> Watch {
-        if self.hinted { Watch::none().first(b"<") } else { Watch::none() }
+        if self.hinted { Watch::none().begins(&["<"]) } else { Watch::none() }
     }
 
     fn line(&mut self, line: &Line<'_>, cx: &mut Context<'_>) -> Taken {

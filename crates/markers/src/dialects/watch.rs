@@ -1,25 +1,5 @@
-//! Which lines a dialect wants to see: decided from a line's first bytes and a few words in it, so
-//! that a dialect that is not in use costs ordinary output nothing.
-
-/// A set of bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct ByteSet([u64; 4]);
-
-impl ByteSet {
-    pub(crate) const fn of(bytes: &[u8]) -> Self {
-        let mut set = [0; 4];
-        let mut at = 0;
-        while at < bytes.len() {
-            set[(bytes[at] >> 6) as usize] |= 1 << (bytes[at] & 63);
-            at += 1;
-        }
-        Self(set)
-    }
-
-    pub(crate) const fn has(self, byte: u8) -> bool {
-        self.0[(byte >> 6) as usize] & (1 << (byte & 63)) != 0
-    }
-}
+//! Which lines a dialect wants to see: decided from how a line begins and a few words in it, so that
+//! a dialect that is not in use costs ordinary output nothing.
 
 /// Words that are looked for anywhere in a line's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,10 +19,12 @@ pub(crate) enum Needle {
     Bar,
     /// `--- ` behind other text: a test result glued to unfinished output.
     Dashes,
+    /// `.. ` at the end or before `skipped: `: a test file of a harness.
+    Dots,
 }
 
 /// All needles and their texts.
-pub(crate) const NEEDLES: [(Needle, &[u8]); 7] = [
+pub(crate) const NEEDLES: [(Needle, &[u8]); 8] = [
     (Needle::Vso, b"##vso["),
     (Needle::TeamCity, b"##teamcity["),
     (Needle::Section, b"section_"),
@@ -50,21 +32,22 @@ pub(crate) const NEEDLES: [(Needle, &[u8]); 7] = [
     (Needle::Inline, b"\x1b]133"),
     (Needle::Bar, b"%|"),
     (Needle::Dashes, b"--- "),
+    (Needle::Dots, b".. "),
 ];
 
 /// Which lines a dialect wants to be offered, in its present state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Watch {
-    first: ByteSet,
-    indented: ByteSet,
-    needles: u8,
+    begins: &'static [&'static str],
+    indented: &'static [&'static str],
+    needles: u16,
     all: bool,
 }
 
 impl Watch {
     /// None.
     pub(crate) const fn none() -> Self {
-        Self { first: ByteSet([0; 4]), indented: ByteSet([0; 4]), needles: 0, all: false }
+        Self { begins: &[], indented: &[], needles: 0, all: false }
     }
 
     /// Every line, empty ones included.
@@ -72,43 +55,53 @@ impl Watch {
         Self { all: true, ..Self::none() }
     }
 
-    /// Also lines whose visible text begins with one of these bytes.
-    pub(crate) const fn first(self, bytes: &[u8]) -> Self {
-        Self { first: ByteSet::of(bytes), ..self }
+    /// Also lines whose visible text begins with one of these; ASCII, the first letter in this case,
+    /// the others in any.
+    pub(crate) const fn begins(self, begins: &'static [&'static str]) -> Self {
+        Self { begins, ..self }
     }
 
-    /// Also lines whose visible text begins with blanks and then one of these bytes.
-    pub(crate) const fn indented(self, bytes: &[u8]) -> Self {
-        Self { indented: ByteSet::of(bytes), ..self }
+    /// Also lines whose visible text begins with blanks and then one of these.
+    pub(crate) const fn indented(self, indented: &'static [&'static str]) -> Self {
+        Self { indented, ..self }
     }
 
     /// Also lines that hold this word.
     pub(crate) const fn needle(self, needle: Needle) -> Self {
-        Self { needles: self.needles | 1 << needle as u8, ..self }
+        Self { needles: self.needles | 1 << needle as u16, ..self }
     }
 }
+
+/// Beginnings by their first byte, each with the dialects that want it.
+type Beginnings = Vec<(&'static [u8], u32)>;
 
 /// The watches of all dialects together; a dialect is a bit.
 #[derive(Debug)]
 pub(crate) struct Table {
-    first: [u32; 256],
-    indented: [u32; 256],
+    begins: Box<[Beginnings; 256]>,
+    indented: Box<[Beginnings; 256]>,
     needles: [u32; NEEDLES.len()],
     all: u32,
 }
 
 impl Table {
     pub(crate) fn new(watches: &[Watch]) -> Self {
+        let empty = || Box::new(std::array::from_fn(|_| Vec::new()));
         let mut table =
-            Self { first: [0; 256], indented: [0; 256], needles: [0; NEEDLES.len()], all: 0 };
+            Self { begins: empty(), indented: empty(), needles: [0; NEEDLES.len()], all: 0 };
         for (index, watch) in watches.iter().enumerate() {
             let bit = 1 << index;
-            for byte in 0..=u8::MAX {
-                table.first[byte as usize] |= if watch.first.has(byte) { bit } else { 0 };
-                table.indented[byte as usize] |= if watch.indented.has(byte) { bit } else { 0 };
+            for (texts, table) in
+                [(watch.begins, &mut table.begins), (watch.indented, &mut table.indented)]
+            {
+                for text in texts.iter().map(|text| text.as_bytes()) {
+                    if let Some(first) = text.first() {
+                        table[usize::from(*first)].push((text, bit));
+                    }
+                }
             }
             for (needle, _) in NEEDLES {
-                if watch.needles & 1 << needle as u8 != 0 {
+                if watch.needles & 1 << needle as u16 != 0 {
                     table.needles[needle as usize] |= bit;
                 }
             }
@@ -123,20 +116,20 @@ impl Table {
     }
 
     /// The dialects that want a line with this visible text and these bytes.
-    pub(crate) fn who(&self, visible: &str, bytes: &[u8]) -> u32 {
-        self.all | self.by_beginning(visible.as_bytes()) | self.by_needle(bytes)
+    pub(crate) fn who(&self, visible: &[u8], bytes: &[u8]) -> u32 {
+        self.all | self.by_beginning(visible) | self.by_needle(bytes)
     }
 
     /// The dialects that want a line because of how its visible text begins.
     pub(crate) fn by_beginning(&self, visible: &[u8]) -> u32 {
+        let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
         match visible.first() {
             None => 0,
-            Some(b' ' | b'\t') => {
-                let next = visible.iter().find(|byte| !matches!(byte, b' ' | b'\t'));
-                self.first[visible[0] as usize]
-                    | next.map_or(0, |byte| self.indented[*byte as usize])
+            Some(first) if blank(first) => {
+                let blanks = visible.iter().take_while(|byte| blank(byte)).count();
+                who(&self.begins, visible) | who(&self.indented, &visible[blanks..])
             }
-            Some(byte) => self.first[*byte as usize],
+            Some(_) => who(&self.begins, visible),
         }
     }
 
@@ -150,4 +143,16 @@ impl Table {
         }
         who
     }
+}
+
+/// The dialects that want a text that begins so.
+fn who(table: &[Beginnings; 256], text: &[u8]) -> u32 {
+    let Some(first) = text.first() else { return 0 };
+    let begins = |beginning: &[u8]| {
+        text.get(..beginning.len()).is_some_and(|head| head.eq_ignore_ascii_case(beginning))
+    };
+    table[usize::from(*first)]
+        .iter()
+        .filter(|(beginning, _)| begins(beginning))
+        .fold(0, |all, (_, who)| all | who)
 }
