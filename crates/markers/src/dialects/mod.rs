@@ -36,7 +36,7 @@ pub use self::{
         Annotation, Event, EventKind, Level, OWN, Place, Severity, StepId, StepStatus, Stream,
         Summary, Test, TestStatus,
     },
-    select::{Selection, SelectionError},
+    select::{Selection, SelectionError, names},
 };
 
 /// What a dialect made of a line.

@@ -27,7 +27,7 @@ pub enum SelectionError {
 }
 
 /// The names of all dialects.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+pub fn names() -> impl Iterator<Item = &'static str> {
     ENTRIES.iter().map(|entry| entry.name)
 }
 

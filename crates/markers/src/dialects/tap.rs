@@ -62,7 +62,6 @@ impl Level {
 struct Candidate {
     place: Place,
     what: Beginning,
-    file: Option<String>,
     /// How many blank lines and comments have followed.
     between: u32,
 }
@@ -127,8 +126,7 @@ impl Dialect for Tap {
             Some(document) if !is_here(document) => Taken::No,
             _ if tap == TapLine::Version && indent == 0 => {
                 self.finish(None, cx);
-                let file = self.lane(cx).file.take();
-                if self.start(file, cx) { Taken::Yes } else { Taken::No }
+                if self.start(None, cx) { Taken::Yes } else { Taken::No }
             }
             Some(_) => self.inside(tap, indent, text, cx),
             None if indent == 0 => self.begin(tap, cx),
@@ -182,8 +180,7 @@ impl Tap {
     fn begin(&mut self, tap: TapLine, cx: &mut Context<'_>) -> Taken {
         let what = match tap {
             TapLine::Plan(0, Some(reason)) => {
-                let file = self.lane(cx).file.take();
-                if !self.start(file, cx) {
+                if !self.start(None, cx) {
                     return Taken::No;
                 }
                 self.skip(&reason, cx);
@@ -194,9 +191,7 @@ impl Tap {
             _ => return Taken::No,
         };
         let place = cx.place;
-        let lane = self.lane(cx);
-        let file = lane.file.take();
-        lane.candidate = Some(Candidate { place, what, file, between: 0 });
+        self.lane(cx).candidate = Some(Candidate { place, what, between: 0 });
         Taken::Held
     }
 
@@ -219,7 +214,7 @@ impl Tap {
                 && candidate.is_confirmed_by(&tap)
             {
                 let here = std::mem::replace(&mut cx.place, candidate.place);
-                let started = self.start(candidate.file, cx);
+                let started = self.start(None, cx);
                 if started {
                     match candidate.what {
                         Beginning::Plan(count) => self.plan(count, None, 0, cx),
@@ -250,15 +245,20 @@ impl Tap {
             cx.quote(None);
             return Taken::Yes;
         }
-        let begins = matches!(parse(text), Some(TapLine::Plan(..) | TapLine::Version));
-        if self.lane(cx).file.is_some() && begins {
-            // A new file: what was open before has ended too early.
-            self.forget_closed(cx);
-            self.finish(None, cx);
-            return self.line(line, cx);
+        let Some(file) = self.lane(cx).file.take() else { return Taken::No };
+        match parse(text) {
+            Some(TapLine::BailOut | TapLine::Pragma) | None => Taken::No,
+            // Behind a file's name any line of a document begins one; what was open has ended too
+            // early.
+            Some(tap) => {
+                self.forget_closed(cx);
+                self.finish(None, cx);
+                if !self.start(Some(file), cx) {
+                    return Taken::No;
+                }
+                self.inside(tap, 0, text, cx)
+            }
         }
-        self.lane(cx).file = None;
-        Taken::No
     }
 
     fn start(&mut self, file: Option<String>, cx: &mut Context<'_>) -> bool {
