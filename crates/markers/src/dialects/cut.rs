@@ -24,23 +24,20 @@ enum Open {
 }
 
 impl Cutter {
-    pub(crate) fn push(&mut self, bytes: &[u8], offset: u64, on_line: OnLine<'_>) {
-        let mut from = 0;
-        if self.state != Open::No {
-            let Some(end) = memchr::memchr(b'\n', bytes) else {
-                return self.keep(bytes, offset);
-            };
-            self.keep(&bytes[..end], offset);
-            self.end = offset + end as u64 + 1;
-            self.finish(on_line);
-            from = end + 1;
+    /// Completes the line that is open, if it is, with the stream's next bytes; gives where what is
+    /// left of them begins.
+    pub(crate) fn complete(&mut self, bytes: &[u8], offset: u64, on_line: OnLine<'_>) -> usize {
+        if self.state == Open::No {
+            return 0;
         }
-        while let Some(length) = memchr::memchr(b'\n', &bytes[from..]) {
-            let feed = from + length;
-            on_line(Some(&bytes[from..feed]), offset + from as u64, offset + feed as u64 + 1);
-            from = feed + 1;
-        }
-        self.keep(&bytes[from..], offset + from as u64);
+        let Some(end) = memchr::memchr(b'\n', bytes) else {
+            self.keep(bytes, offset);
+            return bytes.len();
+        };
+        self.keep(&bytes[..end], offset);
+        self.end = offset + end as u64 + 1;
+        self.finish(on_line);
+        end + 1
     }
 
     /// The stream has ended: its last half line counts as whole.
@@ -53,7 +50,8 @@ impl Cutter {
         self.open.clear();
     }
 
-    fn keep(&mut self, bytes: &[u8], offset: u64) {
+    /// Keeps the beginning of a line.
+    pub(crate) fn keep(&mut self, bytes: &[u8], offset: u64) {
         if bytes.is_empty() {
             return;
         }

@@ -5,6 +5,7 @@ use super::{
     context::Context,
     cut::Cutter,
     event::{Event, EventKind, Place, StepId, StepStatus, Stream},
+    filter::Filter,
     own,
     tree::{OWN_STEPS, Tree},
     watch::{Table, Watch},
@@ -117,9 +118,12 @@ impl Dialects {
     pub fn push(&mut self, stream: Stream, bytes: &[u8], offset: u64, out: &mut dyn FnMut(Event)) {
         let (cutter, core) = (&mut self.cutters[slot(stream)], &mut self.core);
         core.end = Place { stream, start: offset, end: offset + bytes.len() as u64 };
-        cutter.push(bytes, offset, &mut |line, start, end| {
+        let rest = cutter.complete(bytes, offset, &mut |line, start, end| {
             core.line(line, Place { stream, start, end }, out);
         });
+        let whole = memchr::memrchr(b'\n', &bytes[rest..]).map_or(rest, |at| rest + at + 1);
+        core.lines(&bytes[rest..whole], offset + rest as u64, stream, out);
+        cutter.keep(&bytes[whole..], offset + whole as u64);
     }
 
     /// A stream has ended: its last half line counts as whole, and decisions that wait for its next
@@ -166,6 +170,33 @@ fn bits(mut set: u32) -> impl Iterator<Item = usize> {
 }
 
 impl Core {
+    /// Whole lines at once: what nobody wants to see is passed over.
+    fn lines(&mut self, bytes: &[u8], offset: u64, stream: Stream, out: &mut dyn FnMut(Event)) {
+        let mut filter = Filter::new(bytes);
+        let mut at = 0;
+        while at < bytes.len() {
+            if !self.wants_every_line(stream) {
+                match filter.next(at, &self.table, self.own) {
+                    Some(start) => at = start,
+                    None => return,
+                }
+            }
+            let rest = &bytes[at..];
+            let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            let start = offset + at as u64;
+            let place = Place { stream, start, end: start + length as u64 + 1 };
+            self.line(Some(&rest[..length]), place, out);
+            at += length + 1;
+        }
+    }
+
+    fn wants_every_line(&mut self, stream: Stream) -> bool {
+        self.shared.wants_text
+            || self.table.all() != 0
+            || self.awaiting[slot(stream)] != 0
+            || self.shared.quoted_by(stream).is_some()
+    }
+
     /// A whole line; `None` if it is too long to be looked at.
     fn line(&mut self, bytes: Option<&[u8]>, place: Place, out: &mut dyn FnMut(Event)) {
         let Some(bytes) = bytes.filter(|bytes| bytes.len() <= LINE_BYTES_MAX) else {

@@ -10,6 +10,7 @@ mod context; // what a dialect can do
 mod cut; // a stream -> its lines
 mod engine; // lines -> the dialects' events
 mod event; // what dialects say
+mod filter; // whole reads: what nobody wants to see
 mod glue; // markers in the middle of a line
 mod line; // the views of a line
 mod own; // own markers in the common tree

@@ -82,13 +82,20 @@ pub(crate) struct Table {
     indented: Box<[Beginnings; 256]>,
     needles: [u32; NEEDLES.len()],
     all: u32,
+    /// By first byte: whether the lists above have anything.
+    may_begin: [bool; 256],
 }
 
 impl Table {
     pub(crate) fn new(watches: &[Watch]) -> Self {
         let empty = || Box::new(std::array::from_fn(|_| Vec::new()));
-        let mut table =
-            Self { begins: empty(), indented: empty(), needles: [0; NEEDLES.len()], all: 0 };
+        let mut table = Self {
+            begins: empty(),
+            indented: empty(),
+            needles: [0; NEEDLES.len()],
+            all: 0,
+            may_begin: [false; 256],
+        };
         for (index, watch) in watches.iter().enumerate() {
             let bit = 1 << index;
             for (texts, table) in
@@ -106,6 +113,11 @@ impl Table {
                 }
             }
             table.all |= if watch.all { bit } else { 0 };
+        }
+        let indented = table.indented.iter().any(|texts| !texts.is_empty());
+        for (byte, may_begin) in table.may_begin.iter_mut().enumerate() {
+            let blank = byte == usize::from(b' ') || byte == usize::from(b'\t');
+            *may_begin = !table.begins[byte].is_empty() || (blank && indented);
         }
         table
     }
@@ -133,7 +145,13 @@ impl Table {
         }
     }
 
-    fn by_needle(&self, bytes: &[u8]) -> u32 {
+    /// Whether a line that begins with this byte may have a beginning that somebody wants.
+    pub(crate) fn may_begin(&self, first: u8) -> bool {
+        self.may_begin[usize::from(first)]
+    }
+
+    /// The dialects that want a line because of a word in it.
+    pub(crate) fn by_needle(&self, bytes: &[u8]) -> u32 {
         let mut who = 0;
         for (needle, text) in NEEDLES {
             let wanted = self.needles[needle as usize];
