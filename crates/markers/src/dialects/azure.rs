@@ -175,10 +175,10 @@ impl<'a> Command<'a> {
                 }
             }
             "task.setsecret" => cx.mask(message),
-            "task.setendpoint" => {
-                if self.get("field").is_some_and(|f| f.eq_ignore_ascii_case("authParameter")) {
-                    cx.mask(message);
-                }
+            "task.setendpoint"
+                if self.get("field").is_some_and(|f| f.eq_ignore_ascii_case("authParameter")) =>
+            {
+                cx.mask(message);
             }
             "task.uploadsummary" => summary(message, None, cx),
             "task.addattachment"

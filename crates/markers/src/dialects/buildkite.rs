@@ -61,12 +61,11 @@ impl Buildkite {
             let get = |key: &str| fields.iter().rfind(|(k, _)| k == key).map(|(_, v)| v.as_str());
             let Some(url) = get("url").filter(|url| !url.is_empty()) else { continue };
             let label = get(if image { "alt" } else { "content" }).unwrap_or_default();
-            match url.strip_prefix("artifact://") {
-                Some(path) => cx.artifact(path, label),
-                None => {
-                    let key = if image { "image" } else { "link" };
-                    cx.meta_on(cx.innermost(), key, url, some(label));
-                }
+            if let Some(path) = url.strip_prefix("artifact://") {
+                cx.artifact(path, label);
+            } else {
+                let key = if image { "image" } else { "link" };
+                cx.meta_on(cx.innermost(), key, url, some(label));
             }
             taken = Taken::Yes;
         }

@@ -336,7 +336,8 @@ impl Core {
             Ok(Some(marker)) => own::act(&marker, &mut cx),
             Ok(None) => {}
             Err(error) => {
-                cx.say(EventKind::Warning { code: "marker_refused", message: error.to_string() })
+                let message = error.to_string();
+                cx.say(EventKind::Warning { code: "marker_refused", message });
             }
         }
     }

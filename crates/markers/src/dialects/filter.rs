@@ -7,6 +7,9 @@ use crate::boundary::{ends_word, word_before};
 /// How much is searched at once; small, because a hit costs a second look at the lines it touches.
 const BLOCK_BYTES: usize = 128;
 
+/// No beginning that somebody wants is longer.
+pub(super) const BEGINNING_BYTES_MAX: usize = 24;
+
 /// Looks for lines in one piece of whole lines.
 pub(crate) struct Filter<'a> {
     bytes: &'a [u8],
@@ -31,7 +34,12 @@ impl<'a> Filter<'a> {
             let line = &self.bytes[at..end];
             let begins = line.first().is_some_and(|first| table.may_begin(*first))
                 && table.by_beginning(line) != 0;
-            if begins || (self.is_dirty(at, end) && is_wanted(line, table, own)) {
+            let dashes = table.wants_dashes() && memchr::memmem::find(line, b"--- ").is_some();
+            if begins
+                || dashes
+                || line.ends_with(b".. ")
+                || (self.is_dirty(at, end) && is_wanted(line, table, own))
+            {
                 return Some(at);
             }
             at = end + 1;
@@ -58,52 +66,121 @@ impl<'a> Filter<'a> {
 
 /// Whether somebody may want to see a line that does not begin as somebody wants.
 fn is_wanted(line: &[u8], table: &Table, own: bool) -> bool {
-    let shown_otherwise = || {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        memchr::memchr2(0x1b, b'\r', line).is_some()
-    };
     let is_own = || memchr::memchr_iter(b':', line).any(|colon| word_before(line, colon).is_some());
-    (own && is_own()) || shown_otherwise() || table.by_needle(line) != 0
+    (own && is_own()) || is_shown_otherwise(line, table) || table.by_needle(line) != 0
 }
 
-fn block_is_dirty(bytes: &[u8], start: usize, end: usize) -> bool {
-    match start.checked_sub(3) {
-        Some(before) => window_is_dirty(&bytes[before..end]),
-        None => {
-            let mut window = [b'\n'; BLOCK_BYTES + 3];
-            let length = end - start;
-            window[3 - start..3].copy_from_slice(&bytes[..start]);
-            window[3..3 + length].copy_from_slice(&bytes[start..end]);
-            window_is_dirty(&window[..3 + length])
+/// Whether a line's visible text may begin as somebody wants where its bytes do not.
+fn is_shown_otherwise(line: &[u8], table: &Table) -> bool {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if memchr::memchr(b'\r', line).is_some() {
+        return true;
+    }
+    // Colours in front are passed over; anything else that is not shown needs a second look.
+    let mut rest = line;
+    while let Some(sequence) = rest.strip_prefix(b"\x1b[") {
+        let length = sequence.iter().take_while(|byte| matches!(byte, b'0'..=b'?')).count();
+        match sequence.get(length) {
+            Some(b'@'..=b'~') => rest = &sequence[length + 1..],
+            _ => return true,
         }
     }
+    let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let beginning = &rest[..rest.len().min(blanks + BEGINNING_BYTES_MAX)];
+    let Some(first) = rest.first() else { return false };
+    if !table.may_begin(*first) {
+        return *first == 0x1b;
+    }
+    memchr::memchr(0x1b, beginning).is_some()
+        || (rest.len() < line.len() && table.by_beginning(rest) != 0)
 }
 
-/// Whether a byte of `window` behind its first three is the end of something that may be a marker:
-/// an escape, a carriage return that no line feed follows, a colon behind a marker's word, or a few
-/// letters of a needle.
-///
-/// Without a branch, so that the compiler makes vector instructions of it.
-#[expect(clippy::needless_bitwise_bool, reason = "a lazy operator is a branch")]
-fn window_is_dirty(window: &[u8]) -> bool {
-    let Some(length) = window.len().checked_sub(3) else { return false };
-    let (third, second, first) = (&window[..length], &window[1..=length], &window[2..length + 2]);
-    let mut any = 0;
-    for (((&third, &second), &first), &byte) in
-        third.iter().zip(second).zip(first).zip(&window[3..])
-    {
-        let own = ends_word(second, first) & (byte == b':');
-        let bracket = (byte == b'[')
-            & (((second == b's') & (first == b'o')) | ((second == b't') & (first == b'y')));
-        let line = (byte == b'_')
-            & (((third == b'i') & (second == b'o') & (first == b'n'))
-                | ((third == b'v') & (second == b'i') & (first == b's')));
-        let dots = (byte == b' ')
-            & (((second == b'.') & (first == b'.'))
-                | ((third == b'-') & (second == b'-') & (first == b'-')));
-        let bar = (byte == b'|') & (first == b'%');
-        let moved = (byte == 0x1b) | ((first == b'\r') & (byte != b'\n'));
-        any |= u8::from(own | bracket | line | dots | bar | moved);
+/// Whether something in a block may be of interest.
+fn block_is_dirty(bytes: &[u8], start: usize, end: usize) -> bool {
+    let block = Present::of(&bytes[start..end]);
+    if !(block.colon | block.bracket | block.bar | block.control) {
+        return false;
     }
-    any != 0
+    if let Some(before) = start.checked_sub(3) {
+        return block.is_dirty(&bytes[before..end]);
+    }
+    let mut window = [b'\n'; BLOCK_BYTES + 3];
+    let length = end - start;
+    window[3 - start..3].copy_from_slice(&bytes[..start]);
+    window[3..3 + length].copy_from_slice(&bytes[start..end]);
+    block.is_dirty(&window[..3 + length])
+}
+
+/// Which of the bytes are in a block that may end something of interest.
+struct Present {
+    /// `:`
+    colon: bool,
+    /// `[` to `_`
+    bracket: bool,
+    /// `|`
+    bar: bool,
+    /// A control character, line feed and tab aside.
+    control: bool,
+}
+
+impl Present {
+    /// Without a branch, so that the compiler makes vector instructions of it.
+    fn of(block: &[u8]) -> Self {
+        let (mut colon, mut bracket, mut bar, mut control) = (0, 0, 0, 0);
+        for &byte in block {
+            colon |= u8::from(byte == b':');
+            bracket |= u8::from(byte.wrapping_sub(b'[') <= b'_' - b'[');
+            bar |= u8::from(byte == b'|');
+            control |= u8::from(byte.wrapping_sub(b'\r') <= 0x1b - b'\r');
+        }
+        Self { colon: colon != 0, bracket: bracket != 0, bar: bar != 0, control: control != 0 }
+    }
+
+    /// Whether a byte of `window` behind its first three is the end of something of interest.
+    #[expect(clippy::needless_bitwise_bool, reason = "a lazy operator is a branch")]
+    fn is_dirty(&self, window: &[u8]) -> bool {
+        let Some(length) = window.len().checked_sub(3) else { return false };
+        let end = Ends {
+            third: &window[..length],
+            second: &window[1..=length],
+            first: &window[2..length + 2],
+            last: &window[3..],
+        };
+        // A marker's word before a colon; `skipped:`.
+        (self.colon && end.any(|_, second, first, last| {
+            (last == b':') & (ends_word(second, first) | ((second == b'e') & (first == b'd')))
+        }))
+            // `##vso[`, `##teamcity[`, `section_`, `travis_`.
+            || (self.bracket && end.any(|third, second, first, last| {
+                let bracket = ((second == b's') & (first == b'o'))
+                    | ((second == b't') & (first == b'y'));
+                let line = ((third == b'i') & (second == b'o') & (first == b'n'))
+                    | ((third == b'v') & (second == b'i') & (first == b's'));
+                ((last == b'[') & bracket) | ((last == b'_') & line)
+            }))
+            || (self.bar && end.any(|_, _, first, last| (last == b'|') & (first == b'%')))
+            || (self.control && end.any(|_, _, first, last| {
+                (last == 0x1b) | ((first == b'\r') & (last != b'\n'))
+            }))
+    }
+}
+
+/// The bytes of a block, each with the three before it.
+struct Ends<'a> {
+    third: &'a [u8],
+    second: &'a [u8],
+    first: &'a [u8],
+    last: &'a [u8],
+}
+
+impl Ends<'_> {
+    /// Whether this holds of any. Without a branch, as above.
+    #[inline]
+    fn any(&self, is: impl Fn(u8, u8, u8, u8) -> bool) -> bool {
+        let before = self.third.iter().zip(self.second).zip(self.first);
+        let all = before.zip(self.last);
+        all.fold(0, |any, (((third, second), first), last)| {
+            any | u8::from(is(*third, *second, *first, *last))
+        }) != 0
+    }
 }

@@ -288,7 +288,7 @@ impl Tap {
             return Taken::Yes;
         }
         let (depth, open) = (indent / 4, document.levels.len());
-        if indent % 4 != 0 || depth > open || depth >= DEPTH_MAX {
+        if !indent.is_multiple_of(4) || depth > open || depth >= DEPTH_MAX {
             return Taken::No;
         }
         if matches!(tap, TapLine::Pragma | TapLine::Version) {

@@ -19,20 +19,21 @@ pub(crate) enum Needle {
     Bar,
     /// `--- ` behind other text: a test result glued to unfinished output.
     Dashes,
-    /// `.. ` at the end or before `skipped: `: a test file of a harness.
+    /// `.. ` at a line's end or before `skipped: `: a test file of a harness.
     Dots,
 }
 
-/// All needles and their texts.
-pub(crate) const NEEDLES: [(Needle, &[u8]); 8] = [
-    (Needle::Vso, b"##vso["),
-    (Needle::TeamCity, b"##teamcity["),
-    (Needle::Section, b"section_"),
-    (Needle::Travis, b"travis_"),
-    (Needle::Inline, b"\x1b]133"),
-    (Needle::Bar, b"%|"),
-    (Needle::Dashes, b"--- "),
-    (Needle::Dots, b".. "),
+/// All needles, their texts, and the byte of each that is rarest in ordinary output. A new one needs
+/// its last letters in `filter.rs` as well.
+const NEEDLES: [(Needle, &[u8], u8); 8] = [
+    (Needle::Vso, b"##vso[", b'#'),
+    (Needle::TeamCity, b"##teamcity[", b'#'),
+    (Needle::Section, b"section_", b'_'),
+    (Needle::Travis, b"travis_", b'_'),
+    (Needle::Inline, b"\x1b]133", 0x1b),
+    (Needle::Bar, b"%|", b'|'),
+    (Needle::Dashes, b"--- ", b'-'),
+    (Needle::Dots, b".. ", b'.'),
 ];
 
 /// Which lines a dialect wants to be offered, in its present state.
@@ -102,12 +103,13 @@ impl Table {
                 [(watch.begins, &mut table.begins), (watch.indented, &mut table.indented)]
             {
                 for text in texts.iter().map(|text| text.as_bytes()) {
+                    debug_assert!(text.len() <= super::filter::BEGINNING_BYTES_MAX);
                     if let Some(first) = text.first() {
                         table[usize::from(*first)].push((text, bit));
                     }
                 }
             }
-            for (needle, _) in NEEDLES {
+            for (needle, ..) in NEEDLES {
                 if watch.needles & 1 << needle as u16 != 0 {
                     table.needles[needle as usize] |= bit;
                 }
@@ -150,12 +152,21 @@ impl Table {
         self.may_begin[usize::from(first)]
     }
 
+    /// Whether somebody looks for dashes in the middle of lines.
+    pub(crate) fn wants_dashes(&self) -> bool {
+        self.needles[Needle::Dashes as usize] != 0
+    }
+
     /// The dialects that want a line because of a word in it.
     pub(crate) fn by_needle(&self, bytes: &[u8]) -> u32 {
         let mut who = 0;
-        for (needle, text) in NEEDLES {
+        for (needle, text, rare) in NEEDLES {
             let wanted = self.needles[needle as usize];
-            if wanted & !who != 0 && memchr::memmem::find(bytes, text).is_some() {
+            let new = wanted & !who != 0;
+            if new
+                && memchr::memchr(rare, bytes).is_some()
+                && memchr::memmem::find(bytes, text).is_some()
+            {
                 who |= wanted;
             }
         }

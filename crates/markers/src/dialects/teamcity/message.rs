@@ -122,14 +122,11 @@ fn unit(text: &str) -> Option<u16> {
 /// Appends a unit; the second half of a pair replaces what its first half left.
 fn push_unit(value: &mut String, high: &mut Option<u16>, unit: u16) {
     let pair = high.take().and_then(|high| char::decode_utf16([high, unit]).next()?.ok());
-    match pair {
-        Some(c) => {
-            value.pop();
-            value.push(c);
-        }
-        None => {
-            value.push(char::from_u32(u32::from(unit)).unwrap_or('\u{fffd}'));
-            *high = (0xd800..0xdc00).contains(&unit).then_some(unit);
-        }
+    if let Some(c) = pair {
+        value.pop();
+        value.push(c);
+    } else {
+        value.push(char::from_u32(u32::from(unit)).unwrap_or('\u{fffd}'));
+        *high = (0xd800..0xdc00).contains(&unit).then_some(unit);
     }
 }
