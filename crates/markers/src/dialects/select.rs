@@ -146,7 +146,7 @@ mod tests {
         assert!(chosen("auto,github").1.contains(&("github", true)));
         assert!(chosen("auto,github").1.contains(&("gitlab", false)));
         assert!(chosen("-github").1.iter().all(|(name, _)| *name != "github"));
-        assert_eq!(chosen("-native").0, false);
+        assert!(!chosen("-native").0);
         assert_eq!(chosen(""), chosen("auto"));
         let unknown = Selection::parse("auto,githab").unwrap_err().to_string();
         assert!(unknown.contains("`githab`") && unknown.contains("github"), "{unknown}");
