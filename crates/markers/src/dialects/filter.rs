@@ -13,15 +13,15 @@ pub(super) const BEGINNING_BYTES_MAX: usize = 24;
 /// Looks for lines in one piece of whole lines.
 pub(crate) struct Filter<'a> {
     bytes: &'a [u8],
-    /// Bytes from `clean_from` to here hold nothing of interest.
-    clean_until: usize,
-    /// The last block that does not.
-    dirty: (usize, usize),
+    /// All blocks before here were searched.
+    searched_until: usize,
+    /// The end of the last block that may hold something of interest.
+    dirty_until: usize,
 }
 
 impl<'a> Filter<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, clean_until: 0, dirty: (0, 0) }
+        Self { bytes, searched_until: 0, dirty_until: 0 }
     }
 
     /// The beginning of the next line at `from` or later that somebody may want to see; `from` is
@@ -49,16 +49,16 @@ impl<'a> Filter<'a> {
 
     /// Whether there may be something of interest between `from` and `to`.
     fn is_dirty(&mut self, from: usize, to: usize) -> bool {
-        let mut dirty = from < self.dirty.1 && self.dirty.0 < to;
-        self.clean_until = self.clean_until.max(from);
-        while self.clean_until < to {
-            let start = self.clean_until;
+        let mut dirty = from < self.dirty_until;
+        self.searched_until = self.searched_until.max(from);
+        while self.searched_until < to {
+            let start = self.searched_until;
             let end = self.bytes.len().min(start + BLOCK_BYTES);
             if block_is_dirty(self.bytes, start, end) {
-                self.dirty = (start, end);
+                self.dirty_until = end;
                 dirty = true;
             }
-            self.clean_until = end;
+            self.searched_until = end;
         }
         dirty
     }

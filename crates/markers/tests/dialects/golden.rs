@@ -11,8 +11,7 @@ fn understood(name: &str, log: &[u8]) -> String {
     let list = if opt_in { format!("auto,{name}") } else { "auto".to_owned() };
     let mut dialects = Dialects::new(&Selection::parse(&list).unwrap()).with_text();
     let mut text = String::new();
-    let line_of =
-        |offset: u64| 1 + log[..offset as usize].iter().filter(|byte| **byte == b'\n').count();
+    let line_of = |offset: u64| 1 + memchr::memchr_iter(b'\n', &log[..offset as usize]).count();
     let mut say = |event: Event| {
         let line = line_of(event.place.start);
         match json::event(&event) {

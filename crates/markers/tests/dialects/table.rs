@@ -130,8 +130,8 @@ impl Case {
         let events = match &self.channel {
             Some(channel) => {
                 let file = EnvironmentFile::ALL.into_iter().find(|f| f.variable() == channel);
-                let lines: String =
-                    self.lines.iter().map(|(_, line)| format!("{line}\n")).collect();
+                let lines: Vec<_> = self.lines.iter().map(|(_, line)| line.as_str()).collect();
+                let lines = lines.join("\n") + "\n";
                 let kinds = environment_file(file.unwrap(), lines.as_bytes());
                 kinds.iter().filter_map(json::kind).collect()
             }
