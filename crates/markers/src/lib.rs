@@ -10,6 +10,8 @@
 //! allocation. The grammar, and what we promise about it: `docs/reference/markers.md`.
 #![forbid(unsafe_code)]
 
+pub mod dialects; // what scripts print for other systems
+
 mod boundary; // what may stand before a marker
 mod error; // why a line that begins like a marker is refused
 mod marker; // the vocabulary

@@ -33,7 +33,7 @@ pub(crate) fn shown(text: &str) -> &str {
 }
 
 /// Skips what follows an escape character. Source: ECMA-48, 5.4 and 8.3.
-fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+pub(crate) fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     // An escape that interrupts another begins anew.
     while chars.next_if_eq(&'\x1b').is_some() {}
     match chars.next_if(|c| *c != '\r') {

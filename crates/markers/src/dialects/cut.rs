@@ -1,0 +1,72 @@
+//! A stream to its lines, whatever its split into reads.
+
+use crate::LINE_BYTES_MAX;
+
+/// Takes a line without its line feed (`None`: it is too long), and where it begins and ends.
+pub(crate) type OnLine<'a> = &'a mut dyn FnMut(Option<&[u8]>, u64, u64);
+
+/// Cuts one stream into lines.
+#[derive(Debug, Default)]
+pub(crate) struct Cutter {
+    /// The line that has begun and not ended; empty once it is too long.
+    open: Vec<u8>,
+    start: u64,
+    end: u64,
+    state: Open,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Open {
+    #[default]
+    No,
+    Yes,
+    TooLong,
+}
+
+impl Cutter {
+    /// Completes the line that is open, if it is, with the stream's next bytes; gives where what is
+    /// left of them begins.
+    pub(crate) fn complete(&mut self, bytes: &[u8], offset: u64, on_line: OnLine<'_>) -> usize {
+        if self.state == Open::No {
+            return 0;
+        }
+        let Some(end) = memchr::memchr(b'\n', bytes) else {
+            self.keep(bytes, offset);
+            return bytes.len();
+        };
+        self.keep(&bytes[..end], offset);
+        self.end = offset + end as u64 + 1;
+        self.finish(on_line);
+        end + 1
+    }
+
+    /// The stream has ended: its last half line counts as whole.
+    pub(crate) fn finish(&mut self, on_line: OnLine<'_>) {
+        match std::mem::take(&mut self.state) {
+            Open::No => return,
+            Open::Yes => on_line(Some(&self.open), self.start, self.end),
+            Open::TooLong => on_line(None, self.start, self.end),
+        }
+        self.open.clear();
+    }
+
+    /// Keeps the beginning of a line.
+    pub(crate) fn keep(&mut self, bytes: &[u8], offset: u64) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.state == Open::No {
+            self.state = Open::Yes;
+            self.start = offset;
+        }
+        self.end = offset + bytes.len() as u64;
+        if self.state == Open::Yes {
+            if self.open.len() + bytes.len() > LINE_BYTES_MAX {
+                self.state = Open::TooLong;
+                self.open = Vec::new();
+            } else {
+                self.open.extend_from_slice(bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! Bytes of the streams in, events out: cuts lines and asks the dialects about them.
+
+use super::{
+    Dialect, Entry, Line, Selection, Taken,
+    context::Context,
+    cut::Cutter,
+    event::{Event, EventKind, Place, StepId, StepStatus, Stream},
+    filter::Filter,
+    own,
+    tree::{OWN_STEPS, Tree},
+    watch::{Table, Watch},
+};
+use crate::LINE_BYTES_MAX;
+
+/// An execution has at most so many steps, whoever starts them.
+pub const STEPS_MAX: usize = 10_000;
+
+/// How an execution ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// With this exit code.
+    Exit(i32),
+    /// It was stopped.
+    Cancelled,
+    /// Otherwise, a signal say.
+    Failed,
+}
+
+impl Ending {
+    /// What becomes of a step that is open then.
+    pub fn status(self) -> StepStatus {
+        match self {
+            Self::Exit(0) => StepStatus::Success,
+            Self::Cancelled => StepStatus::Cancelled,
+            Self::Exit(_) | Self::Failed => StepStatus::Failure,
+        }
+    }
+}
+
+/// Recognises own markers and dialects in the output of one execution, whatever its split into
+/// reads. The state is bounded, whatever the output.
+#[derive(Debug)]
+pub struct Dialects {
+    cutters: [Cutter; 2],
+    core: Core,
+}
+
+#[derive(Debug)]
+struct Core {
+    own: bool,
+    parts: Vec<Part>,
+    table: Table,
+    /// Dialects, as bits, that wait for the next line of a stream.
+    awaiting: [u32; 2],
+    /// Dialects, as bits, that have recognised something.
+    detected: u32,
+    shared: Shared,
+    /// Where the output ends so far.
+    end: Place,
+}
+
+struct Part {
+    entry: &'static Entry,
+    dialect: Box<dyn Dialect>,
+    watch: Watch,
+}
+
+impl std::fmt::Debug for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.entry.name)
+    }
+}
+
+/// What all dialects share.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) tree: Tree,
+    pub(crate) suspended_by: Option<u8>,
+    /// By stream: who quotes, and until the end of which step at the latest.
+    quotes: [Option<(u8, Option<StepId>)>; 2],
+    /// Lines that may still become part of something, where text is wanted.
+    held: Vec<(u8, Place, String)>,
+    wants_text: bool,
+    limit_told: bool,
+}
+
+impl Dialects {
+    /// The dialects that `selection` names.
+    pub fn new(selection: &Selection) -> Self {
+        let parts: Vec<Part> = selection
+            .entries()
+            .map(|(entry, hinted)| {
+                let dialect = (entry.new)(hinted);
+                Part { entry, watch: dialect.watch(), dialect }
+            })
+            .collect();
+        let core = Core {
+            own: selection.own(),
+            table: Table::new(&parts.iter().map(|part| part.watch).collect::<Vec<_>>()),
+            parts,
+            awaiting: [0; 2],
+            detected: 0,
+            shared: Shared::default(),
+            end: Place::default(),
+        };
+        Self { cutters: [Cutter::default(), Cutter::default()], core }
+    }
+
+    /// Also says what no dialect recognised, line by line: [`EventKind::Log`]. Ordinary output is
+    /// far slower to read then.
+    #[must_use]
+    pub fn with_text(mut self) -> Self {
+        self.core.shared.wants_text = true;
+        self
+    }
+
+    /// Feeds a stream's next bytes, which stand at `offset` in the output.
+    pub fn push(&mut self, stream: Stream, bytes: &[u8], offset: u64, out: &mut dyn FnMut(Event)) {
+        let (cutter, core) = (&mut self.cutters[slot(stream)], &mut self.core);
+        core.end = Place { stream, start: offset, end: offset + bytes.len() as u64 };
+        let rest = cutter.complete(bytes, offset, &mut |line, start, end| {
+            core.line(line, Place { stream, start, end }, out);
+        });
+        let whole = memchr::memrchr(b'\n', &bytes[rest..]).map_or(rest, |at| rest + at + 1);
+        core.lines(&bytes[rest..whole], offset + rest as u64, stream, out);
+        cutter.keep(&bytes[whole..], offset + whole as u64);
+    }
+
+    /// A stream has ended: its last half line counts as whole, and decisions that wait for its next
+    /// line are made.
+    pub fn end_stream(&mut self, stream: Stream, out: &mut dyn FnMut(Event)) {
+        let (cutter, core) = (&mut self.cutters[slot(stream)], &mut self.core);
+        cutter.finish(&mut |line, start, end| {
+            core.line(line, Place { stream, start, end }, out);
+        });
+        core.nothing_follows(stream, out);
+    }
+
+    /// The execution has ended; its streams have. Closes all that is open.
+    pub fn end(&mut self, ending: Ending, out: &mut dyn FnMut(Event)) {
+        let core = &mut self.core;
+        let place = Place { start: core.end.end, ..core.end };
+        for index in 0..core.parts.len() {
+            core.ask(index, place, out, |dialect, cx| {
+                dialect.end(ending, cx);
+                Taken::No
+            });
+        }
+        let open: Vec<_> = core.shared.tree.iter().rev().map(|o| (o.id, o.verdict)).collect();
+        for (step, verdict) in open {
+            core.shared.tree.close(step);
+            let status = verdict.unwrap_or(ending.status());
+            let kind = EventKind::StepEnd { step, status, detail: None };
+            out(Event { place, dialect: super::OWN, kind });
+        }
+    }
+}
+
+fn slot(stream: Stream) -> usize {
+    usize::from(stream == Stream::Stderr)
+}
+
+/// The indices of the bits that are set, in order.
+fn bits(mut set: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let index = set.trailing_zeros();
+        set &= set.wrapping_sub(1);
+        (index < u32::BITS).then_some(index as usize)
+    })
+}
+
+impl Core {
+    /// Whole lines at once: what nobody wants to see is passed over.
+    fn lines(&mut self, bytes: &[u8], offset: u64, stream: Stream, out: &mut dyn FnMut(Event)) {
+        let mut filter = Filter::new(bytes);
+        let mut at = 0;
+        while at < bytes.len() {
+            if !self.wants_every_line(stream) {
+                match filter.next(at, &self.table, self.own) {
+                    Some(start) => at = start,
+                    None => return,
+                }
+            }
+            let rest = &bytes[at..];
+            let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            let start = offset + at as u64;
+            let place = Place { stream, start, end: start + length as u64 + 1 };
+            self.line(Some(&rest[..length]), place, out);
+            at += length + 1;
+        }
+    }
+
+    fn wants_every_line(&mut self, stream: Stream) -> bool {
+        self.shared.wants_text
+            || self.table.all() != 0
+            || self.awaiting[slot(stream)] != 0
+            || self.shared.quoted_by(stream).is_some()
+    }
+
+    /// A whole line; `None` if it is too long to be looked at.
+    fn line(&mut self, bytes: Option<&[u8]>, place: Place, out: &mut dyn FnMut(Event)) {
+        let Some(bytes) = bytes.filter(|bytes| bytes.len() <= LINE_BYTES_MAX) else {
+            return self.nothing_follows(place.stream, out);
+        };
+        let line = Line::new(bytes, place);
+        if !self.recognise(&line, bytes, out) && self.shared.wants_text {
+            let step = self.shared.tree.innermost();
+            let kind = EventKind::Log { text: line.visible().to_owned(), level: None, step };
+            out(Event { place, dialect: super::OWN, kind });
+        }
+    }
+
+    fn recognise(&mut self, line: &Line<'_>, bytes: &[u8], out: &mut dyn FnMut(Event)) -> bool {
+        let mut not_again = 0;
+        if self.offer_to_waiting(line, out) {
+            return true;
+        }
+        if let Some(owner) = self.shared.quoted_by(line.stream()) {
+            if self.offer(usize::from(owner), line, out) {
+                return true;
+            }
+            if self.shared.quoted_by(line.stream()).is_some() {
+                return false;
+            }
+            // The owner has seen that its quotation ended before this line.
+            not_again = 1 << owner;
+        }
+        if self.own && self.shared.suspended_by.is_none() {
+            match crate::parse(bytes) {
+                Ok(None) => {}
+                outcome => {
+                    self.own_marker(outcome, line.place, out);
+                    return true;
+                }
+            }
+        }
+        let who = self.table.who(line.visible().as_bytes(), bytes) & !not_again;
+        bits(who).any(|index| self.is_heard(index) && self.offer(index, line, out))
+    }
+
+    /// The line after one that was held: who waits for it decides first.
+    fn offer_to_waiting(&mut self, line: &Line<'_>, out: &mut dyn FnMut(Event)) -> bool {
+        let mut taken = false;
+        for index in bits(std::mem::take(&mut self.awaiting[slot(line.stream())])) {
+            let heard = !taken && self.is_heard(index);
+            let next = heard.then_some(line);
+            taken |= self.ask(index, line.place, out, |dialect, cx| dialect.next(next, cx));
+        }
+        taken
+    }
+
+    /// No further line of `stream` can be part of what is held.
+    fn nothing_follows(&mut self, stream: Stream, out: &mut dyn FnMut(Event)) {
+        let place = Place { stream, start: self.end.end, end: self.end.end };
+        for index in bits(std::mem::take(&mut self.awaiting[slot(stream)])) {
+            self.ask(index, place, out, |dialect, cx| dialect.next(None, cx));
+        }
+    }
+
+    fn offer(&mut self, index: usize, line: &Line<'_>, out: &mut dyn FnMut(Event)) -> bool {
+        let wants_text = self.shared.wants_text;
+        let mut held = false;
+        let taken = self.ask(index, line.place, out, |dialect, cx| {
+            let taken = dialect.line(line, cx);
+            held = taken == Taken::Held;
+            taken
+        });
+        if held && wants_text {
+            self.shared.held.push((index as u8, line.place, line.visible().to_owned()));
+        }
+        taken
+    }
+
+    /// Whether marker dialects are suspended, and this one with them.
+    fn is_heard(&self, index: usize) -> bool {
+        match self.shared.suspended_by {
+            Some(by) => usize::from(by) == index || !self.parts[index].entry.is_marker,
+            None => true,
+        }
+    }
+
+    /// Lets a dialect speak. Whether the line is taken.
+    fn ask(
+        &mut self,
+        index: usize,
+        place: Place,
+        out: &mut dyn FnMut(Event),
+        question: impl FnOnce(&mut dyn Dialect, &mut Context<'_>) -> Taken,
+    ) -> bool {
+        let part = &mut self.parts[index];
+        let is_known = self.detected & 1 << index != 0;
+        // That it was detected is said before what it says.
+        let mut said = Vec::new();
+        let mut keep = |event| said.push(event);
+        let mut cx = Context {
+            shared: &mut self.shared,
+            out: if is_known { &mut *out } else { &mut keep },
+            me: index as u8,
+            name: part.entry.name,
+            place,
+            awaits: false,
+        };
+        let taken = question(part.dialect.as_mut(), &mut cx);
+        if cx.awaits || taken == Taken::Held {
+            self.awaiting[slot(place.stream)] |= 1 << index;
+        }
+        if !is_known && taken == Taken::Yes {
+            self.detected |= 1 << index;
+            out(Event { place, dialect: part.entry.name, kind: EventKind::Detected });
+        }
+        said.into_iter().for_each(out);
+        let watch = part.dialect.watch();
+        if watch != part.watch {
+            part.watch = watch;
+            let watches: Vec<_> = self.parts.iter().map(|part| part.watch).collect();
+            self.table = Table::new(&watches);
+        }
+        taken != Taken::No
+    }
+
+    fn own_marker(
+        &mut self,
+        outcome: Result<Option<crate::Marker>, crate::MarkerError>,
+        place: Place,
+        out: &mut dyn FnMut(Event),
+    ) {
+        let mut cx = Context {
+            shared: &mut self.shared,
+            out,
+            me: OWN_STEPS,
+            name: super::OWN,
+            place,
+            awaits: false,
+        };
+        match outcome {
+            Ok(Some(marker)) => own::act(&marker, &mut cx),
+            Ok(None) => {}
+            Err(error) => {
+                let message = error.to_string();
+                cx.say(EventKind::Warning { code: "marker_refused", message });
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Whether one more step may start; if not, this is said once.
+    pub(crate) fn has_room(&mut self, out: &mut dyn FnMut(Event), place: Place) -> bool {
+        if self.tree.started() < STEPS_MAX {
+            return true;
+        }
+        if !std::mem::replace(&mut self.limit_told, true) {
+            let kind = EventKind::Warning {
+                code: "step_limit",
+                message: format!(
+                    "more than {STEPS_MAX} steps: later ones are shown as plain output"
+                ),
+            };
+            out(Event { place, dialect: super::OWN, kind });
+        }
+        false
+    }
+
+    pub(crate) fn quote(&mut self, stream: Stream, owner: u8, step: Option<StepId>) {
+        self.quotes[slot(stream)] = Some((owner, step));
+    }
+
+    pub(crate) fn unquote(&mut self, stream: Stream, owner: u8) {
+        if self.quoted_by(stream) == Some(owner) {
+            self.quotes[slot(stream)] = None;
+        }
+    }
+
+    /// Who quotes in `stream` now.
+    pub(crate) fn quoted_by(&mut self, stream: Stream) -> Option<u8> {
+        let quote = &mut self.quotes[slot(stream)];
+        if let Some((_, Some(step))) = quote
+            && !self.tree.is_open(*step)
+        {
+            *quote = None;
+        }
+        quote.map(|(owner, _)| owner)
+    }
+
+    pub(crate) fn release(&mut self, owner: u8, stream: Stream, out: &mut dyn FnMut(Event)) {
+        let step = self.tree.innermost();
+        let held = std::mem::take(&mut self.held);
+        for (by, place, text) in held {
+            if by == owner && slot(place.stream) == slot(stream) {
+                let kind = EventKind::Log { text, level: None, step };
+                out(Event { place, dialect: super::OWN, kind });
+            } else {
+                self.held.push((by, place, text));
+            }
+        }
+    }
+
+    pub(crate) fn consume(&mut self, owner: u8, stream: Stream) {
+        self.held.retain(|(by, place, _)| *by != owner || slot(place.stream) != slot(stream));
+    }
+}

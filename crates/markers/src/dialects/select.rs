@@ -1,0 +1,165 @@
+//! Which dialects an execution has.
+
+use super::{ENTRIES, Entry};
+
+/// A choice of dialects: `auto`, `none`, `native`, names, in any combination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    own: bool,
+    /// Dialects that are on, as bits of their place in the list.
+    on: u32,
+    /// Those of them that are known to be in use.
+    hinted: u32,
+}
+
+/// A choice that cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SelectionError {
+    /// There is no such dialect.
+    #[error("there is no dialect `{name}`; there are auto, none, native, {}", names().collect::<Vec<_>>().join(", "))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// `none` does not go together with anything.
+    #[error("`none` turns everything off and stands alone")]
+    NotAlone,
+}
+
+/// The names of all dialects.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ENTRIES.iter().map(|entry| entry.name)
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self::auto()
+    }
+}
+
+impl Selection {
+    /// Own markers, and every dialect that is on by default.
+    pub fn auto() -> Self {
+        let on = ENTRIES.iter().enumerate().filter(|(_, entry)| !entry.opt_in);
+        Self { own: true, on: on.fold(0, |on, (index, _)| on | 1 << index), hinted: 0 }
+    }
+
+    /// Nothing is recognised, own markers neither: for output that is not trusted.
+    pub fn none() -> Self {
+        Self { own: false, on: 0, hinted: 0 }
+    }
+
+    /// Own markers alone.
+    pub fn native() -> Self {
+        Self { own: true, on: 0, hinted: 0 }
+    }
+
+    /// Reads a list with commas: `auto`, `none` (alone), `native`, names (on, and known to be in
+    /// use), names with a plus before them (on) or a minus (off). Without `auto` only what is named
+    /// is on.
+    ///
+    /// # Errors
+    /// [`SelectionError`] names the word that is wrong.
+    pub fn parse(list: &str) -> Result<Self, SelectionError> {
+        let words: Vec<&str> = list.split(',').map(str::trim).filter(|w| !w.is_empty()).collect();
+        if words.contains(&"none") {
+            return if words.len() == 1 { Ok(Self::none()) } else { Err(SelectionError::NotAlone) };
+        }
+        let changes = words.iter().all(|word| word.starts_with(['-', '+']));
+        let mut chosen =
+            if changes || words.contains(&"auto") { Self::auto() } else { Self::native() };
+        for word in words {
+            let (name, off) = word.strip_prefix('-').map_or((word, false), |name| (name, true));
+            let (name, hinted) = name.strip_prefix('+').map_or((name, true), |name| (name, false));
+            match (name, off) {
+                ("auto" | "native", false) => continue,
+                ("native", true) => {
+                    chosen.own = false;
+                    continue;
+                }
+                _ => {}
+            }
+            let Some(index) = names().position(|known| known == name) else {
+                return Err(SelectionError::Unknown { name: name.to_owned() });
+            };
+            if off {
+                chosen.on &= !(1 << index);
+                chosen.hinted &= !(1 << index);
+            } else {
+                chosen.on |= 1 << index;
+                chosen.hinted |= u32::from(hinted) << index;
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// Takes a variable of the execution's declared environment for a hint, if a dialect's system
+    /// makes itself known by it and the dialect is on, or is one that is on by hint only.
+    pub fn hint_by_variable(&mut self, variable: &str) {
+        if self.on == 0 {
+            return;
+        }
+        for (index, entry) in ENTRIES.iter().enumerate() {
+            if entry.variable == Some(variable) && (entry.opt_in || self.on & 1 << index != 0) {
+                self.on |= 1 << index;
+                self.hinted |= 1 << index;
+            }
+        }
+    }
+
+    /// Whether own markers count.
+    pub fn own(&self) -> bool {
+        self.own
+    }
+
+    /// Whether dialects are on at all.
+    pub fn has_dialects(&self) -> bool {
+        self.on != 0
+    }
+
+    /// The dialects that are on, in the order of asking, and whether each is known to be in use.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&'static Entry, bool)> {
+        let on = |index: usize| self.on & 1 << index != 0;
+        ENTRIES
+            .iter()
+            .enumerate()
+            .filter(move |(index, _)| on(*index))
+            .map(|(index, entry)| (entry, self.hinted & 1 << index != 0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(list: &str) -> (bool, Vec<(&'static str, bool)>) {
+        let selection = Selection::parse(list).unwrap();
+        (selection.own(), selection.entries().map(|(entry, hint)| (entry.name, hint)).collect())
+    }
+
+    #[test]
+    fn a_list_adds_hints_to_auto_or_names_all_there_is() {
+        assert_eq!(chosen("none"), (false, vec![]));
+        assert_eq!(chosen("native"), (true, vec![]));
+        assert_eq!(chosen("gitlab, github"), (true, vec![("github", true), ("gitlab", true)]));
+        assert_eq!(chosen("+github,auto").1, chosen("auto").1);
+        assert!(chosen("auto,github").1.contains(&("github", true)));
+        assert!(chosen("auto,github").1.contains(&("gitlab", false)));
+        assert!(chosen("-github").1.iter().all(|(name, _)| *name != "github"));
+        assert!(!chosen("-native").0);
+        assert_eq!(chosen(""), chosen("auto"));
+        let unknown = Selection::parse("auto,githab").unwrap_err().to_string();
+        assert!(unknown.contains("`githab`") && unknown.contains("github"), "{unknown}");
+        assert_eq!(Selection::parse("none,github"), Err(SelectionError::NotAlone));
+    }
+
+    #[test]
+    fn a_variable_is_a_hint_where_dialects_are_on() {
+        let mut selection = Selection::auto();
+        selection.hint_by_variable("GITHUB_ACTIONS");
+        assert_eq!(selection, Selection::parse("auto,github").unwrap());
+        let mut native = Selection::native();
+        native.hint_by_variable("GITHUB_ACTIONS");
+        assert_eq!(native, Selection::native());
+    }
+}

@@ -1,0 +1,56 @@
+//! A log of each dialect, as its tool prints it, and what is understood of it.
+
+use std::{fmt::Write, fs, path::Path};
+
+use stepflow_markers::dialects::{Dialects, Ending, Event, Selection, Stream, names};
+
+use crate::json;
+
+fn understood(name: &str, log: &[u8]) -> String {
+    let opt_in = Selection::parse(&format!("auto,+{name}")) != Ok(Selection::auto());
+    let list = if opt_in { format!("auto,{name}") } else { "auto".to_owned() };
+    let mut dialects = Dialects::new(&Selection::parse(&list).unwrap()).with_text();
+    let mut text = String::new();
+    let line_of = |offset: u64| 1 + memchr::memchr_iter(b'\n', &log[..offset as usize]).count();
+    let mut say = |event: Event| {
+        let line = line_of(event.place.start);
+        match json::event(&event) {
+            Some(json) => writeln!(text, "{line}: {json}").unwrap(),
+            None => writeln!(text, "{line}: {} {:?}", event.dialect, event.kind).unwrap(),
+        }
+    };
+    dialects.push(Stream::Merged, log, 0, &mut say);
+    dialects.end_stream(Stream::Merged, &mut say);
+    dialects.end(Ending::Exit(0), &mut say);
+    text
+}
+
+/// `STEPFLOW_BLESS=1` writes what is understood now; the difference is to be read.
+#[test]
+fn every_dialect_understands_a_log_of_its_tool() {
+    let bless = std::env::var_os("STEPFLOW_BLESS").is_some();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dialects/golden");
+    for name in names() {
+        let mut logs = 0;
+        for entry in fs::read_dir(golden.join(name)).expect(name).map(Result::unwrap) {
+            let path = entry.path();
+            if path.extension().is_none_or(|extension| extension != "log") {
+                continue;
+            }
+            logs += 1;
+            let found = understood(name, &fs::read(&path).unwrap());
+            let expected = path.with_extension("expected");
+            if bless {
+                fs::write(&expected, &found).unwrap();
+            }
+            let known = fs::read_to_string(&expected).expect("no .expected beside the log");
+            for (number, (known, found)) in known.lines().zip(found.lines()).enumerate() {
+                assert_eq!(found, known, "{}, line {}", expected.display(), number + 1);
+            }
+            assert_eq!(known, found, "{}", expected.display());
+            let word = format!("{name} Detected");
+            assert!(found.contains(&word), "{}: never detected", path.display());
+        }
+        assert!(logs > 0, "no log of {name}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The dialects: the table of cases, and what holds for every input.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod any; // what holds for every input
+mod golden; // logs of real tools
+mod json; // events as the table writes them
+mod rules; // between dialects
+mod table; // the table of cases
