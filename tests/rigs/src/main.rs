@@ -13,14 +13,17 @@ mod group; // a control group of the rig's own
 mod host; // strange things happen to the host
 mod kill; // processes are killed at random moments
 mod mem; // much output, little memory
+mod net; // viewers behind a bad network
 mod oracle; // lines that tell of loss, repetition, change and disorder
 mod point; // the recorder dies before or after each of its calls
 mod power; // the power is cut
+mod serve; // a server while something is wrong around it
 mod served; // a server that may die
 mod service; // a service manager ends a server, alone or with its control group
 mod stage; // a storage, a script, and what became of it
 mod start; // whoever starts a script is killed meanwhile
 mod trees; // trees of processes are ended
+mod viewer; // viewers that hold every byte against the log
 mod unit; // the shipped unit under a real systemd
 
 use std::{process::ExitCode, time::Instant};
@@ -53,14 +56,18 @@ pub(crate) struct Options {
     pub(crate) races: u64,
     /// Rounds of PID reuse, of exit codes and signals, of cancels with a killed server.
     pub(crate) rounds: u64,
+    /// Viewers at once.
+    pub(crate) viewers: u64,
+    /// Cuts of each viewer's connection.
+    pub(crate) viewer_cuts: u64,
     /// Crashes on the way to a start.
     pub(crate) starts: u64,
 }
 
 const USAGE: &str = "usage: rigs PROGRAM \
-    point|start|after|fault|power|kill|full|mem|trees|host|systemd|unit \
+    point|start|after|fault|power|kill|full|mem|net|serve|trees|host|systemd|unit \
     [--seed N] [--cuts N] [--kills N] [--fills N] [--megabytes N] [--starts N] \
-    [--trees N] [--races N] [--rounds N]";
+    [--trees N] [--races N] [--rounds N] [--viewers N] [--viewer-cuts N]";
 /// As a test that was skipped says it.
 const NOT_RUN: u8 = 77;
 
@@ -68,6 +75,15 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if args.first().is_some_and(|word| word == oracle::COMMAND) {
         return oracle::write(&args[1..]);
+    }
+    if args.first().is_some_and(|word| word == net::CLOCK) {
+        return net::write_clock(&args[1..]);
+    }
+    if args.first().is_some_and(|word| word == serve::VIEW) {
+        return serve::view(&args[1..]);
+    }
+    if args.first().is_some_and(|word| word == net::PACE) {
+        return net::write_paced(&args[1..]);
     }
     if args.first().is_some_and(|word| word == host::INSIDE) {
         return host::inside(&args[1..]);
@@ -87,6 +103,8 @@ fn main() -> ExitCode {
         "kill" => kill::run,
         "full" => full::run,
         "mem" => mem::run,
+        "net" => net::run,
+        "serve" => serve::run,
         "trees" => trees::run,
         "host" => host::run,
         "systemd" => service::run,
@@ -135,6 +153,8 @@ fn parse(args: &[String]) -> Option<(&str, Options)> {
         races: 500,
         rounds: 100,
         starts: 300,
+        viewers: 200,
+        viewer_cuts: 20,
     };
     for pair in rest.chunks(2) {
         let [flag, value] = pair else { return None };
@@ -148,6 +168,8 @@ fn parse(args: &[String]) -> Option<(&str, Options)> {
             "--trees" => &mut options.trees,
             "--races" => &mut options.races,
             "--rounds" => &mut options.rounds,
+            "--viewers" => &mut options.viewers,
+            "--viewer-cuts" => &mut options.viewer_cuts,
             "--starts" => &mut options.starts,
             _ => return None,
         } = value;

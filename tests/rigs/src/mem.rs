@@ -3,17 +3,19 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    process::Stdio,
     sync::atomic::{AtomicU64, Ordering},
     thread,
     time::Duration,
 };
 
-use stepflow_testkit::{Ended, PATIENCE, Scratch, is_alive};
+use serde_json::json;
+use stepflow_testkit::{PATIENCE, Scratch, eventually, is_alive};
 
-use crate::{Options, Outcome, stage::recorded};
+use crate::{
+    Options, Outcome,
+    served::{Served, accepted, ask},
+    viewer::{Connection, Next, Transcript, Way},
+};
 
 /// Of a recorder's own, in KiB. What is mapped from its file is shared by all recorders and depends
 /// on how the program was linked; both are told.
@@ -21,9 +23,18 @@ const RECORDER_ANONYMOUS_MAX: u64 = 4 * 1024;
 /// Of its own and mapped, in KiB: 8 MiB, and what line tables add to a program built for tests.
 const RECORDER_MAX: u64 = 10 * 1024;
 const RECORDER_FILES_MAX: u64 = 24;
-const VIEWERS: u64 = 20;
-/// In KiB.
-const SERVER_MAX: u64 = 96 * 1024 + VIEWERS * 256 + 64;
+/// Of a server, its viewers and its live executions, in KiB.
+const SERVER: u64 = 128 * 1024;
+const A_VIEWER: u64 = 256;
+const AN_EXECUTION: u64 = 64;
+/// Live executions beside the one that is viewed.
+const EXECUTIONS: u64 = 200;
+/// Files: of a server, a viewer (its connection, output and index), a live execution.
+const SERVER_FILES: u64 = 64;
+const VIEWER_FILES: u64 = 4;
+const EXECUTION_FILES: u64 = 4;
+/// Threads, however many viewers and executions there are: `serve` starts 128 for what blocks.
+const THREADS_MAX: u64 = 128 + 32;
 
 /// The most of some samples.
 #[derive(Debug, Default)]
@@ -31,6 +42,7 @@ struct Most {
     anonymous: AtomicU64,
     resident: AtomicU64,
     files: AtomicU64,
+    threads: AtomicU64,
 }
 
 impl Most {
@@ -42,6 +54,9 @@ impl Most {
         };
         self.anonymous.fetch_max(kib("RssAnon:").unwrap_or(0), Ordering::Relaxed);
         self.resident.fetch_max(kib("VmRSS:").unwrap_or(0), Ordering::Relaxed);
+        let threads = status.lines().find_map(|line| line.strip_prefix("Threads:"));
+        let threads = threads.and_then(|count| count.trim().parse().ok()).unwrap_or(0);
+        self.threads.fetch_max(threads, Ordering::Relaxed);
         let files = fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
         self.files.fetch_max(files as u64, Ordering::Relaxed);
     }
@@ -83,78 +98,82 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
         // What is not looked at again makes room.
         let _ = scratch.output(&["prune", "--max-age", "0s"]);
     }
-    let server = server(&scratch, options.megabytes / 256)?;
+    drop(scratch);
+    let server = server(options)?;
     Ok(Outcome::Held(format!(
         "{} MiB through one recorder, half of it one line: {:.1} MiB resident at most, {:.1} of its \
-         own, {} files; a server with {VIEWERS} viewers of {} MiB of short lines: {:.0} MiB",
+         own, {} files; {server}",
         2 * half,
         recorder.1 as f64 / 1024.0,
         recorder.0 as f64 / 1024.0,
         recorder.2,
-        options.megabytes / 256,
-        server as f64 / 1024.0
     )))
 }
 
-/// The most memory of a server whose viewers get short lines, in KiB.
-fn server(scratch: &Scratch, megabytes: u64) -> Result<u64, String> {
-    let mut child = scratch
-        .command(&["serve", "--listen", "127.0.0.1:0", "--auth", "off"])
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| error.to_string())?;
-    let mut lines = BufReader::new(child.stderr.take().ok_or("no standard error")?).lines();
-    let pid = child.id() as i32;
-    let _server = Ended(child);
-    let address = loop {
-        let line = lines.next().ok_or("the server does not start")?.map_err(|e| e.to_string())?;
-        if let Some(address) = line.strip_prefix("listening on http://") {
-            break address.trim().to_owned();
-        }
+/// The most that a server needs whose viewers get short lines while executions run.
+fn server(options: &Options) -> Result<String, String> {
+    let scratch = Scratch::new(&options.program);
+    let served = Served::start(&scratch, &[])?;
+    for number in 0..EXECUTIONS {
+        let body = json!({"name": format!("live-{number}"), "command": ["sleep", "600"],
+            "working_directory": scratch.work()});
+        accepted(&ask(&served.address, "POST", "/api/executions", None, Some(&body))?)?;
+    }
+    let live = |count: u64| {
+        let metrics = ask(&served.address, "GET", "/metrics", None, None).unwrap_or_default().1;
+        let text = String::from_utf8_lossy(&metrics).into_owned();
+        let connected = text.lines().find_map(|line| line.strip_prefix("stepflow_recorders_connected "));
+        connected.and_then(|word| word.parse::<f64>().ok()).is_some_and(|n| n as u64 >= count)
     };
-    thread::spawn(move || lines.for_each(drop));
-    let id = scratch.detach(&["--shell"], &[&format!("yes '' | head -c {megabytes}M")]);
+    eventually("all executions run", || live(EXECUTIONS).then_some(()));
+    // Enough that each viewer is far behind when it comes.
+    let bytes = options.megabytes.min(1024) * 32;
+    let script = format!("yes '' | head -c {bytes}");
+    let id = scratch.detach(&["--shell"], &[&script]);
+    scratch.ended(id);
     let most = Most::default();
-    let seen: Vec<thread::JoinHandle<Result<u64, String>>> = (0..VIEWERS)
-        .map(|_| {
-            let (address, path) = (address.clone(), format!("/api/executions/{id}/events"));
-            thread::spawn(move || view(&address, &path))
+    let seen: Vec<thread::JoinHandle<Result<(), String>>> = (0..options.viewers)
+        .map(|number| {
+            let (address, record) = (served.address.clone(), scratch.storage.record_dir(id));
+            thread::Builder::new().stack_size(256 * 1024).spawn(move || {
+                let mut transcript = Transcript::new(&record)?;
+                let way = if number % 2 == 0 { Way::WebSocket } else { Way::Events };
+                let opened = Connection::open(&address, id, way, 0, PATIENCE);
+                let mut connection = opened.map_err(|error| format!("connect: {error}"))?;
+                loop {
+                    match connection.next()? {
+                        Next::Bytes(offset, bytes) => transcript.take(offset, &bytes)?,
+                        Next::Nothing => {}
+                        Next::End if transcript.at == bytes => return Ok(()),
+                        Next::End => return Err(format!("{} of {bytes} bytes", transcript.at)),
+                        Next::Gone(why) => return Err(format!("at {}: {why}", transcript.at)),
+                    }
+                }
+            })
         })
-        .collect();
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.to_string())?;
     while seen.iter().any(|viewer| !viewer.is_finished()) {
-        most.look(pid);
+        most.look(served.pid());
         thread::sleep(Duration::from_millis(5));
     }
-    for viewer in seen {
-        let lines = viewer.join().map_err(|_| "a viewer panicked")??;
-        if lines == 0 {
-            return Err("a viewer saw nothing".to_owned());
-        }
+    for (number, viewer) in seen.into_iter().enumerate() {
+        let saw = viewer.join().map_err(|_| "a viewer panicked")?;
+        saw.map_err(|why| format!("viewer {number}: {why}"))?;
     }
-    let recorded = recorded(scratch, id)?.len() as u64;
-    if recorded != megabytes << 20 {
-        return Err(format!("{recorded} of {} bytes", megabytes << 20));
+    let (anonymous, _, files) = most.get();
+    let threads = most.threads.load(Ordering::Relaxed);
+    let viewers = options.viewers;
+    let allowed = SERVER + viewers * A_VIEWER + (EXECUTIONS + 1) * AN_EXECUTION;
+    let said = format!(
+        "a server with {EXECUTIONS} live executions and {viewers} viewers of {bytes} empty lines: \
+         {:.0} MiB of {:.0} allowed, {files} files, {threads} threads",
+        anonymous as f64 / 1024.0,
+        allowed as f64 / 1024.0,
+    );
+    let files_max = SERVER_FILES + viewers * VIEWER_FILES + EXECUTIONS * EXECUTION_FILES;
+    if anonymous > allowed || files > files_max || threads > THREADS_MAX {
+        return Err(format!("{said}; {files_max} files and {THREADS_MAX} threads are allowed"));
     }
-    let (_, resident, _) = most.get();
-    if resident > SERVER_MAX {
-        return Err(format!("the server had {resident} KiB"));
-    }
-    Ok(resident)
-}
-
-/// Reads a stream of events to its end; how many bytes came.
-fn view(address: &str, path: &str) -> Result<u64, String> {
-    let mut socket = TcpStream::connect(address).map_err(|error| error.to_string())?;
-    socket.set_read_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;
-    let head = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    socket.write_all(head.as_bytes()).map_err(|error| error.to_string())?;
-    let mut buffer = vec![0; 64 * 1024];
-    let mut count = 0;
-    loop {
-        match socket.read(&mut buffer) {
-            Ok(0) => return Ok(count),
-            Ok(size) => count += size as u64,
-            Err(error) => return Err(format!("after {count} bytes: {error}")),
-        }
-    }
+    Ok(said)
 }

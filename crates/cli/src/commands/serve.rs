@@ -29,6 +29,9 @@ use crate::{
     text::{self, serving, why},
 };
 
+/// Threads for what blocks: starts, reads, questions to the catalog. More wait for one of them.
+const BLOCKING_THREADS: usize = 128;
+
 /// Serves until SIGTERM or Ctrl-C. Scripts go on.
 pub fn serve(storage: Storage, args: &args::Serve) -> Result<ExitCode, Failure> {
     let environment = |name: &str| std::env::var(name).ok();
@@ -77,6 +80,7 @@ pub fn serve(storage: Storage, args: &args::Serve) -> Result<ExitCode, Failure> 
         // Where no thread can be started any more, those that are there go on: some always are, as
         // more is done on them than once in this time.
         .thread_keep_alive(std::time::Duration::from_secs(600))
+        .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(|error| Failure::new(why::cannot_start_threads(error)))?;
     let served = runtime.block_on(async {
