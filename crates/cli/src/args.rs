@@ -372,6 +372,10 @@ pub struct Serve {
     /// How long after the end of an execution its log is compressed; or off [default: 60s]
     #[arg(long, value_name = "TIME", value_parser = time_or_off)]
     pub compress_after: Option<TimeOrOff>,
+    /// What must be free on the disk before a new execution is accepted: 500M, 5G; 0: nothing
+    /// [default: 256M, or a hundredth of a smaller disk]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub disk_min_free: Option<u64>,
     /// Take over from the server that runs on this storage, without downtime; without one, start
     #[arg(long)]
     pub takeover: bool,

@@ -7,12 +7,13 @@ use std::{
 };
 
 use serde::Deserialize;
-use stepflow_record::Storage;
+use stepflow_record::{MinFree, Storage};
 
 use crate::{
-    args::{Containment, Leftover, LogSync, OnOff},
+    args::{self, Containment, Leftover, LogSync, OnOff},
     commands::prune::FileRule,
-    failure::Failure,
+    doctor::bytes,
+    failure::{self, Failure},
     text::why,
 };
 
@@ -22,6 +23,8 @@ use crate::{
 pub struct File {
     /// The storage directory, relative to the file.
     storage_path: Option<PathBuf>,
+    /// Bytes that must be free before a new execution is accepted, as in `500M`; 0: none.
+    pub disk_min_free: Option<String>,
     /// For `stepflow serve`.
     #[serde(default)]
     pub serve: ServeFile,
@@ -66,6 +69,26 @@ pub fn file() -> Result<File, Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(File::default()),
         Err(error) => Err(Failure::new(why::bad_settings_file(error))),
     }
+}
+
+/// What must be free before a new execution is accepted: flag, environment, file.
+pub fn min_free(flag: Option<u64>, file: Option<&str>) -> Result<MinFree, Failure> {
+    let variable = env::var("STEPFLOW_DISK_MIN_FREE").ok().filter(|text| !text.trim().is_empty());
+    match (flag, variable.as_deref().or(file)) {
+        (Some(bytes), _) => Ok(MinFree::Bytes(bytes)),
+        (None, Some(text)) => args::size(text.trim()).map(MinFree::Bytes).map_err(Failure::new),
+        (None, None) => Ok(MinFree::Usual),
+    }
+}
+
+/// Refuses to start anything new on a disk that has too little room.
+pub fn check_room(storage: &Storage) -> Result<(), Failure> {
+    let own = |failure: Failure| failure.code(failure::OWN);
+    let least = min_free(None, file().map_err(own)?.disk_min_free.as_deref()).map_err(own)?;
+    storage.check_room(least).map_err(|short| {
+        let (free, wanted) = (bytes(short.free), bytes(short.wanted));
+        own(Failure::new(why::too_little_room(free, wanted)).hint(why::make_room()))
+    })
 }
 
 /// Finds and opens the storage.

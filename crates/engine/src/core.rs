@@ -9,7 +9,7 @@ use std::{
 
 use stepflow_catalog::{CatalogError, Change, Reader, Writer};
 use stepflow_model::{ExecutionId, LogSync};
-use stepflow_record::Storage;
+use stepflow_record::{MinFree, Storage};
 use stepflow_sys::host::SocketDir;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -45,6 +45,8 @@ pub(crate) struct Core {
     pub(crate) log_sync: LogSync,
     /// What else holds for executions that do not say.
     pub(crate) usual: Usual,
+    /// What must be free before a new execution is accepted.
+    pub(crate) disk_min_free: MinFree,
     /// What is kept, and for how long.
     pub(crate) retention: Policy,
     /// One sweep at a time.

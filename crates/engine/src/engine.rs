@@ -10,7 +10,7 @@ use stepflow_catalog::{
     Catalog, CatalogError, Change, Figures, ListQuery, Maintained, Reader, Statistics,
 };
 use stepflow_model::{Artifact, ArtifactId, ExecutionId, LogSync, NoteKind, Summary};
-use stepflow_record::{Liveness, RecordError, RecordView, Storage};
+use stepflow_record::{Liveness, MinFree, NoRoom, RecordError, RecordView, Storage};
 use stepflow_recorder::{
     control::{Answer, Request},
     inflow::End,
@@ -82,6 +82,8 @@ pub struct EngineConfig {
     pub retention: Policy,
     /// How long after the end of an execution its log is compressed; `None`: never.
     pub compress_after: Option<Duration>,
+    /// What must be free on the disk before a new execution is accepted.
+    pub disk_min_free: MinFree,
     /// The program that understands the recorder's hidden command.
     pub program: PathBuf,
 }
@@ -143,6 +145,7 @@ impl Engine {
             changing: tokio::sync::Mutex::new(()),
             log_sync: config.log_sync,
             usual: config.usual,
+            disk_min_free: config.disk_min_free,
             retention: config.retention,
             sweeping: tokio::sync::Mutex::new(()),
             swept: Mutex::default(),
@@ -233,6 +236,7 @@ impl Engine {
         if waiting >= QUEUED_MAX {
             return Err(CreateError::QueueFull { waiting });
         }
+        self.check_room().await?;
         let id = prepared.spec.id;
         let _permit = self.creates.acquire().await.map_err(|_| CreateError::Closing)?;
         // The marker must not be adopted by the watcher before we have it in hand.
@@ -247,6 +251,19 @@ impl Engine {
             made
         });
         task.await.unwrap_or(Err(CreateError::Closing))
+    }
+
+    /// Whether the disk has room for a new execution.
+    pub(crate) async fn check_room(&self) -> Result<(), NoRoom> {
+        let core = Arc::clone(&self.core);
+        // A disk that hangs holds up nobody else.
+        let looked = blocking(move || core.storage.check_room(core.disk_min_free));
+        looked.await.unwrap_or(Ok(()))
+    }
+
+    /// Bytes that must be free before a new execution is accepted, on a file system of `all`.
+    pub fn disk_min_free(&self, all: u64) -> u64 {
+        self.core.disk_min_free.of(all)
     }
 
     /// One execution, live or ended.

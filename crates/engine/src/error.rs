@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use stepflow_catalog::CatalogError;
 use stepflow_model::ExecutionId;
 use stepflow_original::UpgradeError;
-use stepflow_record::RecordError;
+use stepflow_record::{NoRoom, RecordError};
 
 use crate::{ProjectError, RequestError};
 
@@ -131,6 +131,9 @@ pub enum CreateError {
         /// How many.
         waiting: usize,
     },
+    /// Too little is free on the disk.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// The record could not be made.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -303,6 +306,9 @@ pub enum IngestError {
     /// Too many are open.
     #[error("too many streams are open")]
     TooMany,
+    /// Too little is free on the disk.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// The record could not be made, read or written.
     #[error(transparent)]
     Record(#[from] RecordError),

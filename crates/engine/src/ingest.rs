@@ -268,6 +268,7 @@ impl Engine {
         if core.ingest.open.load(Ordering::Relaxed) >= INGESTS_MAX {
             return Err(IngestError::TooMany);
         }
+        self.check_room().await?;
         let spec = spec(id, &new)?;
         if !core.registry().reserve(id) {
             // Somebody is making it right now, by the same id.

@@ -115,6 +115,7 @@ fn config(storage: &Storage) -> EngineConfig {
         log_sync: stepflow_model::LogSync::default(),
         usual: stepflow_engine::Usual::default(),
         retention: Policy::default(),
+        disk_min_free: stepflow_record::MinFree::default(),
         program: PathBuf::from("/bin/false"),
     }
 }

@@ -344,7 +344,10 @@ fn lines_made_to_be_slow_come_out_like_others() {
 #[test]
 fn limits_are_kept_to_the_byte() {
     let name = |bytes: usize| format!("STEP_START:{}", "n".repeat(bytes));
-    assert!(parse(name(NAME_BYTES_MAX).as_bytes()).unwrap().is_some());
+    for bytes in [NAME_BYTES_MAX - 1, NAME_BYTES_MAX] {
+        assert!(parse(name(bytes).as_bytes()).unwrap().is_some());
+    }
+    assert_eq!(parse(name(NAME_BYTES_MAX * 100).as_bytes()), Ok(None), "too long for a marker");
     assert_eq!(
         parse(name(NAME_BYTES_MAX + 1).as_bytes()),
         Err(MarkerError::TooLong {
@@ -374,7 +377,7 @@ fn limits_are_kept_to_the_byte() {
     };
     assert!(parse(line(LINE_BYTES_MAX).as_bytes()).unwrap().is_some());
     assert_eq!(parse(line(LINE_BYTES_MAX + 1).as_bytes()), Ok(None));
-    for bytes in [LINE_BYTES_MAX, LINE_BYTES_MAX + 1] {
+    for bytes in [LINE_BYTES_MAX - 1, LINE_BYTES_MAX, LINE_BYTES_MAX + 1, LINE_BYTES_MAX * 100] {
         let mut scanner = Scanner::new();
         let mut count = 0;
         scanner.push(line(bytes).as_bytes(), 0, &mut |_| count += 1);

@@ -35,5 +35,8 @@ pub const UPLOADED_FIRST: u32 = 100_000;
 pub const UPLOADS_MAX: usize = 1_000;
 /// Most annotations kept in the state of one execution; all of them stay in its journal.
 pub const ANNOTATIONS_MAX: usize = 1_000;
+/// Most warnings that the markers of one execution give rise to, besides those about its limits: one
+/// more says that the rest is not noted. Fewer than annotations, so that others find room.
+pub const WARNINGS_MAX: usize = 900;
 /// Most metadata pairs on an execution or a step.
 pub const METADATA_MAX: usize = 1_000;

@@ -1,6 +1,7 @@
 //! The fold from events to what people see.
 
 mod artifacts; // the part of the fold that is about files
+mod noted; // which warnings were said already
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -250,6 +251,8 @@ pub struct ExecutionState {
     changed_artifacts: Vec<u32>,
     /// Artifacts the script has declared, removed ones included.
     declared_artifacts: u32,
+    /// Which warnings its output has given rise to.
+    pub(crate) noted: noted::Noted,
     started_at_us: u64,
 }
 
@@ -322,6 +325,7 @@ impl ExecutionState {
             changed_steps: Vec::new(),
             changed_artifacts: Vec::new(),
             declared_artifacts: 0,
+            noted: noted::Noted::default(),
             started_at_us: 0,
         }
     }
@@ -457,6 +461,7 @@ impl ExecutionState {
 
     fn warn(&mut self, event: &Event, code: &str, message: String) {
         self.summary.warnings += 1;
+        self.noted.take(code);
         if self.annotations.len() < ANNOTATIONS_MAX {
             self.annotations.push(Annotation {
                 code: code.to_owned(),

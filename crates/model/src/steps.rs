@@ -47,9 +47,7 @@ pub fn decide(state: &ExecutionState, marker: &Marker, stop_on_error: bool) -> D
         }
         Marker::Artifact { path, description } => {
             if state.artifacts.len() >= ARTIFACTS_MAX {
-                let once = state.artifacts.len() == ARTIFACTS_MAX
-                    && !state.annotations.iter().any(|a| a.code == "artifact_limit");
-                return warning_if(once, "artifact_limit", || {
+                return warning(state, "artifact_limit", || {
                     format!("more than {ARTIFACTS_MAX} artifacts: the rest is not collected")
                 });
             }
@@ -154,11 +152,15 @@ impl Decision {
     }
 }
 
-fn warning_if(really: bool, code: &str, message: impl FnOnce() -> String) -> Decision {
-    if !really {
-        return Decision::default();
-    }
-    Decision::just(At::LineStart, EventKind::Warning { code: code.to_owned(), message: message() })
+/// What is said of a line that looks like a marker and is none, unless enough has been said.
+pub fn refused(state: &ExecutionState, why: &impl std::fmt::Display) -> Option<EventKind> {
+    state.noted.warning("marker_refused", || why.to_string())
+}
+
+/// A warning and nothing else; nothing at all if it has been said, or enough has been.
+fn warning(state: &ExecutionState, code: &str, message: impl FnOnce() -> String) -> Decision {
+    let warning = state.noted.warning(code, message);
+    Decision { events: warning.map(|kind| (At::LineStart, kind)).into_iter().collect(), stop: None }
 }
 
 /// The parent that a new step names, if it is open; else a warning says that there is none.
@@ -171,15 +173,12 @@ fn parent(
     let wanted = text(params, "parent")?;
     let found = find_open(state, &wanted);
     if found.is_none() {
-        decision.events.push((
-            At::LineStart,
-            EventKind::Warning {
-                code: "unknown_parent".to_owned(),
-                message: format!(
-                    "step `{name}` names the parent `{wanted}`, which is not open: it starts at the top"
-                ),
-            },
-        ));
+        let warning = state.noted.warning("unknown_parent", || {
+            format!(
+                "step `{name}` names the parent `{wanted}`, which is not open: it starts at the top"
+            )
+        });
+        decision.events.extend(warning.map(|kind| (At::LineStart, kind)));
     }
     found
 }
@@ -187,8 +186,7 @@ fn parent(
 /// Whether there is room for one more step; else what to say instead, once.
 fn step_limit(state: &ExecutionState) -> Option<Decision> {
     (state.steps.len() >= STEPS_MAX).then(|| {
-        let first = !state.annotations.iter().any(|a| a.code == "step_limit");
-        warning_if(first, "step_limit", || {
+        warning(state, "step_limit", || {
             format!("more than {STEPS_MAX} steps: later ones are shown as plain output")
         })
     })
@@ -289,7 +287,7 @@ fn complete(state: &ExecutionState, name: &str, params: &Map<String, Value>) -> 
             );
             decision
         }
-        None => warning_if(true, "unmatched_complete", || {
+        None => warning(state, "unmatched_complete", || {
             format!("STEP_COMPLETE:{name} matches no open step and has no effect")
         }),
     }
@@ -307,7 +305,7 @@ fn error(
     };
     let mut decision = Decision::default();
     let Some(step) = found else {
-        return warning_if(true, "error_outside_step", || {
+        return warning(state, "error_outside_step", || {
             format!("STEP_ERROR outside a step: {description}")
         });
     };

@@ -271,6 +271,75 @@ fn limits_warn_once_and_lose_nothing() {
     assert_eq!(run.state.steps.last().unwrap().last_line, Some(script.lines().count() as u64));
 }
 
+/// The same marker again and again, and nothing else.
+fn repeated(line: &str, count: usize) -> Run {
+    let mut run = Run { state: ExecutionState::new(&spec()), events: vec![], stop: None };
+    let marker = parse(line.as_bytes()).unwrap().unwrap();
+    for _ in 0..count {
+        for (_, kind) in steps::decide(&run.state, &marker, false).events {
+            run.emit(kind, 0, 0, 0);
+        }
+    }
+    run
+}
+
+fn warned(run: &Run, code: &str) -> usize {
+    let is =
+        |event: &&Event| matches!(&event.kind, EventKind::Warning { code: c, .. } if c == code);
+    run.events.iter().filter(is).count()
+}
+
+#[test]
+fn each_limit_is_kept_to_the_one_and_past_it_there_is_one_warning_however_often() {
+    const STEPS: usize = stepflow_model::STEPS_MAX;
+    const FILES: usize = stepflow_model::ARTIFACTS_MAX;
+    for (count, past) in [(STEPS - 1, 0), (STEPS, 0), (STEPS + 1, 1), (STEPS * 100, 1)] {
+        let run = repeated("STEP_SKIP:s:r", count);
+        assert_eq!((run.state.steps.len(), warned(&run, "step_limit")), (count.min(STEPS), past));
+        assert_eq!(run.events.len(), 2 * count.min(STEPS) + past, "of {count} steps");
+    }
+    for (count, past) in [(FILES - 1, 0), (FILES, 0), (FILES + 1, 1), (FILES * 100, 1)] {
+        let run = repeated("ARTIFACT:a.txt:d", count);
+        let files = run.state.artifacts.len();
+        assert_eq!((files, warned(&run, "artifact_limit")), (count.min(FILES), past));
+        assert_eq!(run.events.len(), count.min(FILES) + past, "of {count} artifacts");
+    }
+}
+
+#[test]
+fn warnings_end_with_one_that_says_so_and_those_about_limits_are_still_said_once() {
+    const MOST: usize = stepflow_model::WARNINGS_MAX;
+    for marker in ["STEP_COMPLETE:none", "STEP_ERROR:nowhere"] {
+        for (count, said, last) in
+            [(MOST - 1, MOST - 1, 0), (MOST, MOST, 0), (MOST + 1, MOST, 1), (MOST * 100, MOST, 1)]
+        {
+            let run = repeated(marker, count);
+            assert_eq!(run.events.len(), said + last, "of {count} {marker}");
+            assert_eq!(warned(&run, "warning_limit"), last);
+        }
+    }
+    // As many as the state holds annotations, from elsewhere and from here; then limits.
+    let mut full = repeated("STEP_COMPLETE:none", MOST * 2);
+    for number in 0..stepflow_model::ANNOTATIONS_MAX {
+        let code = "clock_jump".to_owned();
+        full.emit(EventKind::Warning { code, message: number.to_string() }, 0, 0, 0);
+    }
+    assert_eq!(full.state.annotations.len(), stepflow_model::ANNOTATIONS_MAX);
+    let before = full.events.len();
+    let lines = ["STEP_SKIP:s:r", "STEP_START:s [parent=none]", "ARTIFACT:a:d", "STEP_COMPLETE:x"];
+    for line in lines.iter().flat_map(|line| std::iter::repeat_n(line, 30_000)) {
+        let marker = parse(line.as_bytes()).unwrap().unwrap();
+        for (_, kind) in steps::decide(&full.state, &marker, false).events {
+            full.emit(kind, 0, 0, 0);
+        }
+    }
+    let added = full.events.len() - before;
+    let most = 2 * stepflow_model::STEPS_MAX + stepflow_model::ARTIFACTS_MAX + 2;
+    assert_eq!(added, most, "steps, files and a word about each");
+    assert_eq!((warned(&full, "step_limit"), warned(&full, "artifact_limit")), (1, 1));
+    assert_eq!(full.state.summary.warnings as usize, MOST + 1 + 1_000 + 2);
+}
+
 #[test]
 fn a_recorded_end_wins_over_a_verdict_of_loss() {
     let mut ended = run("STEP_START:A\n", false, &ok()).state;

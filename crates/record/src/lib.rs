@@ -26,6 +26,7 @@ mod packed; // a compressed log, read
 mod range; // a range of the output, as a stream of bytes
 mod read; // output read by offset and by line number
 mod recover; // after a crash: keep what checksums prove, set the rest aside
+mod room; // what must be free before a new execution is accepted
 mod verify; // a record held against its checksums
 mod view; // the state of a record now: events and notes, folded
 mod whole; // records that are over when they are made
@@ -43,6 +44,7 @@ pub use crate::{
     range::LogRange,
     read::LogReader,
     recover::{Recovery, cut_journal, recover, recover_to_resume},
+    room::{MinFree, NoRoom},
     verify::{Flaw, Proof},
     view::{Liveness, RecordView, group_name},
     whole::{WholeBuffers, WholeRecord},

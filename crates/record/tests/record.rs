@@ -431,3 +431,42 @@ fn what_a_killed_writer_left_makes_place_and_a_record_does_not() {
     assert!(storage.create_held(&spec).is_err());
     assert_eq!(std::fs::read(record.join("output.log")).unwrap(), b"a line\n");
 }
+
+#[test]
+fn long_lines_come_in_marked_pieces_that_are_what_was_written() {
+    const PIECE: usize = 64 * 1024;
+    let dir = tempfile::tempdir().unwrap();
+    let lengths = [0, PIECE - 1, PIECE, PIECE + 1, 0, 1 << 20, 1, (1 << 20) + 7];
+    let mut written = Vec::new();
+    for (number, length) in lengths.iter().enumerate() {
+        written.extend((0..*length).map(|at| b'a' + ((at / 3 + number) % 26) as u8));
+        written.push(b'\n');
+    }
+    // Cut by reads as a pipe would: nowhere near the ends of lines.
+    let reads: Vec<_> =
+        written.chunks(50_021).map(|read| (Stream::Stdout, read.to_vec(), true)).collect();
+    assert_eq!(write(dir.path(), &reads), written);
+    let log = LogReader::open(dir.path()).unwrap().unwrap();
+    let (mut from, mut pieces) = (0, Vec::new());
+    loop {
+        let some = log.some_from_offset(from, 100_000, 3).unwrap();
+        let Some(last) = some.last() else { break };
+        from = last.end;
+        pieces.extend(some);
+    }
+    assert_eq!(from, written.len() as u64);
+    let (mut joined, mut number) = (Vec::new(), 1);
+    for (at, piece) in pieces.iter().enumerate() {
+        assert!(piece.text.len() <= PIECE);
+        assert_eq!((piece.number, piece.offset), (number, joined.len() as u64), "piece {at}");
+        joined.extend_from_slice(&piece.text);
+        if !piece.partial {
+            joined.push(b'\n');
+            number += 1;
+        }
+    }
+    assert!(joined == written, "joined pieces are not what was written");
+    let whole = log.lines(1, 100).unwrap();
+    let shown: Vec<_> = whole.iter().map(|line| line.text.len() + line.rest as usize).collect();
+    assert_eq!(shown, lengths, "a line that is cut says how much is left out");
+}

@@ -43,7 +43,7 @@ pub struct Collector {
 impl Collector {
     /// Copies one file; whatever goes wrong becomes the event's `problem`.
     pub fn collect(&self, job: &Job) -> EventKind {
-        match self.copy(job) {
+        match self.copy(job, ARTIFACT_BYTES_MAX) {
             Ok((sha256, size, changed)) => EventKind::ArtifactStored {
                 artifact: job.index,
                 sha256: Some(sha256),
@@ -61,7 +61,7 @@ impl Collector {
         }
     }
 
-    fn copy(&self, job: &Job) -> Result<(String, u64, bool), String> {
+    fn copy(&self, job: &Job, limit: u64) -> Result<(String, u64, bool), String> {
         let path = &job.path;
         let mut file = self.open(path)?;
         let look =
@@ -71,14 +71,14 @@ impl Collector {
             let kind = if before.is_dir() { "a directory" } else { "not a regular file" };
             return Err(format!("`{path}` is {kind}: only regular files are collected"));
         }
-        if before.len() > ARTIFACT_BYTES_MAX {
+        if before.len() > limit {
             return Err(format!(
-                "`{path}` has {} bytes, more than the limit of {ARTIFACT_BYTES_MAX}",
+                "`{path}` has {} bytes, more than the limit of {limit}",
                 before.len()
             ));
         }
         let (name, size) = self
-            .store(&mut file, job.index)
+            .store(&mut file, job.index, limit)
             .map_err(|error| format!("`{path}` cannot be copied: {error}"))?;
         let after = look(&file)?;
         let stamp = |meta: &fs::Metadata| (meta.len(), meta.mtime(), meta.mtime_nsec());
@@ -123,7 +123,7 @@ impl Collector {
     }
 
     /// Copies to a temporary name, digests the copy, names it by its digest.
-    fn store(&self, file: &mut File, index: u32) -> io::Result<(String, u64)> {
+    fn store(&self, file: &mut File, index: u32, limit: u64) -> io::Result<(String, u64)> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.target)?;
         let temporary = self.target.join(format!("incoming-{index}"));
         let mut copy = OpenOptions::new()
@@ -134,8 +134,8 @@ impl Collector {
             .mode(0o600)
             .open(&temporary)?;
         // `io::copy` uses copy_file_range where the file systems can; a growing file is bounded.
-        let size = io::copy(&mut file.take(ARTIFACT_BYTES_MAX + 1), &mut copy)?;
-        if size > ARTIFACT_BYTES_MAX {
+        let size = io::copy(&mut file.take(limit + 1), &mut copy)?;
+        if size > limit {
             let _ = fs::remove_file(&temporary);
             return Err(io::Error::other("it grew past the limit while it was copied"));
         }
@@ -167,7 +167,40 @@ mod tests {
     use super::*;
 
     fn collect(collector: &Collector, path: &str) -> Result<(String, u64, bool), String> {
-        collector.copy(&Job { index: 0, path: path.to_owned() })
+        collector.copy(&Job { index: 0, path: path.to_owned() }, ARTIFACT_BYTES_MAX)
+    }
+
+    #[test]
+    fn the_largest_artifact_is_copied_and_one_byte_more_is_refused() {
+        const SCALED: u64 = 64 * 1024;
+        let root = tempfile::tempdir().unwrap();
+        let cwd = root.path().to_owned();
+        let collector = Collector { cwd: cwd.clone(), target: root.path().join("artifacts") };
+        for (limit, size, fits) in [
+            (SCALED, 0, true),
+            (SCALED, SCALED - 1, true),
+            (SCALED, SCALED, true),
+            (SCALED, SCALED + 1, false),
+            (SCALED, SCALED * 100, false),
+            // Without a byte on the disk, and without one that is read.
+            (ARTIFACT_BYTES_MAX, ARTIFACT_BYTES_MAX + 1, false),
+            (ARTIFACT_BYTES_MAX, ARTIFACT_BYTES_MAX * 100, false),
+        ] {
+            File::create(cwd.join("file")).unwrap().set_len(size).unwrap();
+            let job = Job { index: 0, path: "file".to_owned() };
+            match collector.copy(&job, limit) {
+                Ok((_, copied, changed)) => {
+                    assert_eq!((fits, copied, changed), (true, size, false))
+                }
+                Err(problem) => {
+                    assert!(!fits && problem.contains("more than the limit"), "{size}: {problem}");
+                }
+            }
+            let left = fs::read_dir(&collector.target).into_iter().flatten().flatten();
+            let left =
+                left.filter(|file| file.file_name().to_string_lossy().starts_with("incoming"));
+            assert_eq!(left.count(), 0, "half a copy of {size}");
+        }
     }
 
     #[test]

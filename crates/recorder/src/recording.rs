@@ -550,11 +550,10 @@ impl Recording {
         let marker = match found.outcome {
             Ok(marker) => marker,
             Err(error) => {
-                let kind = EventKind::Warning {
-                    code: "marker_refused".to_owned(),
-                    message: error.to_string(),
-                };
-                return self.emit_found(kind, start, lines_before);
+                if let Some(kind) = steps::refused(&self.state, &error) {
+                    self.emit_found(kind, start, lines_before);
+                }
+                return;
             }
         };
         let decision = steps::decide(&self.state, &marker, self.stop_on_error);
@@ -660,6 +659,20 @@ mod tests {
         let events = recording.state.summary.position.seq;
         assert!(events <= 4 + rounds, "{events} events in {rounds} quarters of a second");
         assert_eq!(recording.writer.appended().1, 100_004, "every line is in the output");
+    }
+
+    #[test]
+    fn markers_that_are_refused_are_told_of_so_often_and_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut recording = recording(dir.path());
+        let line = format!("STEP_START:{}\n", "n".repeat(5_000));
+        for _ in 0..2_000 {
+            recording.take(Stream::Stdout, line.as_bytes());
+        }
+        let most = stepflow_model::WARNINGS_MAX as u64;
+        assert_eq!(recording.state.summary.position.seq, most + 1);
+        assert_eq!(recording.state.annotations.last().unwrap().code, "warning_limit");
+        assert_eq!(recording.writer.appended().1, 2_000, "every line is in the output");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{fmt, io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use stepflow_engine::OpenError;
-use stepflow_record::Storage;
+use stepflow_record::{MinFree, Storage};
 
 use crate::{
     base_path::BasePath,
@@ -97,6 +97,8 @@ pub struct ServerConfig {
     pub retention: stepflow_engine::Policy,
     /// How long after the end of an execution its log is compressed; `None`: never.
     pub compress_after: Option<Duration>,
+    /// What must be free on the disk before a new execution is accepted.
+    pub disk_min_free: MinFree,
     /// The program that understands the recorder's hidden command.
     pub program: PathBuf,
 }

@@ -11,7 +11,7 @@ use stepflow_catalog::CatalogError;
 use stepflow_engine::{
     CancelError, ChangeError, CreateError, QueryError, RequestError, RerunError,
 };
-use stepflow_record::RecordError;
+use stepflow_record::{NoRoom, RecordError};
 use stepflow_view::ViewError;
 
 /// Why a request failed. The request's id is added on the way out.
@@ -195,6 +195,15 @@ impl From<RequestError> for Problem {
     }
 }
 
+impl From<NoRoom> for Problem {
+    fn from(short: NoRoom) -> Self {
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk-low", &short).hint(
+            "free some space (`stepflow doctor` names the largest executions), or lower \
+             disk_min_free; executions that run go on",
+        )
+    }
+}
+
 impl From<CreateError> for Problem {
     fn from(error: CreateError) -> Self {
         match error {
@@ -203,6 +212,7 @@ impl From<CreateError> for Problem {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "queue-full", &error)
                     .hint("try again when some have ended")
             }
+            CreateError::NoRoom(short) => short.into(),
             CreateError::KeyInvalid => Self::new(StatusCode::BAD_REQUEST, "bad-request", &error),
             CreateError::KeyReused(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", &error)

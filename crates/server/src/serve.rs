@@ -371,6 +371,7 @@ fn engine_config(config: &ServerConfig) -> EngineConfig {
         usual: config.usual,
         retention: config.retention.clone(),
         compress_after: config.compress_after,
+        disk_min_free: config.disk_min_free,
         program: config.program.clone(),
     }
 }

@@ -33,10 +33,16 @@ pub fn sync_filesystem(path: &Path) -> io::Result<()> {
 
 /// Bytes of the file system of `path` that may still be used by whom we are.
 pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    Ok(space(path)?.0)
+}
+
+/// The same, and the size of the file system.
+pub fn space(path: &Path) -> io::Result<(u64, u64)> {
     let stat = nix::sys::statvfs::statvfs(path)?;
     // Both are wide enough for any disk; on 32-bit systems the product would not be.
     #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
-    Ok(u64::from(stat.blocks_available()).saturating_mul(stat.fragment_size() as u64))
+    let bytes = |blocks| u64::from(blocks).saturating_mul(stat.fragment_size() as u64);
+    Ok((bytes(stat.blocks_available()), bytes(stat.blocks())))
 }
 
 /// Bytes that a file takes up on the disk; 0: it is not there.

@@ -37,6 +37,7 @@ pub fn serve(storage: Storage, args: &args::Serve) -> Result<ExitCode, Failure> 
     let environment = |name: &str| std::env::var(name).ok();
     let file = config::file()?;
     let retention = super::prune::policy(&file.retention)?;
+    let disk_min_free = config::min_free(args.disk_min_free, file.disk_min_free.as_deref())?;
     let settings = Settings::new(args, &environment, file.serve)?;
     let filter = EnvFilter::try_new(&settings.log_filter).map_err(|error| {
         Failure::new(why::no_log_level(&settings.log_filter, error)).hint(why::log_levels())
@@ -72,6 +73,7 @@ pub fn serve(storage: Storage, args: &args::Serve) -> Result<ExitCode, Failure> 
         compress_after: settings.compress_after.0,
         log_sync: settings.log_sync.into(),
         usual: settings.usual,
+        disk_min_free,
         retention,
         program: PathBuf::from("/proc/self/exe"),
     };

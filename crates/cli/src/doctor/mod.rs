@@ -160,7 +160,7 @@ fn s(number: usize) -> &'static str {
 }
 
 /// Bytes for people: `12 B`, `4.0 KiB`.
-fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     let mut size = count as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if size < 1024.0 {

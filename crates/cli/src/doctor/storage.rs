@@ -126,7 +126,11 @@ pub(super) fn space(storage: &Storage, report: &mut Report) {
     let share = free as f64 / all.max(1) as f64 * 100.0;
     let detail = found::space(bytes(free), bytes(all), format_args!("{share:.1}"));
     let remedy = found::free_space();
-    if free < 64 << 20 {
+    let file = crate::config::file().ok().and_then(|file| file.disk_min_free);
+    let least = crate::config::min_free(None, file.as_deref()).unwrap_or_default().of(all);
+    if free < least {
+        report.fail("space", found::space_refused(detail, bytes(least)), remedy);
+    } else if free < 64 << 20 {
         report.fail("space", detail, remedy);
     } else if free < 1 << 30 || share < 5.0 {
         report.warn("space", detail, remedy);

@@ -214,6 +214,7 @@ pub fn start(
     let callers = SigSet::thread_get_mask().map_err(|errno| {
         Failure::new(why::cannot_watch_signals(errno.desc())).code(failure::OWN)
     })?;
+    crate::config::check_room(storage)?;
     watch::block_signals(spec.pty.is_some())?;
     let created = storage.create(spec)?;
     let launch = Launch {

@@ -47,6 +47,9 @@ messages! {
     inodes(free, all, percent) {
         "{free} free of {all} inodes ({percent} %)", "{all} 个 inode 中可用 {free} 个（{percent} %）"
     }
+    space_refused(space, least) {
+        "{space}: new executions are refused below {least}", "{space}：低于 {least} 时拒绝新的执行"
+    }
     free_space() {
         "free some space: `stepflow doctor` names the largest executions; scripts wait while the disk is full, and nothing is dropped",
         "请腾出空间：`stepflow doctor` 会列出最大的执行；磁盘满时脚本等待，不会丢失任何内容"

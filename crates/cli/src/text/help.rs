@@ -334,6 +334,10 @@ const ZH: &[(&str, &str)] = &[
         "接收的流的来源或服务器离开后等待多久 [默认：60s]",
     ),
     (
+        "What must be free on the disk before a new execution is accepted: 500M, 5G; 0: nothing [default: 256M, or a hundredth of a smaller disk]",
+        "接受新的执行之前磁盘必须有的可用空间：500M、5G；0 表示不限 [默认：256M，较小的磁盘为其百分之一]",
+    ),
+    (
         "How long after the end of an execution its log is compressed; or off [default: 60s]",
         "执行结束多久后压缩其日志；off 表示不压缩 [默认：60s]",
     ),

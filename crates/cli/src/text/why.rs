@@ -148,6 +148,14 @@ messages! {
         "stop the server first; executions that run go on", "请先停止服务器；正在运行的执行不受影响"
     }
     disk_refuses() { "the disk refuses the end of the record", "磁盘无法写入记录的结尾" }
+    too_little_room(free, wanted) {
+        "the disk has {free} free, and a new execution needs {wanted}",
+        "磁盘可用空间为 {free}，而新的执行需要 {wanted}"
+    }
+    make_room() {
+        "free some space (`stepflow doctor` names the largest executions), or lower STEPFLOW_DISK_MIN_FREE",
+        "请腾出空间（`stepflow doctor` 会列出最大的执行），或调低 STEPFLOW_DISK_MIN_FREE"
+    }
     make_space() { "make space, and try again", "请腾出空间再试" }
     recorder_silent(id) { "the recorder of {id} does not answer", "{id} 的记录进程没有回答" }
     recorder_stopped() {

@@ -298,10 +298,10 @@ pub(crate) fn problem(status: u16) -> Value {
             "Not now: try again after `Retry-After`.",
         ),
         507 => (
-            "catalog",
+            "disk-low",
             "Insufficient Storage",
-            "the disk is full",
-            "The disk is full: nothing was changed.",
+            "the disk of `/srv/stepflow` has 104857600 bytes free, and a new execution needs 268435456",
+            "The disk is full, or has less room than `disk_min_free`: nothing was changed.",
         ),
         _ => (
             "internal",

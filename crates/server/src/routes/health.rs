@@ -216,8 +216,14 @@ fn storage(app: &App) -> Component {
         Ok((free, all)) => {
             let ratio = free as f64 / all.max(1) as f64;
             let detail = format!("{} MiB free, {:.1} %", free >> 20, ratio * 1e2);
-            let figures = [("free_bytes", free as f64), ("ratio", ratio)];
-            if free < SPACE_BYTES_LEAST {
+            let least = app.engine.disk_min_free(all);
+            let figures =
+                [("free_bytes", free as f64), ("ratio", ratio), ("min_free_bytes", least as f64)];
+            if free < least {
+                let detail =
+                    format!("{detail}: below {} MiB new executions are refused", least >> 20);
+                component("unhealthy", "space-refused", figures, detail)
+            } else if free < SPACE_BYTES_LEAST {
                 let detail = format!("{detail}: scripts are paused when it is full");
                 component("unhealthy", "space-out", figures, detail)
             } else if free < SPACE_BYTES_LOW || ratio < SPACE_RATIO {

@@ -311,6 +311,7 @@ fn refusal(error: IngestError) -> Response {
                 .hint("try again when some have ended"),
             None,
         ),
+        IngestError::NoRoom(short) => (short.clone().into(), None),
         IngestError::Gone(_) | IngestError::Closing => (Problem::closing(), None),
         IngestError::Request(error) => (error.clone().into(), None),
         IngestError::Record(error) => (record(error), None),

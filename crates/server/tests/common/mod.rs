@@ -301,6 +301,7 @@ pub fn config(storage: &Storage, auth: Auth) -> ServerConfig {
         log_sync: stepflow_model::LogSync::default(),
         usual: stepflow_engine::Usual::default(),
         retention: stepflow_engine::Policy::default(),
+        disk_min_free: stepflow_record::MinFree::default(),
         program: PathBuf::from("/bin/false"),
     }
 }

@@ -71,8 +71,10 @@ export function ofPart(part: Component, findings: readonly Finding[]): string {
       return t('health.part.recorders-failed', { n: n('failed') });
     case 'space':
     case 'space-low':
+    case 'space-refused':
     case 'space-out': {
       const left = t('health.part.space', { free: format().bytes(n('free_bytes')), ratio: format().percent(n('ratio')) });
+      if (what === 'space-refused') return t('health.part.space-refused', { left });
       return what === 'space-out' ? t('health.part.space-out', { left }) : left;
     }
     case 'ends-with-unit':

@@ -67,6 +67,7 @@ export const stats = {
   'health.part.files': '{ratio} of the file descriptors are used',
   'health.part.recorders-failed': { one: '{n} recorder could not be started', other: '{n} recorders could not be started' },
   'health.part.space': '{free} free, {ratio}',
+  'health.part.space-refused': '{left}: new executions are refused',
   'health.part.space-out': '{left}: scripts are paused when it is full',
   'health.part.unreadable': 'the storage directory cannot be read: {cause}',
   'health.part.no-answer': 'it does not answer: {cause}',

@@ -66,6 +66,7 @@ export const stats = {
   'health.part.files': '已使用 {ratio} 的文件描述符',
   'health.part.recorders-failed': { other: '{n} 个记录进程无法启动' },
   'health.part.space': '剩余 {free}，{ratio}',
+  'health.part.space-refused': '{left}：拒绝新的执行',
   'health.part.space-out': '{left}：空间用尽时脚本会暂停',
   'health.part.unreadable': '存储目录无法读取：{cause}',
   'health.part.no-answer': '没有应答：{cause}',
