@@ -10,7 +10,7 @@ use serde::Deserialize;
 use stepflow_record::Storage;
 
 use crate::{
-    args::{Containment, Leftover, LogSync, OnOff},
+    args::{Containment, Leftover, LogFull, LogSync, OnOff},
     commands::prune::FileRule,
     failure::Failure,
     text::why,
@@ -49,6 +49,9 @@ pub struct ServeFile {
     pub containment: Option<Containment>,
     pub leftover: Option<Leftover>,
     pub drain_timeout: Option<String>,
+    /// A size, as in `10G`; 0: no limit.
+    pub log_max_bytes: Option<String>,
+    pub log_full: Option<LogFull>,
     pub log_level: Option<String>,
     pub cache_size: Option<u32>,
     pub wal_autocheckpoint: Option<u32>,

@@ -268,7 +268,9 @@ impl Engine {
         if core.ingest.open.load(Ordering::Relaxed) >= INGESTS_MAX {
             return Err(IngestError::TooMany);
         }
-        let spec = spec(id, &new)?;
+        let mut spec = spec(id, &new)?;
+        // A stream has nobody here who could wait or be stopped: its middle goes.
+        spec.log_max_bytes = self.core.usual.log_max_bytes;
         if !core.registry().reserve(id) {
             // Somebody is making it right now, by the same id.
             return Err(IngestError::Superseded);
@@ -410,6 +412,8 @@ fn spec(id: ExecutionId, new: &NewIngest) -> Result<Spec, IngestError> {
         log_sync: stepflow_model::LogSync::default(),
         containment: stepflow_model::Containment::default(),
         leftover: stepflow_model::Leftover::default(),
+        log_max_bytes: 0,
+        log_full: stepflow_model::LogFull::default(),
         rerun_of: None,
     })
 }
