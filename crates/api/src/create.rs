@@ -87,6 +87,30 @@ impl From<Leftover> for stepflow_model::Leftover {
     }
 }
 
+/// What is done about output that would outgrow its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", expecting = "`log_full` must be keep-ends, block or stop")]
+pub enum LogFull {
+    /// The first and the newest half stay, the middle goes.
+    KeepEnds,
+    /// The script waits until somebody stops it.
+    Block,
+    /// The script is stopped.
+    Stop,
+}
+
+impl From<LogFull> for stepflow_model::LogFull {
+    fn from(wanted: LogFull) -> Self {
+        match wanted {
+            LogFull::KeepEnds => Self::KeepEnds,
+            LogFull::Block => Self::Block,
+            LogFull::Stop => Self::Stop,
+        }
+    }
+}
+
 /// `POST /api/executions`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
@@ -152,6 +176,14 @@ pub struct CreateRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 3600.0)))]
     pub drain_timeout: Option<f64>,
+    /// Bytes of output that are kept, about: 0 for all, or at least 1 MiB; as the server does it if
+    /// absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(type = "number", optional))]
+    pub log_max_bytes: Option<u64>,
+    /// What is done when there would be more; as the server does it if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_full: Option<LogFull>,
     /// Answer when it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait: Option<bool>,

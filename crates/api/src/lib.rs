@@ -52,7 +52,7 @@ pub use crate::{
     },
     ingest::IngestAnswer,
     live::{ClientMessage, ServerMessage, Topic},
-    log::{Line, LogRange},
+    log::{Dropped, Line, LogRange},
     overview::{Overview, OverviewPart, Strip, StripEntry, StripList},
     preview::{ArchiveEntry, ArtifactPreview, MarkdownNode, PreviewContent},
     problem::Problem,

@@ -33,10 +33,33 @@ pub struct Line {
     pub rest: u64,
     /// The step that owns it.
     pub step: Option<u32>,
+    /// No line, but what stands in the place of output that is gone by policy; `text` says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub dropped: Option<Dropped>,
     /// How a page shows it; with `view=1` alone. `text` is then at most 16 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub view: Option<LineView>,
+}
+
+/// Output that is gone by policy. Offsets and line numbers are what they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Dropped {
+    /// Output offset of the first byte that is gone.
+    pub from: u64,
+    /// Output offset just after the last one.
+    pub to: u64,
+    /// Line ends that are gone.
+    pub lines: u64,
+}
+
+impl From<stepflow_model::Dropped> for Dropped {
+    fn from(gone: stepflow_model::Dropped) -> Self {
+        Self { from: gone.from, to: gone.to, lines: gone.lines() }
+    }
 }
 
 /// `GET /api/executions/{id}/log`.

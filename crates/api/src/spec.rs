@@ -53,6 +53,10 @@ pub struct ExecutionSpec {
     pub containment: String,
     /// What becomes of those who hold its output after its end: `kill` or `leave`.
     pub on_leftover: String,
+    /// Bytes of output that are kept, about; 0: all.
+    pub log_max_bytes: u64,
+    /// What is done when there would be more: `keep-ends`, `block` or `stop`.
+    pub log_full: String,
     /// For how long their output is still recorded.
     pub drain_seconds: f64,
     /// Its time limit.
@@ -89,6 +93,8 @@ impl ExecutionSpec {
             log_sync: spec.log_sync.as_str().to_owned(),
             containment: spec.containment.as_str().to_owned(),
             on_leftover: spec.leftover.as_str().to_owned(),
+            log_max_bytes: spec.log_max_bytes,
+            log_full: spec.log_full.as_str().to_owned(),
             drain_seconds: seconds(spec.drain_ms),
             timeout_seconds: spec.timeout_ms.map(seconds),
             grace_seconds: seconds(spec.grace_ms),

@@ -72,7 +72,7 @@ pub fn typescript() -> String {
     ];
     let types = declarations!(
         Cursor Execution Step Artifact Annotation
-        LogLevel LevelSource LineView Line FilteredLines LogRange LevelCounts ErrorLine StepLines
+        LogLevel LevelSource LineView Dropped Line FilteredLines LogRange LevelCounts ErrorLine StepLines
         StepRange LogGap LogMeta LogRows LogDensity LogError LogErrors SearchHit StepHits LogSearch
         UsualStep Usual Moment Terminal ExecutionSpec MarkdownNode ArchiveEntry PreviewContent ArtifactPreview Statistics
         OverviewPart Overview StripEntry Strip StripList

@@ -120,7 +120,7 @@ pub struct LogGap {
     pub line: u64,
     /// How much; null: nobody knows.
     pub bytes: Option<u64>,
-    /// A stable word: `recovered`.
+    /// A stable word: `recovered` after a crash, `log_max_bytes` by policy.
     pub reason: String,
     /// A sentence.
     pub message: String,

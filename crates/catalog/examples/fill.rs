@@ -148,6 +148,8 @@ fn spec(number: u64, random: u64, created_us: i64) -> Result<Spec, IdError> {
         log_sync: stepflow_model::LogSync::default(),
         containment: stepflow_model::Containment::default(),
         leftover: stepflow_model::Leftover::default(),
+        log_max_bytes: 0,
+        log_full: stepflow_model::LogFull::default(),
         rerun_of: None,
     })
 }

@@ -168,6 +168,8 @@ fn execution(number: u64, status: Status) -> Result<Change, IdError> {
         log_sync: stepflow_model::LogSync::default(),
         containment: stepflow_model::Containment::default(),
         leftover: stepflow_model::Leftover::default(),
+        log_max_bytes: 0,
+        log_full: stepflow_model::LogFull::default(),
         rerun_of: None,
     };
     let mut summary = ExecutionState::new(&spec).summary;

@@ -591,6 +591,8 @@ mod tests {
             log_sync: stepflow_model::LogSync::default(),
             containment: stepflow_model::Containment::default(),
             leftover: stepflow_model::Leftover::default(),
+            log_max_bytes: 0,
+            log_full: stepflow_model::LogFull::default(),
             rerun_of: None,
         };
         Change::Execution(Box::new(stepflow_model::ExecutionState::new(&spec).summary))

@@ -12,7 +12,9 @@ mod run; // of the commands that run something
 pub use self::{
     look::{Artifacts, ArtifactsCommand, Export, ExportFormat, Logs, Ls, Sort, TimeMode, Watch},
     refused::refused,
-    run::{Attach, Containment, Leftover, LogSync, Output, Pipe, Prefix, Rerun, Run, Show},
+    run::{
+        Attach, Containment, Leftover, LogFull, LogSync, Output, Pipe, Prefix, Rerun, Run, Show,
+    },
 };
 
 use crate::text;
@@ -391,6 +393,12 @@ pub struct Serve {
     /// How long their output is still recorded [default: 5s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub drain_timeout: Option<Duration>,
+    /// Bytes of output to keep, of executions that do not say; 0 for all [default: 10G]
+    #[arg(long, value_name = "SIZE", value_parser = log_size)]
+    pub log_max_bytes: Option<u64>,
+    /// What to do when there would be more [default: keep-ends]
+    #[arg(long, value_enum)]
+    pub log_full: Option<LogFull>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
@@ -462,6 +470,14 @@ pub fn size(given: &str) -> Result<u64, String> {
         _ => return Err(wrong()),
     };
     count.checked_mul(1 << (10 * power)).ok_or_else(wrong)
+}
+
+/// A limit for a log: 0, or enough to keep both ends of it.
+pub fn log_size(given: &str) -> Result<u64, String> {
+    match size(given)? {
+        bytes @ 1..stepflow_model::LOG_MAX_BYTES_MIN => Err(text::why::log_too_small(bytes)),
+        bytes => Ok(bytes),
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use stepflow_record::{MinFree, Storage};
 
 use crate::{
-    args::{self, Containment, Leftover, LogSync, OnOff},
+    args::{self, Containment, Leftover, LogFull, LogSync, OnOff},
     commands::prune::FileRule,
     doctor::bytes,
     failure::{self, Failure},
@@ -52,6 +52,9 @@ pub struct ServeFile {
     pub containment: Option<Containment>,
     pub leftover: Option<Leftover>,
     pub drain_timeout: Option<String>,
+    /// A size, as in `10G`; 0: no limit.
+    pub log_max_bytes: Option<String>,
+    pub log_full: Option<LogFull>,
     pub log_level: Option<String>,
     pub cache_size: Option<u32>,
     pub wal_autocheckpoint: Option<u32>,

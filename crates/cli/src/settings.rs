@@ -160,7 +160,16 @@ fn usual(
         (None, Some(text)) => args::duration(&text).map_err(Failure::new)?,
         (None, None) => usual.drain_timeout,
     };
+    let text = env.text("STEPFLOW_LOG_MAX_BYTES").or_else(|| file.log_max_bytes.clone());
+    let log_max_bytes = match (args.log_max_bytes, text) {
+        (Some(bytes), _) => bytes,
+        (None, Some(text)) => args::log_size(&text).map_err(Failure::new)?,
+        (None, None) => usual.log_max_bytes,
+    };
+    let log_full = args.log_full.map_or_else(|| env.word("STEPFLOW_LOG_FULL"), ok)?;
     Ok(stepflow_engine::Usual {
+        log_max_bytes,
+        log_full: log_full.or(file.log_full).map_or(usual.log_full, Into::into),
         containment: containment.or(file.containment).map_or(usual.containment, Into::into),
         leftover: leftover.or(file.leftover).map_or(usual.leftover, Into::into),
         drain_timeout,

@@ -269,7 +269,9 @@ impl Engine {
             return Err(IngestError::TooMany);
         }
         self.check_room().await?;
-        let spec = spec(id, &new)?;
+        let mut spec = spec(id, &new)?;
+        // A stream has nobody here who could wait or be stopped: its middle goes.
+        spec.log_max_bytes = self.core.usual.log_max_bytes;
         if !core.registry().reserve(id) {
             // Somebody is making it right now, by the same id.
             return Err(IngestError::Superseded);
@@ -411,6 +413,8 @@ fn spec(id: ExecutionId, new: &NewIngest) -> Result<Spec, IngestError> {
         log_sync: stepflow_model::LogSync::default(),
         containment: stepflow_model::Containment::default(),
         leftover: stepflow_model::Leftover::default(),
+        log_max_bytes: 0,
+        log_full: stepflow_model::LogFull::default(),
         rerun_of: None,
     })
 }

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde_json::{Map, Value};
-use stepflow_model::{Containment, ExecutionId, Leftover, LogSync, Source, Spec, TerminalSize};
+use stepflow_model::{
+    Containment, ExecutionId, LOG_MAX_BYTES_DEFAULT, LOG_MAX_BYTES_MIN, Leftover, LogFull, LogSync,
+    Source, Spec, TerminalSize,
+};
 
 use crate::{
     command::{CommandError, split},
@@ -66,6 +69,10 @@ pub struct NewExecution {
     pub leftover: Option<Leftover>,
     /// How long their output is still recorded; as the engine does it if absent.
     pub drain_timeout: Option<Duration>,
+    /// Bytes of output that are kept, 0 for all; as the engine does it if absent.
+    pub log_max_bytes: Option<u64>,
+    /// What is done when there would be more; as the engine does it if absent.
+    pub log_full: Option<LogFull>,
 }
 
 /// What holds for executions that do not say.
@@ -77,6 +84,10 @@ pub struct Usual {
     pub leftover: Leftover,
     /// How long their output is still recorded.
     pub drain_timeout: Duration,
+    /// Bytes of output that are kept; 0: all.
+    pub log_max_bytes: u64,
+    /// What is done when there would be more.
+    pub log_full: LogFull,
 }
 
 impl Default for Usual {
@@ -85,6 +96,8 @@ impl Default for Usual {
             containment: Containment::default(),
             leftover: Leftover::default(),
             drain_timeout: Duration::from_millis(stepflow_model::drain_default()),
+            log_max_bytes: LOG_MAX_BYTES_DEFAULT,
+            log_full: LogFull::default(),
         }
     }
 }
@@ -94,6 +107,8 @@ impl Usual {
         new.containment.get_or_insert(self.containment);
         new.leftover.get_or_insert(self.leftover);
         new.drain_timeout.get_or_insert(self.drain_timeout);
+        new.log_max_bytes.get_or_insert(self.log_max_bytes);
+        new.log_full.get_or_insert(self.log_full);
     }
 }
 
@@ -140,6 +155,9 @@ pub enum RequestError {
     /// Absurdly long.
     #[error("`drain_timeout` must be at least 0 and at most an hour, in seconds")]
     DrainTimeout,
+    /// Too little to keep both ends of a log.
+    #[error("`log_max_bytes` must be 0, for no limit, or at least {LOG_MAX_BYTES_MIN}")]
+    LogMaxBytes,
     /// The engine's own working directory is gone.
     #[error("`working_directory` must be absolute here: this server has no working directory")]
     NoWorkingDirectory,
@@ -183,6 +201,8 @@ impl NewExecution {
             containment: None,
             leftover: None,
             drain_timeout: None,
+            log_max_bytes: None,
+            log_full: None,
         }
     }
 
@@ -201,6 +221,9 @@ impl NewExecution {
         }
         if self.drain_timeout.is_some_and(|time| time > DRAIN_MAX) {
             return Err(RequestError::DrainTimeout);
+        }
+        if self.log_max_bytes.is_some_and(|max| (1..LOG_MAX_BYTES_MIN).contains(&max)) {
+            return Err(RequestError::LogMaxBytes);
         }
         let (secrets, env): (BTreeMap<_, _>, BTreeMap<_, _>) =
             self.environment.into_iter().partition(|(name, _)| self.mask_env.contains(name));
@@ -231,6 +254,8 @@ impl NewExecution {
             log_sync: self.log_sync.unwrap_or_default(),
             containment: self.containment.unwrap_or_default(),
             leftover: self.leftover.unwrap_or_default(),
+            log_max_bytes: self.log_max_bytes.unwrap_or(LOG_MAX_BYTES_DEFAULT),
+            log_full: self.log_full.unwrap_or_default(),
             rerun_of: None,
         };
         Ok(Prepared { spec, secrets: secrets.into_iter().collect() })

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{ArtifactOrigin, ExecutionOrigin, Reason, Status, StepOrigin, StepStatus};
+use crate::{ArtifactOrigin, Dropped, ExecutionOrigin, Reason, Status, StepOrigin, StepStatus};
 
 /// One line of `journal.ndjson`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -145,6 +145,15 @@ pub enum EventKind {
         /// What the disk said.
         why: String,
     },
+    /// The output has outgrown its limit: its middle is about to be dropped. Synced, with all output
+    /// before it, before a byte is gone. Each one takes in those before it.
+    OutputDropped {
+        /// What is gone then.
+        #[serde(flatten)]
+        dropped: Dropped,
+        /// The setting that asked for it: `log_max_bytes`.
+        reason: String,
+    },
     /// Somebody wants it stopped.
     CancelRequested {
         /// Why.
@@ -160,7 +169,7 @@ pub enum EventKind {
         /// Processes that got it.
         processes: u32,
     },
-    /// The disk is full: the script waits.
+    /// The disk is full, or the log is and may not grow: the script waits.
     Paused {
         /// Why, for people.
         why: String,
@@ -217,11 +226,12 @@ pub enum EventKind {
 }
 
 /// Codes of warnings that a recorder gives by itself; all others come from the output.
-const OWN_WARNINGS: [&str; 8] = [
+const OWN_WARNINGS: [&str; 9] = [
     "clock_jump",
     "keeper_lost",
     "mask_unused",
     "oom_kill",
+    "output_not_dropped",
     "scanner_panic",
     "source_back",
     "source_gone",
@@ -240,6 +250,7 @@ impl EventKind {
             | Self::Started { .. }
             | Self::ArtifactStored { .. }
             | Self::SyncFailed { .. }
+            | Self::OutputDropped { .. }
             | Self::CancelRequested { .. }
             | Self::SignalSent { .. }
             | Self::Paused { .. }

@@ -7,6 +7,7 @@
 //! No I/O, no clock: times, offsets and ids are handed in.
 #![forbid(unsafe_code)]
 
+mod dropped; // output that is gone by policy
 mod event; // what the recorder writes to the journal, and others to the notes
 mod expected; // how long a step should take
 mod id; // ids that cannot be malformed
@@ -17,10 +18,14 @@ mod status; // the words for where an execution or a step stands
 pub mod steps; // the rules: from a marker, or the end, to events
 
 pub use crate::{
+    dropped::Dropped,
     event::{Event, EventKind, Note, NoteKind},
     id::{ArtifactId, ExecutionId, IdError, StepId},
     origin::{ArtifactOrigin, ExecutionOrigin, Repairs, StepOrigin},
-    spec::{Containment, Leftover, LogSync, Spec, TerminalSize, drain_default, grace_default},
+    spec::{
+        Containment, LOG_MAX_BYTES_DEFAULT, LOG_MAX_BYTES_MIN, Leftover, LogFull, LogSync, Spec,
+        TerminalSize, drain_default, grace_default,
+    },
     state::{Annotation, Artifact, ExecutionState, Position, Step, Summary},
     status::{Reason, Source, Status, StepStatus, Stream},
 };

@@ -137,6 +137,46 @@ impl Leftover {
     }
 }
 
+/// What is done about output that would outgrow [`Spec::log_max_bytes`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFull {
+    /// The first and the newest half stay, the middle goes.
+    #[default]
+    KeepEnds,
+    /// The script waits until somebody stops it.
+    Block,
+    /// The script is stopped.
+    Stop,
+}
+
+impl LogFull {
+    /// As it is spelled.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::KeepEnds => "keep-ends",
+            Self::Block => "block",
+            Self::Stop => "stop",
+        }
+    }
+
+    /// Whether nothing was said about it.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    fn is_default(&self) -> bool {
+        *self == Self::KeepEnds
+    }
+}
+
+/// What a log may hold unless somebody says otherwise: 10 GiB.
+pub const LOG_MAX_BYTES_DEFAULT: u64 = 10 << 30;
+/// No log is held to less: 1 MiB. An entry of its index covers up to 192 KiB.
+pub const LOG_MAX_BYTES_MIN: u64 = 1 << 20;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
+}
+
 /// What to run, with what, within which limits. Durations are milliseconds, times microseconds UTC.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
@@ -204,6 +244,12 @@ pub struct Spec {
     /// What becomes of those who hold its output after its end.
     #[serde(default, skip_serializing_if = "Leftover::is_default")]
     pub leftover: Leftover,
+    /// Bytes of output that are kept, about; 0: all.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub log_max_bytes: u64,
+    /// What is done when there would be more.
+    #[serde(default, skip_serializing_if = "LogFull::is_default")]
+    pub log_full: LogFull,
     /// The execution that this one repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun_of: Option<ExecutionId>,

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    ANNOTATIONS_MAX, ArtifactOrigin, Event, EventKind, ExecutionId, ExecutionOrigin, METADATA_MAX,
-    Note, NoteKind, Reason, Source, Spec, Status, StepOrigin, StepStatus, expected::expected_s,
+    ANNOTATIONS_MAX, ArtifactOrigin, Dropped, Event, EventKind, ExecutionId, ExecutionOrigin,
+    METADATA_MAX, Note, NoteKind, Reason, Source, Spec, Status, StepOrigin, StepStatus,
+    expected::expected_s,
 };
 
 /// How far a record has come.
@@ -235,6 +236,8 @@ pub struct ExecutionState {
     pub pid: Option<i32>,
     /// Output from this byte on may not survive a power cut: the disk failed to make it durable.
     pub unsafe_from: Option<u64>,
+    /// Output that is gone by policy.
+    pub dropped: Option<Dropped>,
     /// The kernel's boot id at the start.
     pub boot_id: Option<String>,
     /// The recorder's pid.
@@ -317,6 +320,7 @@ impl ExecutionState {
             owners: Vec::new(),
             pid: None,
             unsafe_from: None,
+            dropped: None,
             boot_id: None,
             cgroup: None,
             recorder_pid: None,
@@ -441,6 +445,7 @@ impl ExecutionState {
                     self.changed_artifacts.push(*artifact);
                 }
             }
+            EventKind::OutputDropped { dropped, .. } => self.dropped = Some(*dropped),
             EventKind::SignalSent { .. } | EventKind::SyncFailed { .. } | EventKind::Unknown => {}
             EventKind::Exited { status, reason, exit_code, signal, message, leftover, .. } => {
                 self.leftover.clone_from(leftover);

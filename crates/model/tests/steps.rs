@@ -37,6 +37,8 @@ fn spec() -> Spec {
         log_sync: stepflow_model::LogSync::default(),
         containment: stepflow_model::Containment::default(),
         leftover: stepflow_model::Leftover::default(),
+        log_max_bytes: 0,
+        log_full: stepflow_model::LogFull::default(),
         rerun_of: None,
     }
 }

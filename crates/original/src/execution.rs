@@ -102,6 +102,8 @@ impl Execution {
             log_sync: stepflow_model::LogSync::default(),
             containment: stepflow_model::Containment::default(),
             leftover: stepflow_model::Leftover::default(),
+            log_max_bytes: 0,
+            log_full: stepflow_model::LogFull::default(),
             rerun_of: None,
         };
         let exit_code = kept.integer(&mut row, "exit_code");

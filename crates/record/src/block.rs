@@ -78,7 +78,28 @@ impl LogReader {
             }
         }
         block.bytes.resize((end - offset) as usize, 0);
-        self.read_at(&mut block.bytes, offset)
+        self.read_at(&mut block.bytes, offset)?;
+        self.fill_begun(offset, line, &mut block.bytes)
+    }
+
+    /// Filler has its line feeds at the end of an entry; output had them anywhere. Who stopped inside
+    /// an entry before it went gets those that he has not counted.
+    fn fill_begun(&self, offset: u64, line: u64, bytes: &mut [u8]) -> Result<(), RecordError> {
+        if !self.dropped()?.is_some_and(|gone| gone.holds(offset)) {
+            return Ok(());
+        }
+        let at = self.partition(self.entries()?, |entry| entry.byte_end <= offset)?;
+        if self.bounds(at)?.0 == offset {
+            return Ok(());
+        }
+        let entry = self.entry(at)?;
+        let whole = entry.byte_end - offset;
+        let feeds = (entry.line_end + 1).saturating_sub(line).min(whole);
+        let here = whole.min(bytes.len() as u64);
+        let zeros = (whole - feeds).min(here) as usize;
+        bytes[..zeros].fill(0);
+        bytes[zeros..here as usize].fill(b'\n');
+        Ok(())
     }
 
     /// Output offset of the first byte of line `number`, from 1 up to one behind the ended lines.

@@ -257,7 +257,7 @@ fn prove(path: &Path, summary: &Summary, go_on: &mut dyn FnMut() -> bool) -> Res
     if packed.summary != *summary {
         return Err(wrong());
     }
-    let log = LogReader::of_packed(packed);
+    let log = LogReader::of_packed(packed).map_err(|error| ours(error.into()))?;
     let (mut output, mut index) = (Sha256::new(), Sha256::new());
     let mut walk = Walk::new(summary.entries);
     while let Some(batch) = walk.batch(&log).map_err(ours)? {
@@ -315,6 +315,7 @@ impl Walk {
         if !plausible(entry, self.from, self.lines) {
             return Ok(false);
         }
+        let begin = self.from;
         let mut crc = entry.crc_of_head();
         while self.from < entry.byte_end {
             let size = (entry.byte_end - self.from).min(FRAME_BYTES as u64) as usize;
@@ -332,6 +333,6 @@ impl Walk {
             self.from += size as u64;
         }
         self.lines = entry.line_end;
-        Ok(crc == entry.crc)
+        Ok(crc == entry.crc || log.dropped()?.is_some_and(|gone| gone.holds(begin)))
     }
 }

@@ -10,11 +10,15 @@ use std::{
 
 use stepflow_model::ExecutionId;
 
-use crate::{RecordError, Storage, index::ENTRY_BYTES, journal, packed};
+use crate::{RecordError, Storage, gap, index::ENTRY_BYTES, journal, packed};
 
 /// Later ones are written before earlier ones, so that what an earlier one tells of is in a copy
 /// that is made in this order.
-const ORDER: [&str; 4] = ["notes.ndjson", journal::NAME, "output.idx", "output.log"];
+/// What says which output is gone comes last: what is copied of a hole has its mark.
+const ORDER: [&str; 5] = ["notes.ndjson", journal::NAME, "output.idx", "output.log", gap::NAME];
+
+/// A hole is looked for in pieces of this size.
+const SPARSE_BYTES: u64 = 64 * 1024;
 
 /// What was copied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,7 +48,7 @@ impl Storage {
         let dir = self.record_dir(id);
         let there = || RecordError::Missing { path: dir.clone() };
         let mut names = files_in(&dir)?.ok_or_else(there)?;
-        names.retain(|name| name != packed::NEW);
+        names.retain(|name| name != packed::NEW && name != gap::NEW);
         let rank = |name: &OsString| ORDER.iter().position(|known| *name == **known);
         names.sort_by_key(|name| rank(name).map_or(0, |rank| rank + 1));
         let places = |name: &OsString| {
@@ -53,6 +57,12 @@ impl Storage {
         for name in &names {
             let [from, before, to] = &places(name);
             copied.add(copy_file(from, before, to, kind(name))?);
+        }
+        // Marked meanwhile.
+        let name = OsString::from(gap::NAME);
+        if !names.contains(&name) {
+            let [from, before, to] = &places(&name);
+            copied.add(copy_file(from, before, to, Kind::Whole)?);
         }
         // Compressed meanwhile: what is copied of output and index may be half of them.
         let name = OsString::from(packed::NAME);
@@ -219,6 +229,7 @@ fn copy_file(
 fn copy_bytes(from: &File, to: &mut File, meta: &Metadata, kind: Kind) -> io::Result<u64> {
     match kind {
         // In the kernel, and on some file systems without a byte moved.
+        Kind::Whole if has_holes(meta) => copy_sparse(from, to, meta.len()),
         Kind::Whole => io::copy(&mut from.take(meta.len()), to),
         Kind::Entries => io::copy(&mut from.take(meta.len() - meta.len() % ENTRY_BYTES), to),
         Kind::Lines => {
@@ -229,6 +240,28 @@ fn copy_bytes(from: &File, to: &mut File, meta: &Metadata, kind: Kind) -> io::Re
             Ok(end as u64)
         }
     }
+}
+
+/// Whether the file takes up less than its size: parts of it were given back.
+fn has_holes(meta: &Metadata) -> bool {
+    meta.blocks() * 512 + SPARSE_BYTES < meta.len()
+}
+
+/// Copies without writing what is zero in whole pieces: a hole stays one.
+fn copy_sparse(from: &File, to: &mut File, size: u64) -> io::Result<u64> {
+    use std::os::unix::fs::FileExt;
+    let mut piece = vec![0; SPARSE_BYTES as usize];
+    let mut at = 0;
+    while at < size {
+        let piece = &mut piece[..SPARSE_BYTES.min(size - at) as usize];
+        from.read_exact_at(piece, at)?;
+        if piece.iter().any(|byte| *byte != 0) {
+            to.write_all_at(piece, at)?;
+        }
+        at += piece.len() as u64;
+    }
+    to.set_len(size)?;
+    Ok(size)
 }
 
 fn make_dirs(path: &PathBuf) -> Result<(), RecordError> {

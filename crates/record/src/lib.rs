@@ -16,6 +16,7 @@ mod changes; // what others than the recorder do to a record: mark, discard, pur
 mod compress; // an ended log into its compressed form
 mod copy; // a record copied while it may be written
 mod error; // what can go wrong, with the path
+mod gap; // output that is gone by policy
 mod index; // fixed-size entries: which bytes one read brought, when, from which stream
 mod inflated; // what was inflated, kept for a moment
 mod journal; // checked JSON lines, written and followed

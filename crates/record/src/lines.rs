@@ -1,6 +1,8 @@
 //! Output read as lines.
 
-use stepflow_model::Stream;
+use stepflow_model::{Dropped, Stream};
+
+use crate::index::Entry;
 
 /// Most bytes of one line (or of one piece of it) that are delivered at once.
 pub const LINE_TEXT_MAX: usize = 64 * 1024;
@@ -28,6 +30,10 @@ pub struct Line {
     pub continued: bool,
     /// Completed after a crash; no checksum vouches for it.
     pub unverified: bool,
+    /// No line, but what stands in the place of output that is gone by policy: `text` says so, for
+    /// people. `number` is that of the last line that is gone, so that whoever goes on by number or
+    /// by `end` comes behind it.
+    pub dropped: Option<Dropped>,
 }
 
 /// How long lines are delivered.
@@ -103,6 +109,29 @@ impl Splitter {
         self.number += 1;
     }
 
+    /// What comes at `offset`, in `entry`, is gone: a line that is open ends here, and what follows
+    /// begins one.
+    pub(crate) fn dropped(&mut self, gone: Dropped, offset: u64, entry: &Entry) {
+        if let Some(mut line) = self.current.take() {
+            line.partial = false;
+            self.done.push(line);
+        }
+        self.done.push(Line {
+            number: self.number.max(gone.lines_to),
+            offset,
+            end: gone.to,
+            time_ns: entry.time_ns,
+            stream: entry.flags.stream(),
+            text: gone.to_string().into_bytes(),
+            rest: 0,
+            partial: false,
+            continued: false,
+            unverified: false,
+            dropped: Some(gone),
+        });
+        self.number = gone.lines_to + 1;
+    }
+
     pub(crate) fn push(&mut self, mut bytes: &[u8], mut offset: u64, mut origin: Origin) {
         while !bytes.is_empty() && !self.is_full() {
             // A cut line is counted to its end; a piece is looked at before the next one begins.
@@ -140,6 +169,7 @@ impl Splitter {
                 partial: true,
                 continued: origin.continued,
                 unverified: origin.unverified,
+                dropped: None,
             });
             let room = LINE_TEXT_MAX - line.text.len();
             let fits = text.len().min(room);

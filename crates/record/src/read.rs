@@ -5,10 +5,10 @@ use std::{
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
-use stepflow_model::Stream;
+use stepflow_model::{Dropped, Stream};
 
 use crate::{
     RecordError,
@@ -33,6 +33,8 @@ pub(crate) const ENTRY_OUTPUT_LIMIT: u64 = 16 << 20;
 pub struct LogReader {
     form: Form,
     dir: PathBuf,
+    /// What was gone at the last look.
+    pub(crate) known_gap: Mutex<Option<Dropped>>,
 }
 
 #[derive(Debug)]
@@ -61,7 +63,7 @@ impl LogReader {
         }
         // Not the other way round: it has its name before output and index lose theirs.
         let packed = Packed::open_as(&dir.join(packed::NAME), cache())?;
-        Ok(packed.map(|packed| Self { form: Form::Packed(Box::new(packed)), dir: dir.to_owned() }))
+        packed.map(|packed| Self::made(Form::Packed(Box::new(packed)), dir)).transpose()
     }
 
     /// Opens the log as it is written.
@@ -71,17 +73,26 @@ impl LogReader {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(RecordError::io("open", &dir.join(name))(error)),
         };
-        Ok(match (open("output.log")?, open("output.idx")?) {
-            (Some(output), Some(index)) => {
-                Some(Self { form: Form::Plain { output, index }, dir: dir.to_owned() })
-            }
-            _ => None,
-        })
+        match (open("output.log")?, open("output.idx")?) {
+            (Some(output), Some(index)) => Self::made(Form::Plain { output, index }, dir).map(Some),
+            _ => Ok(None),
+        }
     }
 
-    pub(crate) fn of_packed(packed: Packed) -> Self {
+    pub(crate) fn of_packed(packed: Packed) -> Result<Self, RecordError> {
         let dir = packed.path().parent().map(Path::to_owned).unwrap_or_default();
-        Self { form: Form::Packed(Box::new(packed)), dir }
+        Self::made(Form::Packed(Box::new(packed)), &dir)
+    }
+
+    /// The mark is looked at at once: a record that goes away takes it along.
+    fn made(form: Form, dir: &Path) -> Result<Self, RecordError> {
+        let log = Self { form, dir: dir.to_owned(), known_gap: Mutex::new(None) };
+        log.dropped()?;
+        Ok(log)
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// The log in its compressed form, if it has that.
@@ -128,8 +139,15 @@ impl LogReader {
         }
     }
 
-    /// Fills `buffer` with the bytes at `offset`; the caller stays within the recorded ones.
+    /// Fills `buffer` with the bytes at `offset`; the caller stays within the recorded ones. What is
+    /// gone by policy reads as filler: the line feeds that were there, behind zeros. Whoever shows or
+    /// sends bytes asks [`LogReader::dropped`] afterwards.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), RecordError> {
+        self.read_stored(buffer, offset)?;
+        self.fill(buffer, offset)
+    }
+
+    fn read_stored(&self, buffer: &mut [u8], offset: u64) -> Result<(), RecordError> {
         match &self.form {
             Form::Plain { output, .. } => output
                 .read_exact_at(buffer, offset)
@@ -340,7 +358,7 @@ impl LogReader {
         let mut splitter = splitter.within(limit, bytes_max);
         let mut buffer = Vec::new();
         let mut seen = 0;
-        while at < count && !splitter.is_full() && seen < bytes_max {
+        'batches: while at < count && !splitter.is_full() && seen < bytes_max {
             let batch = self.batch(at, (count - at).min(ENTRIES_BATCH))?;
             let mut before = (from, lines);
             for (number, entry) in batch.iter().enumerate() {
@@ -354,10 +372,20 @@ impl LogReader {
             while next < batch.len() && !splitter.is_full() && seen < bytes_max {
                 // One read for as many entries as fit.
                 let base = from.max(start);
+                let gone = self.dropped()?;
+                if let Some(gone) = gone.filter(|gone| gone.holds(base)) {
+                    splitter.dropped(gone, base, &batch[next]);
+                    at = self.partition(count, |entry| entry.byte_end <= gone.to)?;
+                    (from, lines) = self.bounds(at)?;
+                    continue 'batches;
+                }
+                // Gaps are made of whole entries: no read reaches into one.
+                let stop = gone.filter(|gone| gone.from > base).map_or(u64::MAX, |gone| gone.from);
                 let mut until = next;
                 while until < batch.len()
                     && (until == next
-                        || batch[until].byte_end - base <= OUTPUT_BATCH.min(bytes_max))
+                        || (batch[until].byte_end <= stop
+                            && batch[until].byte_end - base <= OUTPUT_BATCH.min(bytes_max)))
                 {
                     until += 1;
                 }
@@ -370,7 +398,10 @@ impl LogReader {
                 }
                 let size = batch[until - 1].byte_end.saturating_sub(base) as usize;
                 buffer.resize(size, 0);
-                self.read_at(&mut buffer, base)?;
+                self.read_stored(&mut buffer, base)?;
+                if self.dropped()?.is_some_and(|gone| gone.touches(base, base + size as u64)) {
+                    continue; // It went while it was read.
+                }
                 for entry in &batch[next..until] {
                     if splitter.is_full() || seen >= bytes_max {
                         break;

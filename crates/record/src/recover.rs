@@ -7,8 +7,10 @@ use std::{
     path::Path,
 };
 
+use stepflow_model::EventKind;
+
 use crate::{
-    RecordError,
+    RecordError, gap,
     index::{ENTRY_BYTES, Entry, Flags, HEADER},
     journal::{self, JournalReader},
     layout::sync_dir,
@@ -41,6 +43,7 @@ pub fn recover(dir: &Path) -> Result<Recovery, RecordError> {
             .map_err(RecordError::io("sync", &path))?;
     }
     recover_journal(dir, &mut recovery)?;
+    complete_gap(dir)?;
     sync_dir(dir)?;
     Ok(recovery)
 }
@@ -51,7 +54,22 @@ pub fn recover_to_resume(dir: &Path) -> Result<Recovery, RecordError> {
     let mut recovery = Recovery::default();
     recover_output(dir, &mut recovery)?;
     recover_journal(dir, &mut recovery)?;
+    complete_gap(dir)?;
     Ok(recovery)
+}
+
+/// What the journal says of dropped output holds, also where the writer was killed before the mark.
+fn complete_gap(dir: &Path) -> Result<(), RecordError> {
+    let told =
+        journal::read_journal(dir)?.into_iter().rev().find_map(|(_, event)| match event.kind {
+            EventKind::OutputDropped { dropped, .. } => Some(dropped),
+            _ => None,
+        });
+    let marked = gap::load(dir)?.map_or(0, |gone| gone.to);
+    match told {
+        Some(dropped) if dropped.to > marked => gap::store(dir, dropped),
+        _ => Ok(()),
+    }
 }
 
 /// Sets aside the journal from offset `keep` on, where a line begins.
@@ -96,6 +114,7 @@ fn recover_output(
     let header_good = index_size >= ENTRY_BYTES
         && index.read_exact_at(&mut header, 0).is_ok()
         && header == HEADER;
+    let gone = gap::load(dir)?;
     let mut good = 0; // Entries that stay.
     let mut last = Entry { byte_end: 0, line_end: 0, time_ns: 0, flags: Flags::default(), crc: 0 };
     if header_good {
@@ -121,7 +140,9 @@ fn recover_output(
             output
                 .read_exact_at(&mut buffer, previous.byte_end)
                 .map_err(RecordError::io("read", &output_path))?;
-            if entry.proves(&buffer) {
+            // Of what is gone by policy there is nothing to be proven.
+            let is_gone = gone.is_some_and(|gone| gone.holds(previous.byte_end));
+            if is_gone || entry.proves(&buffer) {
                 // What came before a proven entry is damage in the middle, not a tail.
                 for (at, mut entry, len, output_crc) in suspects.drain(..) {
                     recovery.damaged_bytes += len;

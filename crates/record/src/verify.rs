@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use stepflow_model::{Artifact, EventKind, ExecutionId, ExecutionState};
 
 use crate::{
-    Liveness, LogReader, RecordError, RecordView, Storage,
+    Liveness, LogReader, RecordError, RecordView, Storage, gap,
     index::{ENTRY_BYTES, Flags, HEADER},
     journal,
     packed::{self, Packed},
@@ -40,6 +40,8 @@ pub struct Proof {
     /// Of these, bytes that were found after a crash: nobody vouched for them when they were
     /// written.
     pub unverified_bytes: u64,
+    /// Output bytes that are gone by policy.
+    pub dropped_bytes: u64,
     /// Bytes behind the last entry of a log that is still written.
     pub open_bytes: u64,
     /// Events that prove themselves.
@@ -102,6 +104,14 @@ impl Storage {
         let digest = journal_of(&dir, &mut proof)?;
         notes_of(&dir, &mut proof)?;
         log_of(&dir, digest.as_deref(), &mut proof)?;
+        // A mark that nobody told of would hide damage.
+        let marked = proof.unless_damaged(gap::load(&dir))?.flatten();
+        let told = state.and_then(|state| state.dropped);
+        if let Some(marked) = marked
+            && told.is_none_or(|told| told.from != marked.from || told.to < marked.to)
+        {
+            proof.flaw(&dir.join(gap::NAME), "the journal does not say that this output is gone");
+        }
         if let Some(state) = state {
             artifacts_of(&self.artifact_dir(id), state, &mut proof)?;
         }
@@ -284,6 +294,7 @@ fn entries_of(
     let (mut from, mut lines, mut at) = (0, 0, 0);
     let mut broken: Option<(u64, u64)> = None;
     let mut buffer = Vec::new();
+    let mut gone = log.dropped()?;
     while at < count {
         let batch = log.batch(at, (count - at).min(ENTRIES_BATCH));
         let Some(batch) = proof.unless_damaged(batch)? else { return Ok((None, String::new())) };
@@ -306,7 +317,12 @@ fn entries_of(
                 Err(error) => return Err(error),
             };
             take(&buffer);
-            if is_read && entry.proves(&buffer) {
+            if gone.is_none_or(|gone| !gone.holds(from)) && !(is_read && entry.proves(&buffer)) {
+                gone = log.dropped()?; // It may have gone while it was read.
+            }
+            if entry.byte_end > from && gone.is_some_and(|gone| gone.holds(from)) {
+                proof.dropped_bytes += entry.byte_end - from;
+            } else if is_read && entry.proves(&buffer) {
                 if let Some((begin, end)) = broken.take() {
                     proof.flaw(log_path, changed(begin, end));
                 }

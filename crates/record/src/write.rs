@@ -14,6 +14,7 @@ use stepflow_model::Stream;
 use crate::{
     RecordError,
     append::Appender,
+    gap,
     index::{ENTRY_BYTES, Entry, Flags, HEADER},
 };
 
@@ -232,12 +233,18 @@ impl Writer {
         (written, if full { self.close_entry() } else { Ok(()) })
     }
 
-    /// Fills `buffer` with what was appended at `offset`.
+    /// Fills `buffer` with what was appended at `offset`; what is gone by policy reads as zeros: see
+    /// [`Writer::gone`].
     pub fn read_back(&self, buffer: &mut [u8], offset: u64) -> Result<(), RecordError> {
         let path = self.dir.join("output.log");
         File::open(&path)
             .and_then(|output| output.read_exact_at(buffer, offset))
             .map_err(RecordError::io("read", &path))
+    }
+
+    /// What of the output is gone by policy.
+    pub fn gone(&self) -> Result<Option<stepflow_model::Dropped>, RecordError> {
+        gap::load(&self.dir)
     }
 
     /// How many bytes at the end of the output are `byte`.
@@ -288,6 +295,10 @@ impl Writer {
             }
         }
         self.flush_index()
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Recorded bytes and lines: what readers see.

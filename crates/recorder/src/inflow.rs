@@ -10,7 +10,7 @@
 use std::path::Path;
 
 use stepflow_model::{
-    Event, EventKind, ExecutionState, Position, Reason, Spec, Status, Stream,
+    Event, EventKind, ExecutionState, LogFull, Position, Reason, Spec, Status, Stream,
     steps::{self, Verdict},
 };
 use stepflow_record::RecordError;
@@ -25,6 +25,11 @@ pub enum End {
     Closed {
         /// That code.
         exit_code: Option<i32>,
+    },
+    /// It reached the limit of its log, and was to stop then.
+    Full {
+        /// A sentence for people.
+        message: String,
     },
     /// Its source went away in the middle.
     Lost {
@@ -125,6 +130,12 @@ impl Inflow {
     /// [`Inflow::retry`] has succeeded.
     pub fn take(&mut self, bytes: &[u8]) {
         self.recording.take(Stream::Stdout, bytes);
+        if !self.here
+            && let Some(error) = self.recording.sync_error.take()
+        {
+            // Which of it is safe is for its owner to know: nothing that is said here is too much.
+            self.sync_failed(0, error.to_string());
+        }
         self.emit_verdicts_on_artifacts();
     }
 
@@ -160,6 +171,11 @@ impl Inflow {
     pub fn retry(&mut self) {
         self.recording.retry();
         self.emit_verdicts_on_artifacts();
+    }
+
+    /// Whether the output has reached its limit, and what is to be done then.
+    pub(crate) fn reached(&self) -> Option<(LogFull, u64)> {
+        self.recording.reached()
     }
 
     /// Notes something that people should know.
@@ -317,6 +333,7 @@ impl Inflow {
                 reason: Some(Reason::ClientGone),
                 message: Some("the terminal or client that started it went away".to_owned()),
             },
+            (End::Full { message }, _) => failed(Reason::OutputLimit, message),
             (End::Lost { message }, _) => failed(Reason::SourceLost, message),
             (End::Closed { .. }, Some(message)) => failed(Reason::StepError, message),
             (End::Closed { exit_code: Some(code) }, None) if *code != 0 => {
@@ -358,6 +375,6 @@ fn masker(secrets: Vec<Vec<u8>>) -> Masker {
 fn exit_code(end: &End) -> Option<i32> {
     match end {
         End::Closed { exit_code } => *exit_code,
-        End::Lost { .. } | End::Cancelled { .. } | End::ClientGone => None,
+        End::Full { .. } | End::Lost { .. } | End::Cancelled { .. } | End::ClientGone => None,
     }
 }

@@ -21,7 +21,7 @@ use nix::{
         signalfd::{SfdFlags, SignalFd},
     },
 };
-use stepflow_model::{EventKind, Spec};
+use stepflow_model::{EventKind, LogFull, Spec};
 use stepflow_record::Storage;
 use stepflow_sys::{host::SocketDir, keeper};
 
@@ -32,7 +32,7 @@ use crate::{
     durable::Durable,
     inflow::{End, Inflow},
     mask::Masker,
-    session::{READ_BYTES, RETRY_US, RING_US, SessionError, readable, system},
+    session::{READ_BYTES, RETRY_US, RING_US, SessionError, limit_reached, readable, system},
     worker::Worker,
 };
 
@@ -50,6 +50,8 @@ struct Pipe {
     cut_at: Option<u64>,
     durable: Durable,
     retry_at: Option<u64>,
+    /// The log is full and may not grow: the writer waits.
+    holds: bool,
     /// What was told last: bytes, events, safe bytes.
     rung: (u64, u64, u64),
     rung_at: u64,
@@ -115,6 +117,7 @@ impl Pipe {
             cut_at: None,
             durable,
             retry_at: None,
+            holds: false,
             rung: (u64::MAX, u64::MAX, u64::MAX),
             rung_at: 0,
             ring_due: None,
@@ -149,6 +152,7 @@ impl Pipe {
     fn may_read(&self) -> bool {
         self.input.is_some()
             && !self.inflow.is_blocked()
+            && !self.holds
             && !self.durable.must_wait(self.inflow.position().bytes)
     }
 
@@ -264,7 +268,25 @@ impl Pipe {
         }
     }
 
+    /// Holds or ends the input whose log has reached its limit.
+    fn mind_limit(&mut self) {
+        let wanted = self.end.is_none() && self.input.is_some();
+        let reached = self.inflow.reached().filter(|_| wanted);
+        if let Some((LogFull::Stop, max)) = reached {
+            self.end = Some(End::Full { message: limit_reached(max) });
+            self.cut_at = Some(self.now());
+        }
+        let holds = matches!(reached, Some((LogFull::Block, _)));
+        if holds != std::mem::replace(&mut self.holds, holds) {
+            self.inflow.note(match reached {
+                Some((_, max)) if holds => EventKind::Paused { why: limit_reached(max) },
+                _ => EventKind::Resumed {},
+            });
+        }
+    }
+
     fn tick(&mut self) {
+        self.mind_limit();
         let now = self.now();
         let due = [self.inflow.entry_due_us(), self.inflow.progress_due_us()];
         if due.into_iter().flatten().any(|due| due <= now) {

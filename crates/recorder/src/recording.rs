@@ -1,5 +1,6 @@
 //! The way of a byte: held back, masked, appended, indexed, scanned; and the journal beside it.
 
+mod limit; // output that outgrows its limit
 mod replay; // going on with a record whose recorder is gone
 
 use std::{
@@ -16,7 +17,7 @@ use stepflow_model::{
 use stepflow_record::{JournalWriter, RecordError, Writer};
 use stepflow_sys::clock::{Clock, Stamp};
 
-use self::replay::Replay;
+use self::{limit::Limit, replay::Replay};
 use crate::{
     durable::Durable,
     mask::Masker,
@@ -74,6 +75,10 @@ pub(crate) struct Recording {
     known: u64,
     /// What was journaled already, while recorded output is read again.
     replay: Option<Replay>,
+    limit: Option<Limit>,
+    told_not_dropped: bool,
+    /// What the disk said to a sync of [`Recording::mind_limit`].
+    pub(crate) sync_error: Option<RecordError>,
     /// Events since they were last taken, for who folds them in this process.
     pub(crate) fresh: Option<Vec<Event>>,
 }
@@ -108,6 +113,9 @@ impl Recording {
             line_start: 0,
             known: 0,
             replay: None,
+            limit: Limit::new(spec),
+            told_not_dropped: false,
+            sync_error: None,
             fresh: None,
         }
     }
@@ -117,6 +125,11 @@ impl Recording {
     pub(crate) fn make_durable(&mut self, durable: &mut Durable) {
         let urgent = std::mem::take(&mut self.wants.sync);
         if let Some(why) = durable.hear() {
+            self.sync_failed(durable.safe(), why);
+        }
+        if let Some(error) = self.sync_error.take()
+            && let Some(why) = durable.fail(&error)
+        {
             self.sync_failed(durable.safe(), why);
         }
         if durable.is_synced_first() {
@@ -264,7 +277,13 @@ impl Recording {
         }
         let mut known = vec![0; there];
         self.writer.read_back(&mut known, at)?;
-        let same = known.iter().zip(bytes).position(|(known, byte)| known != byte);
+        // What is gone by policy cannot be compared any more.
+        let gone = self.writer.gone()?;
+        let is_gone = |offset| gone.is_some_and(|gone| gone.holds(at + offset as u64));
+        let mut pairs = known.iter().zip(bytes).enumerate();
+        let same = pairs
+            .find(|(offset, (known, byte))| known != byte && !is_gone(*offset))
+            .map(|(offset, _)| offset);
         Ok(same.map(|differs| at + differs as u64))
     }
 
@@ -288,6 +307,7 @@ impl Recording {
         let decided = self.unknown(decided);
         self.append(stream, decided, stamp);
         self.maskers[stream as usize] = masker;
+        self.mind_limit();
     }
 
     /// What of `decided` is not appended already.
@@ -621,6 +641,8 @@ mod tests {
             log_sync: stepflow_model::LogSync::default(),
             containment: stepflow_model::Containment::default(),
             leftover: stepflow_model::Leftover::default(),
+            log_max_bytes: 0,
+            log_full: stepflow_model::LogFull::default(),
             rerun_of: None,
         };
         Recording::create(dir, &spec, Masker::default()).unwrap()

@@ -21,7 +21,7 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{signal::Signal, signalfd::SignalFd},
 };
-use stepflow_model::{EventKind, ExecutionId, Reason, Source as WayIn, Spec};
+use stepflow_model::{EventKind, ExecutionId, LogFull, Reason, Source as WayIn, Spec};
 use stepflow_record::Storage;
 use stepflow_sys::{
     cgroup::Cgroup,
@@ -77,6 +77,8 @@ struct Session {
     rung_at: u64,
     ring_due: Option<u64>,
     retry_at: Option<u64>,
+    /// The log is full and may not grow: the script waits.
+    holds: bool,
     finishing: bool,
     leftover: Vec<String>,
 }
@@ -152,7 +154,7 @@ impl Session {
             if let Some(terminal) = &mut self.terminal {
                 terminal.feed();
             }
-            if !self.recording.is_blocked() && !self.waits_for_sync() {
+            if self.may_read() {
                 self.read(&mut buffer);
             }
             self.tick();
@@ -182,8 +184,31 @@ impl Session {
         self.durable.must_wait(recorded)
     }
 
+    fn may_read(&self) -> bool {
+        !self.recording.is_blocked() && !self.holds && !self.waits_for_sync()
+    }
+
+    /// Holds or stops the script whose log has reached its limit; one that is ending anyway is read
+    /// to its end.
+    fn mind_limit(&mut self) {
+        let wanted = self.life.stopped().is_none() && !self.main_exited;
+        let reached = self.recording.reached().filter(|_| wanted);
+        if let Some((LogFull::Stop, max)) = reached {
+            let message = limit_reached(max);
+            self.input(Input::Stop { reason: Reason::OutputLimit, message, kill: false });
+        }
+        let holds = matches!(reached, Some((LogFull::Block, _)));
+        if holds != std::mem::replace(&mut self.holds, holds) {
+            self.recording.emit(match reached {
+                Some((_, max)) if holds => EventKind::Paused { why: limit_reached(max) },
+                _ => EventKind::Resumed {},
+            });
+            self.recording.wants.sync = true;
+        }
+    }
+
     fn wait(&self) {
-        let reading = !self.recording.is_blocked() && !self.waits_for_sync();
+        let reading = self.may_read();
         let mut fds: Vec<BorrowedFd<'_>> = self.doorbell.fds();
         fds.push(self.signals.as_fd());
         if !self.keeper_gone {
@@ -345,6 +370,7 @@ impl Session {
     }
 
     fn tick(&mut self) {
+        self.mind_limit();
         let now = self.now();
         if self.recording.writer.entry_due_us().is_some_and(|due| due <= now)
             && !self.recording.is_blocked()
@@ -438,6 +464,11 @@ impl Session {
         self.rung = here;
         self.rung_at = now;
     }
+}
+
+/// Why a script waits, or was stopped.
+pub(crate) fn limit_reached(max: u64) -> String {
+    format!("the output has reached log_max_bytes ({max} bytes)")
 }
 
 pub(crate) fn readable(fd: BorrowedFd<'_>) -> bool {

@@ -177,6 +177,7 @@ fn line_to_api(mut line: Line, step: Option<u32>) -> stepflow_api::Line {
         lossy,
         rest: line.rest,
         step,
+        dropped: line.dropped.map(Into::into),
         view: None,
     }
 }

@@ -189,6 +189,7 @@ impl From<RequestError> for Problem {
             | RequestError::TooLong { .. }
             | RequestError::Timeout
             | RequestError::DrainTimeout
+            | RequestError::LogMaxBytes
             | RequestError::NoWorkingDirectory => "bad-request",
         };
         Self::new(StatusCode::BAD_REQUEST, kind, &error).hinted(error.hint())

@@ -2,8 +2,6 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc};
 
-use stepflow_record::LogReader;
-
 use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -25,12 +23,6 @@ pub(crate) trait Bytewise: Send + Sync + 'static {
 impl Bytewise for File {
     fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.read_exact_at(buffer, offset)
-    }
-}
-
-impl Bytewise for LogReader {
-    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.read_at(buffer, offset).map_err(io::Error::other)
     }
 }
 

@@ -8,7 +8,8 @@ use std::{
 };
 
 use nix::{
-    fcntl::{FcntlArg, PosixFadviseAdvice, fcntl, posix_fadvise},
+    errno::Errno,
+    fcntl::{FallocateFlags, FcntlArg, PosixFadviseAdvice, fallocate, fcntl, posix_fadvise},
     libc,
     unistd::syncfs,
 };
@@ -58,6 +59,32 @@ pub fn size_of(path: &Path) -> io::Result<u64> {
 /// Drops what the kernel keeps in memory of a synced file, so that the next read is the disk's.
 pub fn forget_cached(file: &File) -> io::Result<()> {
     Ok(posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?)
+}
+
+/// Gives the blocks from `from` up to `to` back to the file system; the file's size stays, and
+/// reading them gives zeros. `false`: this file system cannot.
+///
+/// Source: Linux `fallocate(2)`, `FALLOC_FL_PUNCH_HOLE`.
+pub fn punch_hole(file: &File, from: u64, to: u64) -> io::Result<bool> {
+    let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    let place = (i64::try_from(from), i64::try_from(to.saturating_sub(from)));
+    let (Ok(offset), Ok(length)) = place else { return Err(io::ErrorKind::InvalidInput.into()) };
+    if length == 0 {
+        return Ok(true);
+    }
+    match fallocate(file, flags, offset, length) {
+        Ok(()) => Ok(true),
+        Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Whether the file system of `file` can do [`punch_hole`]: asked far behind the file's end, where
+/// nothing is.
+pub fn can_punch_hole(file: &File) -> io::Result<bool> {
+    const AWAY: u64 = 1 << 30;
+    let behind = (file.metadata()?.len() / 4096 + 1) * 4096 + AWAY;
+    punch_hole(file, behind, behind + 4096)
 }
 
 /// A process that uses a file.

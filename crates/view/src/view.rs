@@ -325,6 +325,14 @@ impl View {
         let (mut head, mut tail) = (Vec::new(), Vec::new());
         let mut dressed = Vec::with_capacity(lines.len());
         for line in lines {
+            if line.dropped.is_some() {
+                // What stands in the place of lines: it has no style and no level of theirs.
+                let mut at = Style::default();
+                let drawn = draw(Source::Whole(&line.text), &mut at);
+                let begins = style.map(|_| Style::default());
+                dressed.push(Dressed { style: begins, verdict: Verdict::OTHER, drawn });
+                continue;
+            }
             let begins = style;
             let mut at = style.unwrap_or_default();
             let end = line.offset + line.text.len() as u64 + line.rest;

@@ -298,7 +298,9 @@ fn late(options: &Options) -> Result<String, String> {
                 loop {
                     let opened = Connection::open(&address, id, way, transcript.at, PATIENCE);
                     let mut connection = opened.map_err(|error| error.to_string())?;
-                    joined.get_or_insert(std::fs::metadata(record.join("output.log")).map_or(0, |m| m.len()));
+                    joined.get_or_insert(
+                        std::fs::metadata(record.join("output.log")).map_or(0, |m| m.len()),
+                    );
                     loop {
                         match connection.next()? {
                             Next::Bytes(offset, bytes) => transcript.take(offset, &bytes)?,
@@ -309,7 +311,8 @@ fn late(options: &Options) -> Result<String, String> {
                         }
                     }
                     // A range is what there is: the next one, until all is there.
-                    let length = std::fs::metadata(record.join("output.log")).map_or(0, |m| m.len());
+                    let length =
+                        std::fs::metadata(record.join("output.log")).map_or(0, |m| m.len());
                     if transcript.at >= (megabytes << 20) && transcript.at == length {
                         return Ok((transcript.at, joined.unwrap_or(0)));
                     }

@@ -142,7 +142,8 @@ impl Connection {
             match (self.way, status) {
                 (Way::WebSocket, "101") | (Way::Events, "200") => {}
                 (Way::Range, "206" | "200") => {
-                    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                    let length =
+                        head.lines().find_map(|line| line.strip_prefix("content-length: "));
                     self.left = length.and_then(|length| length.trim().parse().ok());
                 }
                 // Nothing more is there yet, or the server is just going.
@@ -236,7 +237,11 @@ fn said(json: &[u8]) -> Result<Option<Next>, String> {
     let mut bytes = Vec::new();
     for line in lines {
         if line.offset != first + bytes.len() as u64 {
-            return Err(format!("a line at {} where {} was due", line.offset, first + bytes.len() as u64));
+            return Err(format!(
+                "a line at {} where {} was due",
+                line.offset,
+                first + bytes.len() as u64
+            ));
         }
         let before = bytes.len();
         bytes.extend(line.text.into_bytes());
@@ -244,7 +249,10 @@ fn said(json: &[u8]) -> Result<Option<Next>, String> {
             bytes.push(b'\n');
         }
         if (bytes.len() - before) as u64 != line.bytes {
-            return Err(format!("a line at {} of {} bytes that has others", line.offset, line.bytes));
+            return Err(format!(
+                "a line at {} of {} bytes that has others",
+                line.offset, line.bytes
+            ));
         }
     }
     Ok(Some(Next::Bytes(first, bytes)))

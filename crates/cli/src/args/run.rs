@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
 
-use super::{Json, duration, key_value};
+use super::{Json, duration, key_value, log_size};
 use crate::run::keys::DetachKeys;
 
 /// What stands before each line of plain output.
@@ -50,6 +50,8 @@ pub struct Run {
     pub log_sync: LogSync,
     #[command(flatten)]
     pub ends: Ends,
+    #[command(flatten)]
+    pub log: LogLimit,
     /// Give the command, one text, to /bin/sh -c
     #[arg(long)]
     pub shell: bool,
@@ -133,6 +135,8 @@ pub struct Pipe {
     /// When output is safe from a power cut
     #[arg(long, value_enum, default_value_t = LogSync::Interval, env = "STEPFLOW_LOG_SYNC")]
     pub log_sync: LogSync,
+    #[command(flatten)]
+    pub log: LogLimit,
     /// How to show it
     #[arg(long, value_enum, default_value_t = Output::Auto, env = "STEPFLOW_OUTPUT")]
     pub output: Output,
@@ -182,6 +186,40 @@ pub struct Ends {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s",
         env = "STEPFLOW_DRAIN_TIMEOUT")]
     pub drain_timeout: Duration,
+}
+
+/// How much output is kept.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct LogLimit {
+    /// Bytes of output to keep: 500M, 10G; 0 for all
+    #[arg(long, value_name = "SIZE", value_parser = log_size, default_value = "10G",
+        env = "STEPFLOW_LOG_MAX_BYTES")]
+    pub log_max_bytes: u64,
+    /// What to do when there would be more
+    #[arg(long, value_enum, default_value_t = LogFull::KeepEnds, env = "STEPFLOW_LOG_FULL")]
+    pub log_full: LogFull,
+}
+
+/// What is done about output that would outgrow its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFull {
+    /// Keep the first and the newest half, drop the middle
+    KeepEnds,
+    /// Let the script wait until it is stopped
+    Block,
+    /// Stop the script
+    Stop,
+}
+
+impl From<LogFull> for stepflow_model::LogFull {
+    fn from(wanted: LogFull) -> Self {
+        match wanted {
+            LogFull::KeepEnds => Self::KeepEnds,
+            LogFull::Block => Self::Block,
+            LogFull::Stop => Self::Stop,
+        }
+    }
 }
 
 /// How processes are held together.

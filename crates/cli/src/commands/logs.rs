@@ -362,6 +362,10 @@ impl<'a> Printer<'a> {
         }
         let gutter = self.gutter(line, self.last_us);
         self.last_us = Some(time_us(line));
+        if let Some(gone) = line.dropped {
+            let said = crate::text::found::dropped(gone.to - gone.from, gone.from, gone.to);
+            return Ok(writeln!(self.out, "{gutter}{said}")?);
+        }
         write!(self.out, "{gutter}{}", text(line, self.shown()))?;
         if line.rest > 0 {
             write!(self.out, " {}", say::bytes_more(count(line.rest)))?;
@@ -425,6 +429,6 @@ pub fn to_json(line: &Line) -> serde_json::Value {
         "level": view.map(|view| view.level), "level_source": view.map(|view| view.source),
         "text": line.text, "shown": view.and_then(|view| view.shown.as_deref()),
         "partial": line.partial, "continued": line.continued, "lossy": line.lossy,
-        "rest": line.rest,
+        "rest": line.rest, "dropped": line.dropped,
     })
 }

@@ -16,7 +16,7 @@ use super::{
     look::Look,
     summary::{Ending, colour, summary_line},
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, text::found};
 
 /// Output told per look, so that a frame stays a frame.
 const BYTES_PER_LOOK: u64 = 4 << 20;
@@ -40,18 +40,23 @@ impl Raw {
     }
 
     fn copy(&mut self, follower: &mut Follower) -> Result<(), Failure> {
+        // What the first half of the limit holds never goes.
+        let stays = match follower.view.spec.log_max_bytes {
+            0 => u64::MAX,
+            max => max / 2,
+        };
         let Some(log) = follower.view.log()? else { return Ok(()) };
         let (end, _) = log.position()?;
         if !self.split {
-            pump(log, self.offset, end, &io::stdout())?;
+            pump(log, self.offset, end, stays, &io::stdout())?;
             self.offset = end;
             return Ok(());
         }
         while self.offset < end {
             for (stream, from, to) in log.runs(self.offset, 1024)? {
                 match stream {
-                    Stream::Stdout => pump(log, from, to, &io::stdout())?,
-                    Stream::Stderr => pump(log, from, to, &io::stderr())?,
+                    Stream::Stdout => pump(log, from, to, stays, &io::stdout())?,
+                    Stream::Stderr => pump(log, from, to, stays, &io::stderr())?,
                 }
                 self.offset = to;
             }
@@ -60,17 +65,19 @@ impl Raw {
     }
 }
 
-/// Copies a range of the log to one of our own streams, past any buffer of ours.
-fn pump(log: &LogReader, from: u64, to: u64, target: &impl AsFd) -> io::Result<()> {
+/// Copies a range of the log to one of our own streams, past any buffer of ours. What is gone by
+/// policy is left out and said on standard error; bytes before `stays` never are.
+fn pump(log: &LogReader, from: u64, to: u64, stays: u64, target: &impl AsFd) -> io::Result<()> {
     let mut out = File::from(target.as_fd().try_clone_to_owned()?);
-    let copied = match log.output() {
-        Some(mut file) => {
-            file.seek(SeekFrom::Start(from))?;
-            // The kernel copies (copy_file_range, sendfile, splice) wherever both ends allow it.
-            io::copy(&mut file.take(to - from), &mut out)?
-        }
-        None => io::copy(&mut log.range(from, to), &mut out)?,
+    let Some(mut file) = log.output().filter(|_| to <= stays) else {
+        let mut missing = |gone: stepflow_model::Dropped| {
+            writeln!(io::stderr(), "{}", found::dropped(gone.bytes(), gone.from, gone.to))
+        };
+        return log.copy_kept(from, to, &mut out, &mut missing).map(drop);
     };
+    file.seek(SeekFrom::Start(from))?;
+    // The kernel copies (copy_file_range, sendfile, splice) wherever both ends allow it.
+    let copied = io::copy(&mut file.take(to - from), &mut out)?;
     if copied == to - from { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
@@ -133,7 +140,7 @@ impl Json {
                     let line = json!({"line": {
                         "number": line.number, "offset": line.offset, "time_us": line.time_ns / 1000,
                         "stream": line.stream, "text": String::from_utf8_lossy(&line.text),
-                        "partial": line.partial,
+                        "partial": line.partial, "dropped": line.dropped,
                     }});
                     writeln!(out, "{line}")?;
                 }

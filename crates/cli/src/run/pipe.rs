@@ -107,6 +107,8 @@ fn spec(args: &Pipe) -> Result<Spec, Failure> {
         log_sync: args.log_sync.into(),
         containment: stepflow_model::Containment::default(),
         leftover: stepflow_model::Leftover::default(),
+        log_max_bytes: args.log.log_max_bytes,
+        log_full: args.log.log_full.into(),
         rerun_of: None,
     })
 }

@@ -16,7 +16,7 @@ use super::{
     shown,
     summary::{Ending, Findings, finished_step},
 };
-use crate::{args::Prefix, failure::Failure, format::clean, text};
+use crate::{args::Prefix, failure::Failure, format::clean, text, text::found};
 
 /// Output shown per look, so that a frame stays a frame.
 const BYTES_PER_LOOK: u64 = 4 << 20;
@@ -117,6 +117,9 @@ impl Plain {
                     write!(self.out, "{} ", self.look.faint(&said))?;
                 }
             }
+        }
+        if let Some(gone) = line.dropped {
+            return writeln!(self.out, "{}", found::dropped(gone.bytes(), gone.from, gone.to));
         }
         write!(self.out, "{}", shown(&line.text, self.look.colour))?;
         if !line.partial {

@@ -64,6 +64,8 @@ pub fn spec(args: &Run, output: Output) -> Result<Spec, Failure> {
         log_sync: args.log_sync.into(),
         containment: args.ends.containment.into(),
         leftover: args.ends.leftover.into(),
+        log_max_bytes: args.log.log_max_bytes,
+        log_full: args.log.log_full.into(),
         rerun_of: None,
     })
 }

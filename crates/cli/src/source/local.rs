@@ -25,7 +25,7 @@ use crate::{
     commands::{self, cancel, look, rerun},
     failure::Failure,
     run::{follow::Follower, known},
-    text::why,
+    text::{found, why},
 };
 
 /// One answer scans no longer than this; what is known then is the answer.
@@ -330,7 +330,10 @@ impl Source for Local {
         let Open { follower, .. } = self.record(id)?;
         let Some(log) = follower.view.log()? else { return Ok(0) };
         let (end, _) = log.position()?;
-        Ok(io::copy(&mut log.range(from, end), out)?)
+        let mut missing = |gone: stepflow_model::Dropped| {
+            writeln!(io::stderr(), "{}", found::dropped(gone.bytes(), gone.from, gone.to))
+        };
+        Ok(log.copy_kept(from, end, out, &mut missing)?)
     }
 
     fn artifact(&mut self, artifact: &str, out: &mut dyn Write) -> Result<u64, Failure> {

@@ -40,6 +40,15 @@ pub fn meta(
         reason: annotation.code.clone(),
         message: annotation.message.clone(),
     };
+    let dropped = state.dropped.map(|gone| LogGap {
+        line: gone.lines_to + 1,
+        bytes: Some(gone.bytes()),
+        reason: "log_max_bytes".to_owned(),
+        message: gone.to_string(),
+    });
+    let recovered = state.annotations.iter().filter(|a| a.code == "recovered").map(gap);
+    let mut gaps: Vec<LogGap> = recovered.chain(dropped).collect();
+    gaps.sort_by_key(|gap| gap.line);
     let next = owners.iter().skip(1).map(|next| Some(next.0 - 1)).chain([None]);
     let range = |((first_line, step), last_line): (&(u64, Option<u32>), Option<u64>)| StepRange {
         step: *step,
@@ -56,7 +65,7 @@ pub fn meta(
         first_error: None,
         steps: Vec::new(),
         ranges: owners.iter().zip(next).map(range).collect(),
-        gaps: state.annotations.iter().filter(|a| a.code == "recovered").map(gap).collect(),
+        gaps,
         safe_bytes: None,
         ended,
         utc_offset_min: utc_offset_min(state.summary.created_us),

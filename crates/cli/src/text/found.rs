@@ -87,6 +87,10 @@ messages! {
     largest(list) { "; largest: {list}", "；最大的：{list}" }
     sockets_left(count, s) { "{count} socket{s} of an ended recorder", "{count} 个已结束的记录器的套接字" }
     nothing_left(count, s) { "none; {count} backup{s} kept", "没有；保留了 {count} 个备份" }
+    dropped(bytes, from, to) {
+        "\u{2026} {bytes} bytes (from byte {from} to {to}) were dropped: log_max_bytes is reached \u{2026}",
+        "\u{2026} 已丢弃 {bytes} 字节（从第 {from} 字节到第 {to} 字节）：达到 log_max_bytes \u{2026}"
+    }
     remove_leftovers() {
         "nothing uses them; once you are sure that nothing is missing, remove them",
         "没有程序使用它们；确认没有缺失之后即可删除"

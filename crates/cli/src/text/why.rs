@@ -69,6 +69,10 @@ messages! {
         "`{text}` is not a duration: try 90s, 10m or 1h30m", "“{text}”不是时长：可写 90s、10m 或 1h30m"
     }
     no_size(text) { "`{text}` is not a size: try 500M or 50G", "“{text}”不是大小：可写 500M 或 50G" }
+    log_too_small(bytes) {
+        "a log of {bytes} bytes cannot keep both its ends: 0 for no limit, or at least 1M",
+        "{bytes} 字节的日志无法同时保留首尾：写 0 表示不限，或至少 1M"
+    }
     not_as_recorded(count) {
         "executions that are not what was recorded, or cannot be read: {count}",
         "与记录时不一致或无法读取的执行：{count} 次"

@@ -15,6 +15,8 @@ pub fn recorded(sentence: &str) -> Cow<'_, str> {
         format!("脚本被信号 {signal} 终止")
     } else if let Some(who) = between("cancelled by ", "") {
         format!("已由 {who} 取消")
+    } else if let Some(max) = between("the output has reached log_max_bytes (", " bytes)") {
+        format!("输出已达到 log_max_bytes（{max} 字节）")
     } else if let Some(path) = between("`", "` does not exist") {
         format!("“{path}”不存在")
     } else {

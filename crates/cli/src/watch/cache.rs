@@ -147,6 +147,7 @@ mod tests {
             lossy: false,
             rest: 0,
             step: None,
+            dropped: None,
             view: None,
         }
     }

@@ -95,6 +95,7 @@ fn line(n: u64) -> Line {
         lossy: false,
         rest: 0,
         step: Some(1),
+        dropped: None,
         view: Some(LineView {
             style: Some(String::new()),
             shown: None,

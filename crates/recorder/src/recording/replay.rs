@@ -101,7 +101,13 @@ impl Recording {
             return Ok(recording);
         }
         let anchor = match &log {
-            Some(log) => anchor(&events, log)?,
+            Some(log) => {
+                let anchor = anchor(&events, log)?;
+                match log.dropped()? {
+                    Some(gone) if anchor < gone.to => line_start_behind(log, gone.to, bytes)?,
+                    _ => anchor,
+                }
+            }
             None => 0,
         };
         // No event from output is at the anchor itself, unless it is the beginning.
@@ -153,6 +159,16 @@ impl Recording {
         let mut at = from;
         let mut lines = if from == 0 { 0 } else { log.line_at(from)? - 1 };
         self.line_start = from;
+        if from > 0 && log.dropped()?.is_some_and(|gone| gone.to <= from) {
+            // Behind a gap nobody knows that a line begins here; if none does, this is no marker.
+            let mut before = [0];
+            log.read_at(&mut before, from - 1)?;
+            if before != *b"\n" {
+                self.guarded(|scanners| {
+                    scanners[Stream::Stdout as usize].push(b"x", from - 1, &mut |_| {});
+                });
+            }
+        }
         let mut piece = Vec::new();
         while at < until {
             piece.resize(PIECE.min(until - at) as usize, 0);
@@ -195,6 +211,21 @@ fn anchor(events: &[(u64, Event)], log: &LogReader) -> Result<u64, RecordError> 
         high = Some(event.offset);
     }
     Ok(0)
+}
+
+/// The first beginning of a line behind `offset`, where output begins again whose markers were acted
+/// on long ago; `until` if there is none.
+fn line_start_behind(log: &LogReader, offset: u64, until: u64) -> Result<u64, RecordError> {
+    let (mut at, mut piece) = (offset, Vec::new());
+    while at < until {
+        piece.resize(PIECE.min(until - at) as usize, 0);
+        log.read_at(&mut piece, at)?;
+        if let Some(feed) = memchr::memchr(b'\n', &piece) {
+            return Ok(at + feed as u64 + 1);
+        }
+        at += piece.len() as u64;
+    }
+    Ok(until)
 }
 
 /// The last beginning of a line that lies between `low` and `high`, and is neither.

@@ -167,6 +167,7 @@ impl Session {
             rung_at: 0,
             ring_due: None,
             retry_at: None,
+            holds: false,
             finishing: false,
             leftover: Vec::new(),
             recording,

@@ -126,8 +126,17 @@ pub(crate) async fn download(
         let lines = scanned(&app, &handle, filter.is_some()).await?;
         let (from, to) = (params.from_line.unwrap_or(1), params.to_line.unwrap_or(u64::MAX));
         let selection = Selection::new(ranges, filter, from, to.min(lines));
-        let body = Parts::new(app, handle, selection, format, params.gzip.0).body();
-        let mut response = Response::new(body);
+        let mut parts = Parts::new(app, handle, selection, format, params.gzip.0);
+        if matches!(format, Format::Raw) {
+            let handle = Arc::clone(&parts.handle);
+            let look = tokio::task::spawn_blocking(move || {
+                handle.log()?.map_or(Ok(None), |log| log.dropped())
+            });
+            parts.said = look.await.unwrap_or(Ok(None))?;
+        }
+        let said = parts.said;
+        let mut response = Response::new(parts.body());
+        log::say_gap(&mut response, said);
         let kind = match (params.gzip.0, format) {
             (true, _) => "application/gzip",
             (false, Format::JsonLines) => "application/jsonl",
@@ -220,6 +229,8 @@ struct Parts {
     gzip: Option<GzEncoder<Vec<u8>>>,
     /// Bytes of the record that are still to come before the next lines.
     bytes: VecDeque<(u64, u64)>,
+    /// What the answer's head says of output that is gone by policy.
+    said: Option<stepflow_model::Dropped>,
 }
 
 impl Parts {
@@ -231,7 +242,7 @@ impl Parts {
         gzip: bool,
     ) -> Self {
         let gzip = gzip.then(|| GzEncoder::new(Vec::new(), Compression::default()));
-        Self { app, handle, selection, format, gzip, bytes: VecDeque::new() }
+        Self { app, handle, selection, format, gzip, bytes: VecDeque::new(), said: None }
     }
 
     fn body(self) -> Body {
@@ -271,6 +282,7 @@ impl Parts {
             let at = out.len();
             out.resize(at + size, 0);
             view.log().read_at(&mut out[at..], from)?;
+            log::unsaid(view.log(), self.said, from, from + size as u64)?;
             let from = from + size as u64;
             if from < to {
                 self.bytes.push_front((from, to));
@@ -314,7 +326,7 @@ impl Parts {
             .handle
             .read(|state| lines.iter().map(|line| state.owner_of(line.offset)).collect());
         for ((line, dressed), step) in lines.iter().zip(view.dress_plain(lines)?).zip(owners) {
-            let object = json!({
+            let mut object = json!({
                 "n": line.number,
                 "t": rfc3339_ns(line.time_ns),
                 "stream": line.stream,
@@ -325,6 +337,9 @@ impl Parts {
                 "rest": line.rest,
                 "partial": line.partial,
             });
+            if let Some(gone) = line.dropped {
+                object["dropped"] = json!(stepflow_api::Dropped::from(gone));
+            }
             serde_json::to_writer(&mut *out, &object).map_err(|error| Problem::internal(&error))?;
             out.push(b'\n');
         }

@@ -320,6 +320,8 @@ fn new_execution(request: CreateRequest) -> Result<NewExecution, RequestError> {
         containment: request.containment.map(Into::into),
         leftover: request.leftover.map(Into::into),
         drain_timeout,
+        log_max_bytes: request.log_max_bytes,
+        log_full: request.log_full.map(Into::into),
         ..NewExecution::new(command)
     })
 }

@@ -1,17 +1,19 @@
 //! The log: any range of it, its bytes, and what is still to come.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use axum::{
     Json,
     extract::State,
-    http::HeaderMap,
+    http::{HeaderMap, HeaderName},
     response::{IntoResponse, Response},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stepflow_api::{Cursor, FilteredLines, LogRange};
 use stepflow_engine::Handle;
+use stepflow_model::Dropped;
+use stepflow_record::{LogReader, RecordError};
 use stepflow_view::{Filter, View};
 
 use crate::{
@@ -229,13 +231,58 @@ pub(crate) async fn raw_bytes(
     let opened = tokio::task::spawn_blocking(move || {
         let Some(log) = handle.log()? else { return Ok(None) };
         let (bytes, _) = log.position()?;
-        Ok::<_, Problem>(Some((log, bytes)))
+        let said = log.dropped()?;
+        Ok::<_, Problem>(Some((Bytes { log, said }, bytes)))
     });
     let opened = opened.await.unwrap_or_else(|_| Err(Problem::closing()))?;
     Ok(match opened {
-        Some((log, bytes)) => http_range::answer(headers, log, bytes, TYPE),
+        Some((log, bytes)) => {
+            let said = log.said;
+            let mut response = http_range::answer(headers, log, bytes, TYPE);
+            say_gap(&mut response, said);
+            response
+        }
         None => ([(axum::http::header::CONTENT_TYPE, TYPE)], "").into_response(),
     })
+}
+
+/// The recorded bytes, of which some may be gone by policy.
+struct Bytes {
+    log: LogReader,
+    /// What the answer's head says of that.
+    said: Option<Dropped>,
+}
+
+impl http_range::Bytewise for Bytes {
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.log.read_at(buffer, offset).map_err(io::Error::other)?;
+        unsaid(&self.log, self.said, offset, offset + buffer.len() as u64).map_err(io::Error::other)
+    }
+}
+
+/// Bytes inside of an answer cannot say that they stand for others: what goes after its head was sent
+/// ends the answer early, and whoever asks again hears of it.
+pub(crate) fn unsaid(
+    log: &LogReader,
+    said: Option<Dropped>,
+    from: u64,
+    to: u64,
+) -> Result<(), RecordError> {
+    let from = said.filter(|said| said.touches(from, to)).map_or(from, |said| said.to.min(to));
+    if log.dropped()?.is_some_and(|gone| gone.touches(from, to)) {
+        let why = format!("bytes {from} to {to} were dropped while they were sent: ask again");
+        return Err(RecordError::Damaged { path: "output.log".into(), why });
+    }
+    Ok(())
+}
+
+/// Says in the head of an answer with raw bytes which of them stand for output that is gone by
+/// policy: `Stepflow-Gap: FIRST-LAST; reason=log_max_bytes`.
+pub(crate) fn say_gap(response: &mut Response, gone: Option<Dropped>) {
+    if let Some(gone) = gone {
+        let value = format!("{}-{}; reason=log_max_bytes", gone.from, gone.to - 1);
+        http_range::set(response, HeaderName::from_static("stepflow-gap"), &value);
+    }
 }
 
 /// The query of an event stream.

@@ -51,7 +51,15 @@ impl Steps {
             reason: annotation.code.clone(),
             message: annotation.message.clone(),
         };
-        let gaps = state.annotations.iter().filter(|a| a.code == "recovered").map(gap).collect();
+        let dropped = state.dropped.map(|gone| LogGap {
+            line: gone.lines_to + 1,
+            bytes: Some(gone.bytes()),
+            reason: "log_max_bytes".to_owned(),
+            message: gone.to_string(),
+        });
+        let recovered = state.annotations.iter().filter(|a| a.code == "recovered").map(gap);
+        let mut gaps: Vec<LogGap> = recovered.chain(dropped).collect();
+        gaps.sort_by_key(|gap| gap.line);
         let safe = (ended && !lost).then(|| state.safe_bytes(u64::MAX));
         Self { ended, safe, gaps, owners }
     }

@@ -69,6 +69,8 @@ pub fn spec(name: &str) -> Spec {
         log_sync: stepflow_model::LogSync::default(),
         containment: stepflow_model::Containment::default(),
         leftover: stepflow_model::Leftover::default(),
+        log_max_bytes: 0,
+        log_full: stepflow_model::LogFull::default(),
         rerun_of: None,
     }
 }

@@ -68,13 +68,14 @@ pub fn search(
     sink: &mut dyn FnMut(Hit),
 ) -> Result<(Cursor, bool), RecordError> {
     let mut searcher =
-        Searcher { pattern, at: from, until: bounds.until, text: String::new(), sink };
+        Searcher { pattern, at: from, until: bounds.until, text: String::new(), gone: None, sink };
     let mut block = Block::default();
     loop {
         if searcher.at.line >= bounds.until {
             return Ok((searcher.at, true));
         }
         log.block(searcher.at.offset, searcher.at.line, BLOCK_BYTES, &mut block)?;
+        searcher.gone = log.dropped()?;
         if !searcher.block(&block) && !searcher.long_line(log, &block, bounds.half)? {
             return Ok((searcher.at, true));
         }
@@ -152,6 +153,8 @@ pub fn spans(log: &LogReader, pattern: &Pattern, hit: Hit) -> Result<Vec<(u32, u
 }
 
 struct Searcher<'a> {
+    /// Output that is gone by policy.
+    gone: Option<stepflow_model::Dropped>,
     pattern: &'a Pattern,
     at: Cursor,
     until: u64,
@@ -246,8 +249,10 @@ impl Searcher<'_> {
     }
 
     fn hit(&mut self, offset: u64, length: usize, matches: u64) {
-        if matches > 0 && self.at.line < self.until {
-            let end = offset + length as u64;
+        let end = offset + length as u64;
+        // In what stands for output that is gone by policy nothing is found.
+        let is_gone = self.gone.is_some_and(|gone| gone.holds(offset) && end <= gone.to);
+        if matches > 0 && !is_gone && self.at.line < self.until {
             (self.sink)(Hit { line: self.at.line, offset, end, matches });
         }
     }

@@ -82,6 +82,7 @@ pub(super) fn dress(
             lossy,
             rest: line.rest,
             step: owner(line.offset),
+            dropped: line.dropped.map(Into::into),
             view: Some(LineView {
                 style: dressed.style.map(|style| style.params()),
                 shown: dressed.drawn.shown,
