@@ -112,7 +112,10 @@ export type Execution = {
   rerun_of: string | null;
   /** How its processes are kept together: `cgroup` or `keeper`. */
   containment: string;
-  /** It runs, and its recorder does not answer: stopped, or its disk hangs. */
+  /**
+   * It runs, and its recorder does not answer: stopped, or its disk hangs. Older servers do not
+   * say it.
+   */
   unresponsive: boolean;
   /** Where it runs. */
   host: string;
@@ -270,6 +273,16 @@ export type LineView = {
   context: boolean;
 };
 
+/** Output that is gone by policy. Offsets and line numbers are what they were. */
+export type Dropped = {
+  /** Output offset of the first byte that is gone. */
+  from: number;
+  /** Output offset just after the last one. */
+  to: number;
+  /** Line ends that are gone. */
+  lines: number;
+};
+
 /** A line, or a piece of one. */
 export type Line = {
   /** Its number, from 1. */
@@ -297,6 +310,8 @@ export type Line = {
   rest: number;
   /** The step that owns it. */
   step: number | null;
+  /** No line, but what stands in the place of output that is gone by policy; `text` says so. */
+  dropped?: Dropped;
   /** How a page shows it; with `view=1` alone. `text` is then at most 16 KiB. */
   view?: LineView;
 };
@@ -379,7 +394,7 @@ export type LogGap = {
   line: number;
   /** How much; null: nobody knows. */
   bytes: number | null;
-  /** A stable word: `recovered`. */
+  /** A stable word: `recovered` after a crash, `log_max_bytes` by policy. */
   reason: string;
   /** A sentence. */
   message: string;
@@ -593,6 +608,10 @@ export type ExecutionSpec = {
   containment: string;
   /** What becomes of those who hold its output after its end: `kill` or `leave`. */
   on_leftover: string;
+  /** Bytes of output that are kept, about; 0: all. */
+  log_max_bytes: number;
+  /** What is done when there would be more: `keep-ends`, `block` or `stop`. */
+  log_full: string;
   /** For how long their output is still recorded. */
   drain_seconds: number;
   /** Its time limit. */
@@ -925,6 +944,13 @@ export type CreateRequest = {
   leftover?: Leftover;
   /** Seconds for which their output is still recorded; as the server does it if absent. */
   drain_timeout?: number;
+  /**
+   * Bytes of output that are kept, about: 0 for all, or at least 1 MiB; as the server does it if
+   * absent.
+   */
+  log_max_bytes?: number;
+  /** What is done when there would be more; as the server does it if absent. */
+  log_full?: LogFull;
   /** Answer when it has ended. */
   wait?: boolean;
 };
