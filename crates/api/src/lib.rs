@@ -38,7 +38,10 @@ mod view; // what a log viewer needs to know
 
 pub use crate::{
     artifact::{Artifact, ArtifactList, human_size, mime_type},
-    create::{Command, CreateAnswer, CreateRequest, LabelRequest, LogSync, RerunRequest},
+    create::{
+        Command, Containment, CreateAnswer, CreateRequest, LabelRequest, Leftover, LogFull,
+        LogSync, RerunRequest,
+    },
     cursor::{Cursor, CursorError},
     entry::{LogEntries, LogEntry},
     execution::{

@@ -77,7 +77,8 @@ pub fn typescript() -> String {
         UsualStep Usual Moment Terminal ExecutionSpec MarkdownNode ArchiveEntry PreviewContent ArtifactPreview Statistics
         OverviewPart Overview StripEntry Strip StripList
         ExecutionList ActiveExecution ActiveList ExecutionDetail ArtifactList
-        Command LogSync CreateRequest RerunRequest LabelRequest CreateAnswer IngestAnswer CancelAnswer DeleteAnswer
+        Command LogSync Containment Leftover LogFull CreateRequest RerunRequest LabelRequest
+        CreateAnswer IngestAnswer CancelAnswer DeleteAnswer
         SavedSearch SavedSearchList SavedSearchRequest Problem
         LoginRequest Session LoginUrl TokenCreate TokenInfo TokenList TokenCreated Health
         Component Components HealthStatus Latency ProcessMetrics ExecutionMetrics HttpMetrics

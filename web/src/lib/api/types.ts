@@ -908,6 +908,18 @@ export type Command = string | Array<string>;
  */
 export type LogSync = 'interval' | 'always' | 'never';
 
+/** How the processes of a script are held together. */
+export type Containment = 'auto' | 'cgroup' | 'keeper';
+
+/**
+ * What becomes of processes that hold the output after the script's first process has ended, and
+ * after the drain time.
+ */
+export type Leftover = 'kill' | 'leave';
+
+/** What is done about output that would outgrow its limit. */
+export type LogFull = 'keep-ends' | 'block' | 'stop';
+
 /** `POST /api/executions`. */
 export type CreateRequest = {
   /** What to run; required. */
