@@ -23,8 +23,8 @@ mod service; // a service manager ends a server, alone or with its control group
 mod stage; // a storage, a script, and what became of it
 mod start; // whoever starts a script is killed meanwhile
 mod trees; // trees of processes are ended
-mod viewer; // viewers that hold every byte against the log
-mod unit; // the shipped unit under a real systemd
+mod unit;
+mod viewer; // viewers that hold every byte against the log // the shipped unit under a real systemd
 
 use std::{process::ExitCode, time::Instant};
 

@@ -124,7 +124,8 @@ fn server(options: &Options) -> Result<String, String> {
     let live = |count: u64| {
         let metrics = ask(&served.address, "GET", "/metrics", None, None).unwrap_or_default().1;
         let text = String::from_utf8_lossy(&metrics).into_owned();
-        let connected = text.lines().find_map(|line| line.strip_prefix("stepflow_recorders_connected "));
+        let connected =
+            text.lines().find_map(|line| line.strip_prefix("stepflow_recorders_connected "));
         connected.and_then(|word| word.parse::<f64>().ok()).is_some_and(|n| n as u64 >= count)
     };
     eventually("all executions run", || live(EXECUTIONS).then_some(()));

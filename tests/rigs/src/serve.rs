@@ -37,10 +37,12 @@ const FILES: u64 = 110;
 /// The second of two servers refuses within 2 s, four times that here.
 const REFUSED_WITHIN: Duration = Duration::from_secs(8);
 
+/// One of them: its figures, or what it found.
+type Part = fn(&Options) -> Result<String, String>;
+
 pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
     let mut held = Vec::new();
-    let parts: [fn(&Options) -> Result<String, String>; 6] =
-        [live, files, locked, damaged, races, stopped];
+    let parts: [Part; 6] = [live, files, locked, damaged, races, stopped];
     // One of them by its number, from 1, for whoever works on it.
     let only = options.part as usize;
     for (_, part) in parts.iter().enumerate().filter(|(at, _)| only == 0 || at + 1 == only) {
@@ -91,7 +93,8 @@ fn live(options: &Options) -> Result<String, String> {
     let took = begun.elapsed();
     let active = json(&server.address, "/api/executions/active")?;
     let listed = active["executions"].as_array().or(active.as_array()).map_or(0, Vec::len);
-    let gone = pids.iter().filter(|(recorder, _, script)| !is_alive(*recorder) || !is_alive(*script));
+    let gone =
+        pids.iter().filter(|(recorder, _, script)| !is_alive(*recorder) || !is_alive(*script));
     if gone.count() > 0 || listed != LIVE {
         return Err(format!("{listed} of {LIVE} are active after the restart"));
     }
@@ -181,7 +184,8 @@ fn files(options: &Options) -> Result<String, String> {
     ran.sort_unstable();
     let twice = ran.windows(2).any(|two| two[0] == two[1]);
     for (number, id) in &started {
-        let status = json(&address, &format!("/api/executions/{id}"))?["execution"]["status"].clone();
+        let status =
+            json(&address, &format!("/api/executions/{id}"))?["execution"]["status"].clone();
         if (status == "completed") != ran.contains(number) || twice {
             return Err(format!("start {number} is {status}, ran: {}", ran.contains(number)));
         }
@@ -323,7 +327,7 @@ fn damaged(options: &Options) -> Result<String, String> {
     let mut viewer = opened.map_err(|error| error.to_string())?;
     let mut transcript = Transcript::new(&scratch.storage.record_dir(running))?;
     let database = scratch.storage.database();
-    let mut random = Rng::new(options.seed ^ 12);
+    let mut random = Rng::new(options.seed ^ 0x12);
     let mut took = Vec::new();
     for round in 0..4 {
         let begun = Instant::now();
@@ -355,7 +359,8 @@ fn damaged(options: &Options) -> Result<String, String> {
             let total = all(&server);
             let _ = create(&server.address, &scratch, json!(["true"]));
             let status = json(&server.address, "/api/health/status")?;
-            let what = status["components"]["database"]["what"].as_str().unwrap_or_default().to_owned();
+            let what =
+                status["components"]["database"]["what"].as_str().unwrap_or_default().to_owned();
             let there = database.exists() && total.is_some_and(|total| total >= 61);
             if there && what == "catalog-rebuilt" && aside() == Some(round / 2 + 1) {
                 break;
@@ -381,7 +386,10 @@ fn damaged(options: &Options) -> Result<String, String> {
                 .any(|entry| {
                     let bytes = fs::read(entry.path()).unwrap_or_default();
                     // A page or two may have been written into it before anybody noticed.
-                    bytes.windows(4096).step_by(4096).any(|page| before.windows(4096).step_by(4096).any(|b| b == page))
+                    bytes
+                        .windows(4096)
+                        .step_by(4096)
+                        .any(|page| before.windows(4096).step_by(4096).any(|b| b == page))
                 });
             if !kept {
                 return Err(format!("round {round}: the damaged file is not kept"));
@@ -402,7 +410,9 @@ fn races(options: &Options) -> Result<String, String> {
     let chains: Vec<_> = (0..AT_ONCE)
         .map(|number| {
             let program = options.program.clone();
-            thread::spawn(move || chain(&program, rounds).map_err(|why| format!("chain {number}: {why}")))
+            thread::spawn(move || {
+                chain(&program, rounds).map_err(|why| format!("chain {number}: {why}"))
+            })
         })
         .collect();
     let mut longest = Duration::ZERO;
@@ -506,11 +516,16 @@ fn stopped(options: &Options) -> Result<String, String> {
         }
         finished(&mut one)?;
     }
-    let slower = |stopped: Duration, none: Duration| stopped.as_secs_f64() / none.as_secs_f64() - 1.0;
+    let slower =
+        |stopped: Duration, none: Duration| stopped.as_secs_f64() / none.as_secs_f64() - 1.0;
     let (script, others) = (slower(took[1].0, took[0].0), slower(took[1].1, took[0].1));
     // The contract's 5 %, four times: this machine does other things as well.
     if script > 0.2 || others > 0.2 {
-        return Err(format!("stopped viewers cost {:.0} % and {:.0} %", script * 1e2, others * 1e2));
+        return Err(format!(
+            "stopped viewers cost {:.0} % and {:.0} %",
+            script * 1e2,
+            others * 1e2
+        ));
     }
     Ok(format!(
         "{half} of {} viewers stopped: script {:+.1} %, the others {:+.1} %; {dropped} cut after 30 s, all \

@@ -106,7 +106,7 @@ impl Connection {
                  \"cursor\":\"{offset}.0\",\"lines\":true}}"
             );
             // Masked with zeros, which a mask may be.
-            let mut frame = vec![0x81, 0x80 | 126];
+            let mut frame = vec![0x81, 0x80 | 0x7e];
             frame.extend((said.len() as u16).to_be_bytes());
             frame.extend([0; 4]);
             frame.extend(said.into_bytes());
@@ -122,7 +122,7 @@ impl Connection {
             if let Some(next) = self.understand()? {
                 return Ok(next);
             }
-            let mut some = [0; 32 * 1024];
+            let mut some = [0; 16 * 1024];
             match self.socket.read(&mut some) {
                 Ok(0) => return Ok(Next::Gone("closed".to_owned())),
                 Ok(count) => self.raw.extend_from_slice(&some[..count]),
@@ -142,7 +142,8 @@ impl Connection {
             match (self.way, status) {
                 (Way::WebSocket, "101") | (Way::Events, "200") => {}
                 (Way::Range, "206" | "200") => {
-                    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                    let length =
+                        head.lines().find_map(|line| line.strip_prefix("content-length: "));
                     self.left = length.and_then(|length| length.trim().parse().ok());
                 }
                 // Nothing more is there yet, or the server is just going.
@@ -236,7 +237,11 @@ fn said(json: &[u8]) -> Result<Option<Next>, String> {
     let mut bytes = Vec::new();
     for line in lines {
         if line.offset != first + bytes.len() as u64 {
-            return Err(format!("a line at {} where {} was due", line.offset, first + bytes.len() as u64));
+            return Err(format!(
+                "a line at {} where {} was due",
+                line.offset,
+                first + bytes.len() as u64
+            ));
         }
         let before = bytes.len();
         bytes.extend(line.text.into_bytes());
@@ -244,7 +249,10 @@ fn said(json: &[u8]) -> Result<Option<Next>, String> {
             bytes.push(b'\n');
         }
         if (bytes.len() - before) as u64 != line.bytes {
-            return Err(format!("a line at {} of {} bytes that has others", line.offset, line.bytes));
+            return Err(format!(
+                "a line at {} of {} bytes that has others",
+                line.offset, line.bytes
+            ));
         }
     }
     Ok(Some(Next::Bytes(first, bytes)))
