@@ -36,6 +36,7 @@ use crate::{
     follow,
     handle::Handle,
     ingest::{self, Ingest},
+    lock::network_file_system,
     mend::{self, Mended},
     once::{Keys, Once},
     project, reap,
@@ -111,6 +112,10 @@ impl Engine {
     /// Takes the writer lock, opens the catalog and begins to follow everything that is open.
     /// Must be called within a tokio runtime with time and I/O.
     pub async fn open(config: EngineConfig) -> Result<Self, OpenError> {
+        // Before the lock: nothing is to be made there.
+        if let Some(kind) = network_file_system(config.storage.root()) {
+            return Err(OpenError::Network { path: config.storage.root().to_owned(), kind });
+        }
         let lock = take_lock(&config.storage).await?;
         Self::open_under(lock, config).await
     }

@@ -20,6 +20,17 @@ pub enum OpenError {
         /// The process that holds it, if known.
         holder: Option<u32>,
     },
+    /// Its database would be on a network file system, which does not keep SQLite's locks and its
+    /// shared memory true between hosts.
+    #[error(
+        "storage `{path}` is on a network file system ({kind}), where its catalog would be damaged"
+    )]
+    Network {
+        /// The storage.
+        path: PathBuf,
+        /// Which file system.
+        kind: &'static str,
+    },
     /// The catalog refused.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -50,6 +61,9 @@ impl OpenError {
             Self::Locked { .. } => {
                 Some("one server per storage: stop the other one, or pass another --storage")
             }
+            Self::Network { .. } => Some(
+                "put the storage on a local file system, or serve it on the host that has the disk",
+            ),
             Self::Catalog(error) => error.hint(),
             Self::Upgrade(error) => error.hint(),
             Self::Record(_) | Self::System { .. } => None,

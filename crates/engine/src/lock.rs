@@ -69,6 +69,30 @@ impl Drop for WriterLock {
     }
 }
 
+/// The network file system that `path` is on, if it is one: SQLite's locks and shared memory do not
+/// hold there between hosts.
+pub(crate) fn network_file_system(path: &Path) -> Option<&'static str> {
+    network(nix::sys::statfs::statfs(path).ok()?.filesystem_type().0)
+}
+
+/// By the magic number of a file system, as `statfs(2)` lists them. FUSE may be anything, also local.
+fn network(magic: i64) -> Option<&'static str> {
+    Some(match magic as u32 {
+        0x6969 => "NFS",
+        0x517b => "SMB",
+        0xff53_4d42 => "CIFS",
+        0xfe53_4d42 => "SMB2",
+        0x0102_1997 => "9P",
+        0x00c3_6400 => "Ceph",
+        0x5346_414f | 0x6b41_4653 => "AFS",
+        0x0bd0_0bd0 => "Lustre",
+        0x0116_1970 => "GFS2",
+        0x7461_636f => "OCFS2",
+        0x7375_7245 => "Coda",
+        _ => return None,
+    })
+}
+
 /// Writes our process id into it.
 fn note(lock: &Lock) -> io::Result<()> {
     let file = lock.file();
@@ -94,6 +118,25 @@ mod tests {
         drop(lock);
         assert_eq!(WriterLock::holder(&storage), None);
         assert!(WriterLock::try_take(&storage).unwrap().is_some());
+    }
+
+    #[test]
+    fn network_file_systems_are_known_and_local_ones_are_none() {
+        for (magic, name) in [
+            (0x6969, "NFS"),
+            (0xff53_4d42, "CIFS"),
+            (0xfe53_4d42, "SMB2"),
+            // As a signed 32-bit number, which some kernels' structures have.
+            (i64::from(0xfe53_4d42_u32 as i32), "SMB2"),
+            (0x00c3_6400, "Ceph"),
+        ] {
+            assert_eq!(network(magic), Some(name), "{magic:#x}");
+        }
+        // ext4, xfs, btrfs, tmpfs, overlayfs, FUSE.
+        for magic in [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630, 0x6573_5546] {
+            assert_eq!(network(magic), None, "{magic:#x}");
+        }
+        assert_eq!(network_file_system(std::env::temp_dir().as_path()), None);
     }
 
     #[test]

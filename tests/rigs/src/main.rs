@@ -58,6 +58,8 @@ pub(crate) struct Options {
     pub(crate) rounds: u64,
     /// Viewers at once.
     pub(crate) viewers: u64,
+    /// Only this part of a rig that has several; 0: all.
+    pub(crate) part: u64,
     /// Cuts of each viewer's connection.
     pub(crate) viewer_cuts: u64,
     /// Crashes on the way to a start.
@@ -67,7 +69,7 @@ pub(crate) struct Options {
 const USAGE: &str = "usage: rigs PROGRAM \
     point|start|after|fault|power|kill|full|mem|net|serve|trees|host|systemd|unit \
     [--seed N] [--cuts N] [--kills N] [--fills N] [--megabytes N] [--starts N] \
-    [--trees N] [--races N] [--rounds N] [--viewers N] [--viewer-cuts N]";
+    [--trees N] [--races N] [--rounds N] [--viewers N] [--viewer-cuts N] [--part N]";
 /// As a test that was skipped says it.
 const NOT_RUN: u8 = 77;
 
@@ -154,6 +156,7 @@ fn parse(args: &[String]) -> Option<(&str, Options)> {
         rounds: 100,
         starts: 300,
         viewers: 200,
+        part: 0,
         viewer_cuts: 20,
     };
     for pair in rest.chunks(2) {
@@ -169,6 +172,7 @@ fn parse(args: &[String]) -> Option<(&str, Options)> {
             "--races" => &mut options.races,
             "--rounds" => &mut options.rounds,
             "--viewers" => &mut options.viewers,
+            "--part" => &mut options.part,
             "--viewer-cuts" => &mut options.viewer_cuts,
             "--starts" => &mut options.starts,
             _ => return None,

@@ -33,6 +33,8 @@ const EXECUTIONS: u64 = 200;
 const SERVER_FILES: u64 = 64;
 const VIEWER_FILES: u64 = 4;
 const EXECUTION_FILES: u64 = 4;
+/// Lines that each viewer reads.
+const LINES_EACH: u64 = 16 * 1024;
 /// Threads, however many viewers and executions there are: `serve` starts 128 for what blocks.
 const THREADS_MAX: u64 = 128 + 32;
 
@@ -127,29 +129,31 @@ fn server(options: &Options) -> Result<String, String> {
         connected.and_then(|word| word.parse::<f64>().ok()).is_some_and(|n| n as u64 >= count)
     };
     eventually("all executions run", || live(EXECUTIONS).then_some(()));
-    // Enough that each viewer is far behind when it comes.
-    let bytes = options.megabytes.min(1024) * 32;
+    // Far more lines than messages may hold, and a part of them for each viewer, so that it ends.
+    let bytes = options.megabytes.min(1024) * 2048;
     let script = format!("yes '' | head -c {bytes}");
     let id = scratch.detach(&["--shell"], &[&script]);
     scratch.ended(id);
-    let most = Most::default();
+    let (most, viewers) = (Most::default(), options.viewers);
     let seen: Vec<thread::JoinHandle<Result<(), String>>> = (0..options.viewers)
         .map(|number| {
             let (address, record) = (served.address.clone(), scratch.storage.record_dir(id));
             thread::Builder::new().stack_size(256 * 1024).spawn(move || {
                 let mut transcript = Transcript::new(&record)?;
                 let way = if number % 2 == 0 { Way::WebSocket } else { Way::Events };
-                let opened = Connection::open(&address, id, way, 0, PATIENCE);
+                let from = number * bytes / viewers;
+                transcript.at = from;
+                let opened = Connection::open(&address, id, way, from, PATIENCE);
                 let mut connection = opened.map_err(|error| format!("connect: {error}"))?;
-                loop {
+                while transcript.at < bytes.min(from + LINES_EACH) {
                     match connection.next()? {
                         Next::Bytes(offset, bytes) => transcript.take(offset, &bytes)?,
                         Next::Nothing => {}
-                        Next::End if transcript.at == bytes => return Ok(()),
                         Next::End => return Err(format!("{} of {bytes} bytes", transcript.at)),
                         Next::Gone(why) => return Err(format!("at {}: {why}", transcript.at)),
                     }
                 }
+                Ok(())
             })
         })
         .collect::<Result<_, _>>()
@@ -164,7 +168,6 @@ fn server(options: &Options) -> Result<String, String> {
     }
     let (anonymous, _, files) = most.get();
     let threads = most.threads.load(Ordering::Relaxed);
-    let viewers = options.viewers;
     let allowed = SERVER + viewers * A_VIEWER + (EXECUTIONS + 1) * AN_EXECUTION;
     let said = format!(
         "a server with {EXECUTIONS} live executions and {viewers} viewers of {bytes} empty lines: \

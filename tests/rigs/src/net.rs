@@ -9,7 +9,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -35,7 +35,7 @@ const SILENT: Duration = Duration::from_millis(700);
 const LINES: u64 = 16_000;
 const PAUSE_US: u64 = 250;
 /// The contract's figure, four times.
-const PROMPT_P99: Duration = Duration::from_millis(1_000);
+const PROMPT_P99: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
     let cut = cut(options)?;
@@ -138,7 +138,7 @@ impl Follow {
     /// Reads to the end, from where it was each time.
     fn run(self) -> Result<Seen, String> {
         let way = Way::of(self.number);
-        let mut random = Rng::new(self.seed ^ (self.number + 1) * 7_919);
+        let mut random = Rng::new(self.seed ^ ((self.number + 1) * 7_919));
         let mut transcript = Transcript::new(&self.record)?;
         let mut cuts = 0;
         let mut moved = Instant::now();
@@ -253,7 +253,7 @@ fn cut(options: &Options) -> Result<String, String> {
             all = Some(bytes);
             length.store(bytes, Relaxed);
         }
-        if viewers.iter().any(|viewer| viewer.is_finished()) && all.is_none() {
+        if viewers.iter().any(JoinHandle::is_finished) && all.is_none() {
             break; // It can only have failed.
         }
     }
@@ -278,7 +278,7 @@ fn cut(options: &Options) -> Result<String, String> {
 fn late(options: &Options) -> Result<String, String> {
     let scratch = Scratch::new(&options.program);
     let server = Served::start(&scratch, &[])?;
-    let mut random = Rng::new(options.seed ^ 14);
+    let mut random = Rng::new(options.seed ^ 0x14);
     let megabytes = 3;
     let id = scratch.detach(&[], &[&me()?, PACE, "5000000", &(megabytes << 20).to_string()]);
     scratch.pids(id);

@@ -106,7 +106,7 @@ impl Connection {
                  \"cursor\":\"{offset}.0\",\"lines\":true}}"
             );
             // Masked with zeros, which a mask may be.
-            let mut frame = vec![0x81, 0x80 | 126];
+            let mut frame = vec![0x81, 0x80 | 0x7e];
             frame.extend((said.len() as u16).to_be_bytes());
             frame.extend([0; 4]);
             frame.extend(said.into_bytes());
@@ -122,7 +122,7 @@ impl Connection {
             if let Some(next) = self.understand()? {
                 return Ok(next);
             }
-            let mut some = [0; 32 * 1024];
+            let mut some = [0; 16 * 1024];
             match self.socket.read(&mut some) {
                 Ok(0) => return Ok(Next::Gone("closed".to_owned())),
                 Ok(count) => self.raw.extend_from_slice(&some[..count]),

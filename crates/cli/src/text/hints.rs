@@ -35,6 +35,19 @@ const HINTS: &[(&str, &str)] = &[
     ("use another directory with --storage", "请用 --storage 指定其他目录"),
     ("run a script first, or check --storage", "请先运行一个脚本，或检查 --storage"),
     ("put the storage on a local file system", "请把存储放在本地文件系统上"),
+    (
+        "ask for less at once: a shorter time, a smaller page",
+        "请一次少查询一些：更短的时间段，更小的页",
+    ),
+    ("try again in a moment", "请稍后再试"),
+    (
+        "end the program that reads the catalog; all output is recorded meanwhile",
+        "请结束正在读取目录库的程序；期间所有输出都会照常记录",
+    ),
+    (
+        "put the storage on a local file system, or serve it on the host that has the disk",
+        "请把存储放在本地文件系统上，或在拥有该磁盘的主机上运行服务器",
+    ),
     // The server's.
     (
         "leave authentication on, or use --listen 127.0.0.1:8080",
@@ -99,6 +112,9 @@ mod tests {
             C::Foreign { path: path(), application_id: 1 },
             C::Missing { path: path() },
             C::NoWal { path: path(), found: String::new() },
+            C::Ended { path: path() },
+            C::Crowded { path: path() },
+            C::WalHeld { path: path(), bytes: 1 },
         ];
         let upgrade = [
             U::Changed { path: path() },
@@ -112,6 +128,7 @@ mod tests {
             S::Listen { listen, source: io::ErrorKind::PermissionDenied.into() },
             S::Takeover { source: io::ErrorKind::Unsupported.into() },
             S::Engine(OpenError::Locked { path: path(), holder: None }),
+            S::Engine(OpenError::Network { path: path(), kind: "NFS" }),
         ];
         let hints = catalog.iter().map(C::hint).chain(upgrade.iter().map(U::hint));
         for hint in hints.chain(serve.iter().map(S::hint)) {

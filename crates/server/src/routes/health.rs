@@ -76,16 +76,14 @@ pub(crate) async fn status(State(app): State<App>) -> (StatusCode, Json<HealthSt
             let findings = health::findings(&app.engine.catalog_figures(), &found.file);
             let word = health::word(&findings);
             let total = found.statistics.total;
-            match findings.first() {
-                None if app.engine.mended().is_some() => {
-                    let mended = app.engine.mended();
-                    mended.map_or_else(|| component(word, "executions", [], ""), mended_component)
-                }
-                None => {
+            // First what explains the rest: writes that failed meanwhile are findings as well.
+            match (app.engine.mended(), findings.first()) {
+                (Some(mended), _) => mended_component(mended),
+                (None, None) => {
                     let figures = [("executions", total as f64)];
                     component(word, "executions", figures, format!("{total} executions"))
                 }
-                Some(worst) => {
+                (None, Some(worst)) => {
                     let figures = [("measured", worst.measured), ("threshold", worst.threshold)];
                     let detail = format!("{}: {}", worst.what, worst.detail);
                     component(word, &worst.what, figures, detail)
