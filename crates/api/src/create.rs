@@ -111,6 +111,27 @@ impl From<LogFull> for stepflow_model::LogFull {
     }
 }
 
+/// What becomes of a script whose output the disk does not take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case", expecting = "`on_disk_full` must be block or kill")]
+pub enum OnDiskFull {
+    /// It waits and goes on by itself.
+    Block,
+    /// It is stopped after a moment.
+    Kill,
+}
+
+impl From<OnDiskFull> for stepflow_model::OnDiskFull {
+    fn from(wanted: OnDiskFull) -> Self {
+        match wanted {
+            OnDiskFull::Block => Self::Block,
+            OnDiskFull::Kill => Self::Kill,
+        }
+    }
+}
+
 /// `POST /api/executions`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
@@ -172,6 +193,9 @@ pub struct CreateRequest {
     /// What becomes of those who hold its output after its end; as the server does it if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leftover: Option<Leftover>,
+    /// What becomes of it when the disk does not take its output; as the server does it if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_disk_full: Option<OnDiskFull>,
     /// Seconds for which their output is still recorded; as the server does it if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 3600.0)))]

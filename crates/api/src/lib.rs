@@ -40,7 +40,7 @@ pub use crate::{
     artifact::{Artifact, ArtifactList, human_size, mime_type},
     create::{
         Command, Containment, CreateAnswer, CreateRequest, LabelRequest, Leftover, LogFull,
-        LogSync, RerunRequest,
+        LogSync, OnDiskFull, RerunRequest,
     },
     cursor::{Cursor, CursorError},
     entry::{LogEntries, LogEntry},

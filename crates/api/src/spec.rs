@@ -57,7 +57,9 @@ pub struct ExecutionSpec {
     pub log_max_bytes: u64,
     /// What is done when there would be more: `keep-ends`, `block` or `stop`.
     pub log_full: String,
-    /// For how long their output is still recorded.
+    /// What becomes of it when the disk does not take its output: `block` or `kill`.
+    pub on_disk_full: String,
+    /// For how long the output of what is left over is still recorded.
     pub drain_seconds: f64,
     /// Its time limit.
     pub timeout_seconds: Option<f64>,
@@ -95,6 +97,7 @@ impl ExecutionSpec {
             on_leftover: spec.leftover.as_str().to_owned(),
             log_max_bytes: spec.log_max_bytes,
             log_full: spec.log_full.as_str().to_owned(),
+            on_disk_full: spec.on_disk_full.as_str().to_owned(),
             drain_seconds: seconds(spec.drain_ms),
             timeout_seconds: spec.timeout_ms.map(seconds),
             grace_seconds: seconds(spec.grace_ms),

@@ -150,6 +150,7 @@ fn spec(number: u64, random: u64, created_us: i64) -> Result<Spec, IdError> {
         leftover: stepflow_model::Leftover::default(),
         log_max_bytes: 0,
         log_full: stepflow_model::LogFull::default(),
+        on_disk_full: stepflow_model::OnDiskFull::default(),
         rerun_of: None,
     })
 }

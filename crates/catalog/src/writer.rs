@@ -593,6 +593,7 @@ mod tests {
             leftover: stepflow_model::Leftover::default(),
             log_max_bytes: 0,
             log_full: stepflow_model::LogFull::default(),
+            on_disk_full: stepflow_model::OnDiskFull::default(),
             rerun_of: None,
         };
         Change::Execution(Box::new(stepflow_model::ExecutionState::new(&spec).summary))

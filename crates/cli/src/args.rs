@@ -13,7 +13,8 @@ pub use self::{
     look::{Artifacts, ArtifactsCommand, Export, ExportFormat, Logs, Ls, Sort, TimeMode, Watch},
     refused::refused,
     run::{
-        Attach, Containment, Leftover, LogFull, LogSync, Output, Pipe, Prefix, Rerun, Run, Show,
+        Attach, Containment, Leftover, LogFull, LogSync, OnDiskFull, Output, Pipe, Prefix, Rerun,
+        Run, Show,
     },
 };
 
@@ -390,6 +391,9 @@ pub struct Serve {
     /// What becomes of processes that hold the output after the end [default: kill]
     #[arg(long, value_enum)]
     pub leftover: Option<Leftover>,
+    /// What becomes of scripts when the disk does not take their output [default: block]
+    #[arg(long, value_enum)]
+    pub on_disk_full: Option<OnDiskFull>,
     /// How long their output is still recorded [default: 5s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub drain_timeout: Option<Duration>,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use stepflow_record::{MinFree, Storage};
 
 use crate::{
-    args::{self, Containment, Leftover, LogFull, LogSync, OnOff},
+    args::{self, Containment, Leftover, LogFull, LogSync, OnDiskFull, OnOff},
     commands::prune::FileRule,
     doctor::bytes,
     failure::{self, Failure},
@@ -51,6 +51,7 @@ pub struct ServeFile {
     pub log_sync: Option<LogSync>,
     pub containment: Option<Containment>,
     pub leftover: Option<Leftover>,
+    pub on_disk_full: Option<OnDiskFull>,
     pub drain_timeout: Option<String>,
     /// A size, as in `10G`; 0: no limit.
     pub log_max_bytes: Option<String>,

@@ -154,6 +154,7 @@ fn usual(
     let usual = stepflow_engine::Usual::default();
     let containment = args.containment.map_or_else(|| env.word("STEPFLOW_CONTAINMENT"), ok)?;
     let leftover = args.leftover.map_or_else(|| env.word("STEPFLOW_LEFTOVER"), ok)?;
+    let full = args.on_disk_full.map_or_else(|| env.word("STEPFLOW_ON_DISK_FULL"), ok)?;
     let text = env.text("STEPFLOW_DRAIN_TIMEOUT").or_else(|| file.drain_timeout.clone());
     let drain_timeout = match (args.drain_timeout, text) {
         (Some(time), _) => time,
@@ -172,6 +173,7 @@ fn usual(
         log_full: log_full.or(file.log_full).map_or(usual.log_full, Into::into),
         containment: containment.or(file.containment).map_or(usual.containment, Into::into),
         leftover: leftover.or(file.leftover).map_or(usual.leftover, Into::into),
+        on_disk_full: full.or(file.on_disk_full).map_or(usual.on_disk_full, Into::into),
         drain_timeout,
     })
 }

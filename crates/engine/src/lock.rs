@@ -51,7 +51,11 @@ impl WriterLock {
     }
 
     fn noted(lock: Lock) -> io::Result<Self> {
-        note(&lock)?;
+        match note(&lock) {
+            // Who holds it is for people: on a full disk a look must still be possible.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            noted => noted?,
+        }
         Ok(Self { lock, given: false })
     }
 

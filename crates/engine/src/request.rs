@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use serde_json::{Map, Value};
 use stepflow_model::{
     Containment, ExecutionId, LOG_MAX_BYTES_DEFAULT, LOG_MAX_BYTES_MIN, Leftover, LogFull, LogSync,
-    Source, Spec, TerminalSize,
+    OnDiskFull, Source, Spec, TerminalSize,
 };
 
 use crate::{
@@ -67,6 +67,8 @@ pub struct NewExecution {
     pub containment: Option<Containment>,
     /// What becomes of those who hold its output after its end; as the engine does it if absent.
     pub leftover: Option<Leftover>,
+    /// What becomes of it when the disk does not take its output; as the engine does it if absent.
+    pub on_disk_full: Option<OnDiskFull>,
     /// How long their output is still recorded; as the engine does it if absent.
     pub drain_timeout: Option<Duration>,
     /// Bytes of output that are kept, 0 for all; as the engine does it if absent.
@@ -82,6 +84,8 @@ pub struct Usual {
     pub containment: Containment,
     /// What becomes of those who hold the output after the end.
     pub leftover: Leftover,
+    /// What becomes of a script whose output the disk does not take.
+    pub on_disk_full: OnDiskFull,
     /// How long their output is still recorded.
     pub drain_timeout: Duration,
     /// Bytes of output that are kept; 0: all.
@@ -95,6 +99,7 @@ impl Default for Usual {
         Self {
             containment: Containment::default(),
             leftover: Leftover::default(),
+            on_disk_full: OnDiskFull::default(),
             drain_timeout: Duration::from_millis(stepflow_model::drain_default()),
             log_max_bytes: LOG_MAX_BYTES_DEFAULT,
             log_full: LogFull::default(),
@@ -106,6 +111,7 @@ impl Usual {
     pub(crate) fn fill(self, new: &mut NewExecution) {
         new.containment.get_or_insert(self.containment);
         new.leftover.get_or_insert(self.leftover);
+        new.on_disk_full.get_or_insert(self.on_disk_full);
         new.drain_timeout.get_or_insert(self.drain_timeout);
         new.log_max_bytes.get_or_insert(self.log_max_bytes);
         new.log_full.get_or_insert(self.log_full);
@@ -200,6 +206,7 @@ impl NewExecution {
             log_sync: None,
             containment: None,
             leftover: None,
+            on_disk_full: None,
             drain_timeout: None,
             log_max_bytes: None,
             log_full: None,
@@ -256,6 +263,7 @@ impl NewExecution {
             leftover: self.leftover.unwrap_or_default(),
             log_max_bytes: self.log_max_bytes.unwrap_or(LOG_MAX_BYTES_DEFAULT),
             log_full: self.log_full.unwrap_or_default(),
+            on_disk_full: self.on_disk_full.unwrap_or_default(),
             rerun_of: None,
         };
         Ok(Prepared { spec, secrets: secrets.into_iter().collect() })

@@ -226,11 +226,12 @@ pub enum EventKind {
 }
 
 /// Codes of warnings that a recorder gives by itself; all others come from the output.
-const OWN_WARNINGS: [&str; 9] = [
+const OWN_WARNINGS: [&str; 10] = [
     "clock_jump",
     "keeper_lost",
     "mask_unused",
     "oom_kill",
+    "output_lost",
     "output_not_dropped",
     "scanner_panic",
     "source_back",

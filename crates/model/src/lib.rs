@@ -23,8 +23,8 @@ pub use crate::{
     id::{ArtifactId, ExecutionId, IdError, StepId},
     origin::{ArtifactOrigin, ExecutionOrigin, Repairs, StepOrigin},
     spec::{
-        Containment, LOG_MAX_BYTES_DEFAULT, LOG_MAX_BYTES_MIN, Leftover, LogFull, LogSync, Spec,
-        TerminalSize, drain_default, grace_default,
+        Containment, LOG_MAX_BYTES_DEFAULT, LOG_MAX_BYTES_MIN, Leftover, LogFull, LogSync,
+        OnDiskFull, Spec, TerminalSize, drain_default, grace_default,
     },
     state::{Annotation, Artifact, ExecutionState, Position, Step, Summary},
     status::{Reason, Source, Status, StepStatus, Stream},

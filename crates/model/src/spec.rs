@@ -167,6 +167,33 @@ impl LogFull {
     }
 }
 
+/// What becomes of a script whose output the disk does not take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDiskFull {
+    /// It waits, for ever if need be, and goes on by itself.
+    #[default]
+    Block,
+    /// It waits for a moment, then it is stopped; what it prints meanwhile is lost, and counted.
+    Kill,
+}
+
+impl OnDiskFull {
+    /// As it is spelled.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Kill => "kill",
+        }
+    }
+
+    /// Whether nothing was said about it.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    fn is_default(&self) -> bool {
+        *self == Self::Block
+    }
+}
+
 /// What a log may hold unless somebody says otherwise: 10 GiB.
 pub const LOG_MAX_BYTES_DEFAULT: u64 = 10 << 30;
 /// No log is held to less: 1 MiB. An entry of its index covers up to 192 KiB.
@@ -250,6 +277,9 @@ pub struct Spec {
     /// What is done when there would be more.
     #[serde(default, skip_serializing_if = "LogFull::is_default")]
     pub log_full: LogFull,
+    /// What becomes of it when the disk does not take its output.
+    #[serde(default, skip_serializing_if = "OnDiskFull::is_default")]
+    pub on_disk_full: OnDiskFull,
     /// The execution that this one repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun_of: Option<ExecutionId>,

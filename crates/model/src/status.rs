@@ -100,6 +100,10 @@ words!(
         HostRestarted = "host_restarted",
         /// The output limit was reached and the policy is to stop.
         OutputLimit = "output_limit",
+        /// The disk was full and the policy is to stop.
+        DiskFull = "disk_full",
+        /// The disk failed and the policy is to stop.
+        DiskFailed = "disk_failed",
         /// The source of an ingested stream went away.
         SourceLost = "source_lost",
         /// A user cancelled.

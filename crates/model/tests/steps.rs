@@ -39,6 +39,7 @@ fn spec() -> Spec {
         leftover: stepflow_model::Leftover::default(),
         log_max_bytes: 0,
         log_full: stepflow_model::LogFull::default(),
+        on_disk_full: stepflow_model::OnDiskFull::default(),
         rerun_of: None,
     }
 }

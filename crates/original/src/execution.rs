@@ -104,6 +104,7 @@ impl Execution {
             leftover: stepflow_model::Leftover::default(),
             log_max_bytes: 0,
             log_full: stepflow_model::LogFull::default(),
+            on_disk_full: stepflow_model::OnDiskFull::default(),
             rerun_of: None,
         };
         let exit_code = kept.integer(&mut row, "exit_code");

@@ -158,6 +158,16 @@ impl JournalWriter {
         rewrite().map_err(RecordError::io("sync", &path))
     }
 
+    /// Keeps room on the disk for at least so many bytes behind the end, for when the disk is full.
+    pub fn reserve(&mut self, bytes: u64) {
+        self.file.reserve(bytes);
+    }
+
+    /// Gives back what was kept: nothing more will be written.
+    pub fn give_reserve_back(&mut self) {
+        self.file.give_reserve_back();
+    }
+
     /// A second handle, for a thread that syncs.
     pub fn handle(&mut self) -> Result<File, RecordError> {
         let handle = self.file.file(&self.dir).and_then(File::try_clone);

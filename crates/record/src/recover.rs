@@ -229,6 +229,8 @@ fn set_aside(
 ) -> Result<(), RecordError> {
     let size = file.metadata().map_err(RecordError::io("look at", path))?.len();
     if size <= keep {
+        // What its recorder kept behind the end for a full disk is not needed any more.
+        let _ = stepflow_sys::disk::give_room_back(file);
         return Ok(());
     }
     let mut tail = vec![0; (size - keep) as usize];

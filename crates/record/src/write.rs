@@ -23,6 +23,9 @@ pub const ENTRY_AGE_MAX: Duration = Duration::from_millis(5);
 /// Reads of one stream share an entry up to this size.
 pub(crate) const ENTRY_OUTPUT_MAX: u64 = 64 * 1024;
 
+/// Kept behind the end of the index, when asked for.
+const INDEX_RESERVE: u64 = 4096;
+
 #[derive(Debug)]
 struct Open {
     from: u64,
@@ -322,6 +325,17 @@ impl Writer {
         output.map_err(|error| self.failed("output.log", error))?;
         let index = self.index.file(&self.dir).and_then(File::sync_data);
         index.map_err(|error| self.failed("output.idx", error))
+    }
+
+    /// Keeps room on the disk for a page of index entries, for when the disk is full: what output it
+    /// still takes can be indexed.
+    pub fn reserve(&mut self) {
+        self.index.reserve(INDEX_RESERVE);
+    }
+
+    /// Gives it back: nothing more will be written.
+    pub fn give_reserve_back(&mut self) {
+        self.index.give_reserve_back();
     }
 
     /// Second handles of output and index, for a thread that syncs.

@@ -45,6 +45,7 @@ fn spec(number: u64) -> Spec {
         leftover: stepflow_model::Leftover::default(),
         log_max_bytes: 0,
         log_full: stepflow_model::LogFull::default(),
+        on_disk_full: stepflow_model::OnDiskFull::default(),
         rerun_of: None,
     }
 }

@@ -43,6 +43,13 @@ pub enum End {
     },
     /// The terminal or client in the foreground went away.
     ClientGone,
+    /// The disk did not take it any more, for this reason.
+    Refused {
+        /// Full, or failing.
+        reason: Reason,
+        /// A sentence for people.
+        message: String,
+    },
 }
 
 /// One record, being written from a stream.
@@ -72,7 +79,10 @@ impl Inflow {
         spec: &Spec,
         masker: Masker,
     ) -> Result<Self, RecordError> {
-        Ok(Self::new(Recording::create(dir, spec, masker)?, true))
+        let mut recording = Recording::create(dir, spec, masker)?;
+        // Not for streams from elsewhere: there may be thousands, and their sources wait.
+        recording.reserve();
+        Ok(Self::new(recording, true))
     }
 
     /// Goes on with the record in `dir`, whose writer is gone: exactly as it would have gone on.
@@ -178,6 +188,17 @@ impl Inflow {
         self.recording.reached()
     }
 
+    /// See [`Recording::give_up`]: how the stream ends then.
+    pub(crate) fn give_up(&mut self, waited_s: u64) -> End {
+        let (reason, message) = self.recording.give_up(waited_s);
+        End::Refused { reason, message }
+    }
+
+    /// See [`Recording::give_reserve_back`].
+    pub(crate) fn give_reserve_back(&mut self) {
+        self.recording.give_reserve_back();
+    }
+
     /// Notes something that people should know.
     pub fn warn(&mut self, code: &str, message: String) {
         self.recording.emit(EventKind::Warning { code: code.to_owned(), message });
@@ -237,6 +258,7 @@ impl Inflow {
             }
             self.emit_verdicts_on_artifacts();
             self.recording.tell_progress();
+            self.recording.tell_of_loss();
             let verdict = self.verdict(&end);
             let exit_code = exit_code(&end);
             for kind in steps::finish(&self.recording.state, &verdict, exit_code) {
@@ -334,6 +356,7 @@ impl Inflow {
                 message: Some("the terminal or client that started it went away".to_owned()),
             },
             (End::Full { message }, _) => failed(Reason::OutputLimit, message),
+            (End::Refused { reason, message }, _) => failed(*reason, message),
             (End::Lost { message }, _) => failed(Reason::SourceLost, message),
             (End::Closed { .. }, Some(message)) => failed(Reason::StepError, message),
             (End::Closed { exit_code: Some(code) }, None) if *code != 0 => {
@@ -375,6 +398,10 @@ fn masker(secrets: Vec<Vec<u8>>) -> Masker {
 fn exit_code(end: &End) -> Option<i32> {
     match end {
         End::Closed { exit_code } => *exit_code,
-        End::Full { .. } | End::Lost { .. } | End::Cancelled { .. } | End::ClientGone => None,
+        End::Full { .. }
+        | End::Refused { .. }
+        | End::Lost { .. }
+        | End::Cancelled { .. }
+        | End::ClientGone => None,
     }
 }

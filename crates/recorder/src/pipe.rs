@@ -21,7 +21,7 @@ use nix::{
         signalfd::{SfdFlags, SignalFd},
     },
 };
-use stepflow_model::{EventKind, LogFull, Spec};
+use stepflow_model::{EventKind, LogFull, OnDiskFull, Spec};
 use stepflow_record::Storage;
 use stepflow_sys::{host::SocketDir, keeper};
 
@@ -32,7 +32,9 @@ use crate::{
     durable::Durable,
     inflow::{End, Inflow},
     mask::Masker,
-    session::{READ_BYTES, RETRY_US, RING_US, SessionError, limit_reached, readable, system},
+    session::{
+        GIVE_UP_US, READ_BYTES, RETRY_US, RING_US, SessionError, limit_reached, readable, system,
+    },
     worker::Worker,
 };
 
@@ -52,6 +54,8 @@ struct Pipe {
     retry_at: Option<u64>,
     /// The log is full and may not grow: the writer waits.
     holds: bool,
+    /// Since when the disk refuses.
+    blocked_since: Option<u64>,
     /// What was told last: bytes, events, safe bytes.
     rung: (u64, u64, u64),
     rung_at: u64,
@@ -118,6 +122,7 @@ impl Pipe {
             durable,
             retry_at: None,
             holds: false,
+            blocked_since: None,
             rung: (u64::MAX, u64::MAX, u64::MAX),
             rung_at: 0,
             ring_due: None,
@@ -141,6 +146,7 @@ impl Pipe {
         }
         // Nobody hears of the end before it is synced.
         self.inflow.sync_end(&mut self.durable);
+        self.inflow.give_reserve_back();
         let position = self.position();
         self.doorbell.ring(&position);
     }
@@ -300,7 +306,23 @@ impl Pipe {
             }
             self.retry_at = self.inflow.is_blocked().then_some(now + RETRY_US);
         }
+        self.lose_patience(now);
         self.inflow.make_durable(&mut self.durable);
+    }
+
+    /// Ends the record if the disk has refused for long enough and the policy says so: whoever writes
+    /// into the pipe learns it from the pipe.
+    fn lose_patience(&mut self, now: u64) {
+        if !self.inflow.is_blocked() {
+            self.blocked_since = None;
+            return;
+        }
+        let since = *self.blocked_since.get_or_insert(now);
+        let refused = matches!(self.end, Some(End::Refused { .. }));
+        if self.spec.on_disk_full == OnDiskFull::Kill && !refused && now >= since + GIVE_UP_US {
+            self.end = Some(self.inflow.give_up((now - since) / 1_000_000));
+            self.input = None;
+        }
     }
 
     fn finish_if_due(&mut self) {

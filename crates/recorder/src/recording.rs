@@ -1,5 +1,6 @@
 //! The way of a byte: held back, masked, appended, indexed, scanned; and the journal beside it.
 
+mod full; // a disk that does not take what there is
 mod limit; // output that outgrows its limit
 mod replay; // going on with a record whose recorder is gone
 
@@ -67,6 +68,13 @@ pub(crate) struct Recording {
     /// What the disk said last, while it refuses.
     trouble: Option<String>,
     announced_trouble: bool,
+    /// The disk does not say that it is full: it fails.
+    failing: bool,
+    /// Bytes that were given up; `None`: none is.
+    lost: Option<u64>,
+    loss_told: bool,
+    /// Room for the end is kept on the disk.
+    reserving: bool,
     jump_noted: bool,
     leaps_noted: u32,
     /// Where the half line at the end begins.
@@ -108,6 +116,10 @@ impl Recording {
             refused: Vec::new(),
             trouble: None,
             announced_trouble: false,
+            failing: false,
+            lost: None,
+            loss_told: false,
+            reserving: false,
             jump_noted: false,
             leaps_noted: 0,
             line_start: 0,
@@ -449,6 +461,9 @@ impl Recording {
             kind,
         };
         self.state.apply(&event);
+        if matches!(event.kind, EventKind::StepStarted { .. } | EventKind::Artifact { .. }) {
+            self.keep_reserve();
+        }
         let appended = self.journal.append(&event);
         if let Some(fresh) = &mut self.fresh {
             fresh.push(event);
@@ -480,21 +495,12 @@ impl Recording {
         stamp
     }
 
-    fn note_trouble(&mut self, result: Result<(), RecordError>) {
-        if let Err(error) = result
-            && self.trouble.is_none()
-        {
-            let cause = std::error::Error::source(&error).map(|s| format!(": {s}"));
-            let why = format!("{error}{}", cause.unwrap_or_default());
-            self.trouble = Some(why.clone());
-            if !std::mem::replace(&mut self.announced_trouble, true) {
-                self.emit(EventKind::Paused { why });
-            }
-        }
-    }
-
     fn append(&mut self, stream: Stream, bytes: &[u8], stamp: Stamp) {
         if bytes.is_empty() {
+            return;
+        }
+        if let Some(lost) = &mut self.lost {
+            *lost += bytes.len() as u64;
             return;
         }
         if self.is_blocked() || !self.refused.is_empty() {
@@ -643,6 +649,7 @@ mod tests {
             leftover: stepflow_model::Leftover::default(),
             log_max_bytes: 0,
             log_full: stepflow_model::LogFull::default(),
+            on_disk_full: stepflow_model::OnDiskFull::default(),
             rerun_of: None,
         };
         Recording::create(dir, &spec, Masker::default()).unwrap()

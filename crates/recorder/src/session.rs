@@ -21,7 +21,7 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{signal::Signal, signalfd::SignalFd},
 };
-use stepflow_model::{EventKind, ExecutionId, LogFull, Reason, Source as WayIn, Spec};
+use stepflow_model::{EventKind, ExecutionId, LogFull, OnDiskFull, Reason, Source as WayIn, Spec};
 use stepflow_record::Storage;
 use stepflow_sys::{
     cgroup::Cgroup,
@@ -52,6 +52,9 @@ pub(crate) const RING_US: u64 = 20_000;
 /// A disk that refused is asked again this often.
 pub(crate) const RETRY_US: u64 = 250_000;
 
+/// A disk that has refused for so long, under the policy to stop, is waited for no longer.
+pub(crate) const GIVE_UP_US: u64 = 5_000_000;
+
 struct Session {
     spec: Spec,
     dir: PathBuf,
@@ -79,6 +82,8 @@ struct Session {
     retry_at: Option<u64>,
     /// The log is full and may not grow: the script waits.
     holds: bool,
+    /// Since when the disk refuses.
+    blocked_since: Option<u64>,
     finishing: bool,
     leftover: Vec<String>,
 }
@@ -386,6 +391,7 @@ impl Session {
         } else if !self.recording.is_blocked() {
             self.retry_at = None;
         }
+        self.lose_patience(now);
         if self.recording.progress_due_us().is_some_and(|due| due <= now) {
             self.recording.tell_progress();
         }
@@ -396,6 +402,22 @@ impl Session {
             self.input(Input::Tick);
         }
         self.recording.make_durable(&mut self.durable);
+    }
+
+    /// Stops the script if the disk has refused for long enough and the policy says so.
+    fn lose_patience(&mut self, now: u64) {
+        if !self.recording.is_blocked() {
+            self.blocked_since = None;
+            return;
+        }
+        let since = *self.blocked_since.get_or_insert(now);
+        if self.spec.on_disk_full == OnDiskFull::Kill
+            && !self.recording.has_given_up()
+            && now >= since + GIVE_UP_US
+        {
+            let (reason, message) = self.recording.give_up((now - since) / 1_000_000);
+            self.input(Input::Stop { reason, message, kill: false });
+        }
     }
 
     fn carry_wishes(&mut self) {

@@ -46,6 +46,21 @@ pub fn space(path: &Path) -> io::Result<(u64, u64)> {
     Ok((bytes(stat.blocks_available()), bytes(stat.blocks())))
 }
 
+/// Keeps room for `bytes` behind the end of a file: writing there needs no free space. Its size stays.
+///
+/// Source: Linux `fallocate(2)`, `FALLOC_FL_KEEP_SIZE`. File systems that copy on write either do not
+/// have it (ZFS) or may need space for their own tables nevertheless (Btrfs).
+pub fn keep_room(file: &File, bytes: u64) -> io::Result<()> {
+    let end = i64::try_from(file.metadata()?.len()).unwrap_or(i64::MAX);
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    Ok(fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, end, bytes)?)
+}
+
+/// Gives back what is kept behind the end of a file.
+pub fn give_room_back(file: &File) -> io::Result<()> {
+    file.set_len(file.metadata()?.len()) // The same size: only what is behind it goes.
+}
+
 /// Bytes that a file takes up on the disk; 0: it is not there.
 pub fn blocks_of(path: &Path) -> u64 {
     fs::symlink_metadata(path).map_or(0, |meta| meta.blocks() * 512) // The unit of `st_blocks`.

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use stepflow_model::{EventKind, ExecutionId, Status};
+use stepflow_model::{EventKind, ExecutionId, Reason, Status};
 use stepflow_record::JournalReader;
 use stepflow_testkit::{PATIENCE, Rng, Scratch, SmallDisk};
 
@@ -34,12 +34,76 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
     if pauses * 2 < options.fills {
         return Err(format!("not a sweep: {pauses} pauses in {} fills", options.fills));
     }
+    // Each waits for the patience of the recorder.
+    let stopped = (options.fills / 25).max(1);
+    let mut cut = 0;
+    for number in 0..stopped {
+        cut += stay_full(options, disk.path(), &mut random)
+            .map_err(|found| format!("disk that stays full {number}: {found}"))?;
+    }
     Ok(Outcome::Held(format!(
         "{} fills, {pauses} times the script was paused and went on by itself; {} lines, 0 lost, \
-         repeated or changed, every end and exit code recorded",
+         repeated or changed, every end and exit code recorded; {stopped} times the disk stayed full \
+         and the script was stopped: every end written meanwhile, {cut} lines before it whole, \
+         nothing new accepted",
         options.fills,
         options.fills * LINES
     )))
+}
+
+/// The disk is full and stays so, under the policy to stop. Returns the lines that were recorded.
+fn stay_full(options: &Options, disk: &Path, random: &mut Rng) -> Result<u64, String> {
+    let root = disk.join("storage");
+    let scratch = Scratch::new(&options.program).at(&root);
+    let me = std::env::current_exe().map_err(|error| error.to_string())?.display().to_string();
+    let writer = [&me, oracle::COMMAND, "0", "0", "1000000", "50"];
+    let id = scratch.detach(&["--on-disk-full", "kill"], &writer);
+    let from = random.below(150_000);
+    until("some output", || position(&scratch, id).map(|(bytes, _)| bytes > from))?;
+    let ballast = disk.join("ballast");
+    let mut file = File::create(&ballast).map_err(|error| error.to_string())?;
+    // To the last byte of the last page: not one is left that is not kept.
+    while file.write_all(&[1; 4096]).is_ok() {}
+    while file.write_all(&[1]).is_ok() {}
+    drop(file);
+    let refused = scratch.output(&["run", "--", "true"]);
+    if refused.status.code() != Some(125) {
+        return Err(format!("a full disk takes a new execution: {}", refused.status));
+    }
+    let state = {
+        let begun = Instant::now();
+        loop {
+            let state = scratch.view(id).state;
+            if state.summary.status.is_end() {
+                break state;
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err("no end is written while the disk is full".to_owned());
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    };
+    let (status, reason) = (state.summary.status, state.summary.reason);
+    if (status, reason) != (Status::Failed, Some(Reason::DiskFull)) {
+        return Err(format!("it ended as {status} {reason:?}"));
+    }
+    if !state.annotations.iter().any(|warning| warning.code == "output_lost") {
+        return Err("nothing is said of what is lost".to_owned());
+    }
+    let mut checker = Checker::default();
+    checker.take(&recorded(&scratch, id)?)?;
+    checker.finish()?;
+    let flaws = scratch.storage.verify(id).map_err(|error| error.to_string())?.flaws;
+    if !flaws.is_empty() {
+        return Err(format!("verify: {flaws:?}"));
+    }
+    until("the recorder is gone", || {
+        scratch.storage.is_alive(id).map(|alive| !alive).map_err(|e| e.to_string())
+    })?;
+    drop(scratch);
+    fs::remove_file(&ballast).map_err(|error| error.to_string())?;
+    fs::remove_dir_all(&root).map_err(|error| error.to_string())?;
+    Ok(checker.lines)
 }
 
 fn fill(options: &Options, disk: &Path, random: &mut Rng) -> Result<u64, String> {

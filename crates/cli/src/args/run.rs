@@ -137,6 +137,9 @@ pub struct Pipe {
     pub log_sync: LogSync,
     #[command(flatten)]
     pub log: LogLimit,
+    /// What becomes of it when the disk does not take it
+    #[arg(long, value_enum, default_value_t = OnDiskFull::Block, env = "STEPFLOW_ON_DISK_FULL")]
+    pub on_disk_full: OnDiskFull,
     /// How to show it
     #[arg(long, value_enum, default_value_t = Output::Auto, env = "STEPFLOW_OUTPUT")]
     pub output: Output,
@@ -186,6 +189,28 @@ pub struct Ends {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s",
         env = "STEPFLOW_DRAIN_TIMEOUT")]
     pub drain_timeout: Duration,
+    /// What becomes of the script when the disk does not take its output
+    #[arg(long, value_enum, default_value_t = OnDiskFull::Block, env = "STEPFLOW_ON_DISK_FULL")]
+    pub on_disk_full: OnDiskFull,
+}
+
+/// What becomes of a script whose output the disk does not take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDiskFull {
+    /// It waits and goes on by itself
+    Block,
+    /// It is stopped after 5 s
+    Kill,
+}
+
+impl From<OnDiskFull> for stepflow_model::OnDiskFull {
+    fn from(wanted: OnDiskFull) -> Self {
+        match wanted {
+            OnDiskFull::Block => Self::Block,
+            OnDiskFull::Kill => Self::Kill,
+        }
+    }
 }
 
 /// How much output is kept.

@@ -9,7 +9,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::json;
 use stepflow_api::{Execution, Zone, parse_time};
 use stepflow_catalog::{Catalog, CatalogError, Order, Reader, Role, Without};
-use stepflow_engine::WriterLock;
+use stepflow_engine::{ProjectError, WriterLock};
 use stepflow_model::Status;
 use stepflow_record::Storage;
 use stepflow_sys::clock;
@@ -30,8 +30,11 @@ pub fn catch_up(storage: &Storage) -> Result<(), Failure> {
     let Some(_lock) = WriterLock::try_take(storage)? else { return Ok(()) };
     upgrade::bring_up(storage)?;
     let catalog = Catalog::open(&storage.database(), Role::Command).map_err(catalog_failure)?;
-    let projected = stepflow_engine::project_open(storage, &catalog)
-        .map_err(|error| Failure::from_error(&error))?;
+    let projected = match stepflow_engine::project_open(storage, &catalog) {
+        // On a full disk one looks at what is there: the records tell more than the catalog.
+        Err(ProjectError::Catalog(CatalogError::Full { .. })) => return Ok(()),
+        projected => projected.map_err(|error| Failure::from_error(&error))?,
+    };
     catalog.close().map_err(catalog_failure)?;
     for (id, error) in &projected.unreadable {
         let _ = Failure::new(why::of_execution(id, chain(error))).hint(why::doctor_looks()).print();
@@ -169,6 +172,10 @@ pub fn row(execution: &Execution, width: Option<usize>, on: bool) -> String {
         total => format!("{}/{total}", execution.completed_steps),
     };
     let mut name = clean(execution.name.as_bytes(), false);
+    if execution.paused {
+        name =
+            format!("{} {name}", paint(on, "33", &format!("[{}]", crate::text::text().disk_full)));
+    }
     if execution.unresponsive {
         name = format!("{} {name}", paint(on, "33", &format!("[{}]", say::unresponsive())));
     }
@@ -217,7 +224,7 @@ pub fn exit_code(execution: &Execution) -> u8 {
     match (execution.reason.as_deref(), execution.exit_code, execution.signal) {
         (Some("timed_out"), ..) => failure::TIMED_OUT,
         // Stopped by a failed step, and the script made the best of it: still a failure.
-        (Some("step_error"), Some(0), _) => 1,
+        (Some("step_error" | "disk_full" | "disk_failed"), Some(0), _) => 1,
         (_, Some(code), _) => u8::try_from(code).unwrap_or(failure::OWN),
         (_, None, Some(signal)) => u8::try_from(128 + signal).unwrap_or(failure::OWN),
         _ if execution.status == "completed" || execution.completed_at.is_none() => 0,

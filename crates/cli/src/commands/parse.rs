@@ -119,6 +119,7 @@ impl Reading {
             leftover: stepflow_model::Leftover::default(),
             log_max_bytes: 0,
             log_full: stepflow_model::LogFull::default(),
+            on_disk_full: stepflow_model::OnDiskFull::default(),
             rerun_of: None,
         };
         Self { state: ExecutionState::new(&spec), events: Vec::new() }

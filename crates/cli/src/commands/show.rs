@@ -163,6 +163,9 @@ pub fn step_mark(status: &str) -> (&'static str, &'static str) {
 /// An execution's last line.
 pub fn last_row(execution: &Execution, on: bool) -> String {
     let mut parts = Vec::new();
+    if execution.paused {
+        parts.push(paint(on, "33", crate::text::text().disk_full));
+    }
     if execution.unresponsive {
         parts.push(paint(on, "33", &say::unresponsive()));
     }

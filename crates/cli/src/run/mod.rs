@@ -251,7 +251,7 @@ pub fn exit_code(summary: &Summary) -> u8 {
     match (summary.reason, summary.exit_code, summary.signal) {
         (Some(Reason::TimedOut), ..) => failure::TIMED_OUT,
         // Stopped by a failed step, and the script made the best of it: still a failure.
-        (Some(Reason::StepError), Some(0), _) => 1,
+        (Some(Reason::StepError | Reason::DiskFull | Reason::DiskFailed), Some(0), _) => 1,
         (_, Some(code), _) => u8::try_from(code).unwrap_or(failure::OWN),
         (_, None, Some(signal)) => u8::try_from(128 + signal).unwrap_or(failure::OWN),
         (_, None, None) if summary.status == Status::Completed => 0,

@@ -109,6 +109,7 @@ fn spec(args: &Pipe) -> Result<Spec, Failure> {
         leftover: stepflow_model::Leftover::default(),
         log_max_bytes: args.log.log_max_bytes,
         log_full: args.log.log_full.into(),
+        on_disk_full: args.on_disk_full.into(),
         rerun_of: None,
     })
 }

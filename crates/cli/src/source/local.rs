@@ -161,8 +161,11 @@ impl Source for Local {
             format!("{value}.{}", last.id)
         });
         for summary in found.iter_mut().filter(|summary| summary.status == Status::Running) {
-            let view = RecordView::open(&self.storage, summary.id);
-            summary.unresponsive = view.is_ok_and(|view| view.is_stopped());
+            if let Ok(view) = RecordView::open(&self.storage, summary.id) {
+                summary.unresponsive = view.is_stopped();
+                // The catalog on a full disk may not have learnt of it.
+                summary.paused = view.state.summary.paused;
+            }
         }
         let now = clock::wall_us();
         let executions: Vec<Execution> =

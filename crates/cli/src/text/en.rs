@@ -37,7 +37,7 @@ pub static TEXT: Text = Text {
     killing: "killing …",
     ending_with_input: "ending with the input … (Ctrl-C again ends it at once)",
     ending: "ending …",
-    disk_full: "paused: the disk is full",
+    disk_full: "paused: the disk is full, or fails",
 
     last_lines: |step| format!("last lines of {step}:"),
     last_lines_of_all: "last lines:",

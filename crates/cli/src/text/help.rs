@@ -257,6 +257,15 @@ const ZH: &[(&str, &str)] = &[
         "What becomes of processes that hold the output after the script's end",
         "脚本结束后仍占用输出的进程如何处理",
     ),
+    (
+        "What becomes of the script when the disk does not take its output",
+        "磁盘写不下其输出时，脚本如何处理",
+    ),
+    (
+        "What becomes of scripts when the disk does not take their output [default: block]",
+        "磁盘写不下其输出时，脚本如何处理 [默认：block]",
+    ),
+    ("What becomes of it when the disk does not take it", "磁盘写不下时如何处理"),
     ("How long their output is still recorded", "还会记录其输出多长时间"),
     (
         "How scripts' processes are held together, of executions that do not say [default: auto]",

@@ -63,7 +63,7 @@ pub static TEXT: Text = Text {
     killing: "正在强制结束 …",
     ending_with_input: "随输入结束 …（再按 Ctrl-C 立即结束）",
     ending: "正在结束 …",
-    disk_full: "已暂停：磁盘已满",
+    disk_full: "已暂停：磁盘已满或故障",
 
     last_lines: |step| format!("{step} 的最后几行："),
     last_lines_of_all: "最后几行：",

@@ -40,7 +40,11 @@ impl Session {
             }
         }
         self.tell_of_memory();
-        let verdict = steps::verdict(outcome);
+        let mut outcome = outcome.clone();
+        if let Some(loss) = self.recording.tell_of_loss() {
+            outcome.stopped.get_or_insert(loss); // Never complete with a hole, whatever the script says.
+        }
+        let verdict = steps::verdict(&outcome);
         self.hint_at_terminal(&verdict);
         for kind in steps::finish(&self.recording.state, &verdict, outcome.exit_code) {
             self.recording.emit(kind);
@@ -65,6 +69,7 @@ impl Session {
             self.recording.retry();
         }
         self.recording.sync_end(&mut self.durable);
+        self.recording.give_reserve_back();
         let _ = File::open(&self.dir).and_then(|dir| dir.sync_all());
     }
 }

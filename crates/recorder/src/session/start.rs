@@ -62,6 +62,7 @@ impl Session {
             .collect();
         let masker = Masker::new(secrets.iter().map(|(_, value)| value.clone()));
         let mut recording = Recording::create(&dir, &spec, masker)?;
+        recording.reserve();
         for name in &spec.mask_env {
             let known = secrets.iter().find(|(known, _)| known == name);
             if known.is_none_or(|(_, value)| Masker::is_too_short(value)) {
@@ -168,6 +169,7 @@ impl Session {
             ring_due: None,
             retry_at: None,
             holds: false,
+            blocked_since: None,
             finishing: false,
             leftover: Vec::new(),
             recording,

@@ -319,6 +319,7 @@ fn new_execution(request: CreateRequest) -> Result<NewExecution, RequestError> {
         log_sync: request.log_sync.map(Into::into),
         containment: request.containment.map(Into::into),
         leftover: request.leftover.map(Into::into),
+        on_disk_full: request.on_disk_full.map(Into::into),
         drain_timeout,
         log_max_bytes: request.log_max_bytes,
         log_full: request.log_full.map(Into::into),

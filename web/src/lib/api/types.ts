@@ -19,6 +19,8 @@ export type Reason =
   | 'recorder_lost'
   | 'host_restarted'
   | 'output_limit'
+  | 'disk_full'
+  | 'disk_failed'
   | 'source_lost'
   | 'user'
   | 'client_gone';
@@ -612,7 +614,9 @@ export type ExecutionSpec = {
   log_max_bytes: number;
   /** What is done when there would be more: `keep-ends`, `block` or `stop`. */
   log_full: string;
-  /** For how long their output is still recorded. */
+  /** What becomes of it when the disk does not take its output: `block` or `kill`. */
+  on_disk_full: string;
+  /** For how long the output of what is left over is still recorded. */
   drain_seconds: number;
   /** Its time limit. */
   timeout_seconds: number | null;
@@ -920,6 +924,9 @@ export type Leftover = 'kill' | 'leave';
 /** What is done about output that would outgrow its limit. */
 export type LogFull = 'keep-ends' | 'block' | 'stop';
 
+/** What becomes of a script whose output the disk does not take. */
+export type OnDiskFull = 'block' | 'kill';
+
 /** `POST /api/executions`. */
 export type CreateRequest = {
   /** What to run; required. */
@@ -954,6 +961,8 @@ export type CreateRequest = {
   containment?: Containment;
   /** What becomes of those who hold its output after its end; as the server does it if absent. */
   leftover?: Leftover;
+  /** What becomes of it when the disk does not take its output; as the server does it if absent. */
+  on_disk_full?: OnDiskFull;
   /** Seconds for which their output is still recorded; as the server does it if absent. */
   drain_timeout?: number;
   /**
