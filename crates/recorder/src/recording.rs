@@ -623,7 +623,11 @@ mod tests {
     use super::*;
 
     fn recording(dir: &Path) -> Recording {
-        let spec = Spec {
+        Recording::create(dir, &spec(), Masker::default()).unwrap()
+    }
+
+    fn spec() -> Spec {
+        Spec {
             id: "0198c2aa-0000-7000-8000-000000000001".parse().unwrap(),
             name: String::new(),
             command: vec!["true".into()],
@@ -651,8 +655,51 @@ mod tests {
             log_full: stepflow_model::LogFull::default(),
             on_disk_full: stepflow_model::OnDiskFull::default(),
             rerun_of: None,
+        }
+    }
+
+    #[test]
+    fn markers_count_past_the_limit_and_a_record_is_gone_on_with_behind_its_gap() {
+        let dir = tempfile::tempdir().unwrap();
+        let spec = Spec { log_max_bytes: 1 << 20, ..spec() };
+        let mut recording = Recording::create(dir.path(), &spec, Masker::default()).unwrap();
+        recording.take(Stream::Stdout, b"STEP_START:First\n");
+        let lines = |count: usize| "twenty bytes a line\n".repeat(count).into_bytes();
+        for _ in 0..100 {
+            recording.take(Stream::Stdout, &lines(5_000));
+        }
+        recording.take(Stream::Stdout, b"STEP_COMPLETE:First\nSTEP_START:Second\nhalf a");
+        recording.close_entry();
+        let log = LogReader::open(dir.path()).unwrap().unwrap();
+        let gone = log.dropped().unwrap().unwrap();
+        let kept = recording.writer.recorded().0 - gone.bytes();
+        assert!(((1 << 20)..(5 << 19)).contains(&kept), "{kept}");
+        assert_eq!(recording.state.dropped, Some(gone), "the journal says what the mark says");
+        let known = |state: &ExecutionState| {
+            (state.steps.clone(), state.summary.position, state.dropped, state.open.clone())
         };
-        Recording::create(dir, &spec, Masker::default()).unwrap()
+        let before = (known(&recording.state), recording.writer.appended());
+        drop(recording);
+
+        let mut again = Recording::resume(dir.path(), &spec, Masker::default()).unwrap();
+        assert_eq!(known(&again.state), before.0);
+        assert_eq!(again.writer.appended(), before.1);
+        again.take(Stream::Stdout, b" line\nSTEP_COMPLETE:Second\n");
+        for _ in 0..20 {
+            again.take(Stream::Stdout, &lines(5_000));
+        }
+        // Its markers are all in what is gone by now.
+        let behind = log.dropped().unwrap().unwrap();
+        assert!(behind.from == gone.from && behind.to > before.1.0, "{behind:?}");
+        again.close_entry();
+        let before = known(&again.state);
+        drop(again);
+        let mut last = Recording::resume(dir.path(), &spec, Masker::default()).unwrap();
+        assert_eq!(known(&last.state), before);
+        last.take(Stream::Stdout, b"STEP_START:Third\n");
+        let names: Vec<_> = last.state.steps.iter().map(|step| step.name.as_str()).collect();
+        assert_eq!(names, ["First", "Second", "Third"]);
+        assert!(last.state.steps[..2].iter().all(|step| step.status.is_end()));
     }
 
     #[test]

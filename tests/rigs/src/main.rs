@@ -7,6 +7,7 @@
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "only for tests")]
 
 mod after; // compression and deletion, killed before and after each call
+mod cap; // more output than its log may hold
 mod fault; // a call of the recorder fails
 mod full; // the disk is full for a while
 mod group; // a control group of the rig's own
@@ -67,7 +68,7 @@ pub(crate) struct Options {
 }
 
 const USAGE: &str = "usage: rigs PROGRAM \
-    point|start|after|fault|power|kill|full|mem|net|serve|trees|host|systemd|unit \
+    point|start|after|cap|fault|power|kill|full|mem|net|serve|trees|host|systemd|unit \
     [--seed N] [--cuts N] [--kills N] [--fills N] [--megabytes N] [--starts N] \
     [--trees N] [--races N] [--rounds N] [--viewers N] [--viewer-cuts N] [--part N]";
 /// As a test that was skipped says it.
@@ -99,6 +100,7 @@ fn main() -> ExitCode {
     };
     let rig = match name {
         "after" => after::run,
+        "cap" => cap::run,
         "point" => point::run,
         "fault" => fault::run,
         "power" => power::run,
