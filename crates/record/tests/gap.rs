@@ -84,12 +84,12 @@ fn counted(log: &LogReader, size: usize) -> u64 {
 }
 
 fn memchr_count(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+    bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum()
 }
 
 fn reads() -> impl Strategy<Value = Reads> {
     let stream = prop_oneof![4 => Just(Stream::Stdout), 1 => Just(Stream::Stderr)];
-    let byte = prop_oneof![1 => Just(b'\n'), 5 => b'a'..b'z'];
+    let byte = prop_oneof![1 => Just(b'\n'), 5 => b'a'..=b'z'];
     let bytes = proptest::collection::vec(byte, 1..2_000);
     proptest::collection::vec((stream, bytes), 1..60)
 }

@@ -147,7 +147,7 @@ fn come_to_end(followers: Vec<Follower>, enough: &AtomicBool, bytes: u64) -> Res
 }
 
 fn newlines(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+    bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum()
 }
 
 /// A record that has ended: whole but for what is said to be gone. Returns that.
