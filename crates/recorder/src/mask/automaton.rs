@@ -201,6 +201,15 @@ impl Automaton {
         }
     }
 
+    /// Where text stands that has ended in `node`: a pattern that no longer one begins with is
+    /// decided.
+    fn place(&self, mut node: u32) -> Place {
+        while node != ROOT && self.flags[node as usize] & CHILD == 0 {
+            node = self.fail[node as usize];
+        }
+        Place(node)
+    }
+
     /// How many of the last bytes before `place` may still become a pattern.
     pub(super) fn undecided(&self, place: Place) -> usize {
         self.depth[place.0 as usize] as usize
@@ -234,7 +243,7 @@ impl Automaton {
                 self.tell(node, at, found);
             }
             loop {
-                let Some(byte) = text.get(at) else { return Place(node) };
+                let Some(byte) = text.get(at) else { return self.place(node) };
                 node = self.step(node, *byte);
                 at += 1;
                 if (self.depth[node as usize] as usize) < PATTERN_BYTES_MIN {

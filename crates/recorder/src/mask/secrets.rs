@@ -12,8 +12,8 @@ use super::{
 pub const SECRETS_MAX: usize = 1_000;
 /// Longest secret, in bytes: 64 KiB.
 pub const SECRET_BYTES_MAX: usize = 64 * 1024;
-/// Most bytes of all forms of all secrets of one record, where beginnings that they share count
-/// once. Each takes about ten bytes of memory, of the 8 MiB that a recorder may have.
+/// Most bytes of all forms of all secrets of one record, where beginnings that forms of one secret
+/// share count once. Each takes about ten bytes of memory, of the 8 MiB that a recorder may have.
 pub const FORMS_BYTES_MAX: usize = 160 * 1024;
 
 /// A part that has not this many times the bytes of the next one is joined with it.
@@ -87,18 +87,24 @@ struct Secret {
     value: Vec<u8>,
     /// Masked in its encoded forms as well.
     whole: bool,
+    /// Bytes of its forms.
+    bytes: usize,
 }
 
 impl Secret {
     fn patterns(&self) -> Vec<Vec<u8>> {
-        let mut patterns = forms::plain(&self.value);
-        if self.whole {
-            patterns.extend(forms::encoded(&self.value));
-        }
-        patterns.sort_unstable();
-        patterns.dedup();
-        patterns
+        patterns(&self.value, self.whole)
     }
+}
+
+fn patterns(value: &[u8], whole: bool) -> Vec<Vec<u8>> {
+    let mut patterns = forms::plain(value);
+    if whole {
+        patterns.extend(forms::encoded(value));
+    }
+    patterns.sort_unstable();
+    patterns.dedup();
+    patterns
 }
 
 impl fmt::Debug for Secrets {
@@ -121,10 +127,12 @@ impl Secrets {
                 became.push(Added::Known);
                 continue;
             }
-            let (added, secret, bytes) = weigh(&value, taken.len(), room);
+            let (added, secret) = weigh(&value, taken.len(), room);
             became.push(added);
-            taken.extend(secret);
-            room -= bytes;
+            if let Some(secret) = secret {
+                room -= secret.bytes;
+                taken.push(secret);
+            }
         }
         let parts = if taken.is_empty() { Vec::new() } else { vec![Arc::new(Part::new(taken))] };
         (Self { parts }, became)
@@ -135,8 +143,8 @@ impl Secrets {
         if self.contains(value) {
             return Added::Known;
         }
-        let (added, secret, _) =
-            weigh(value, self.len(), FORMS_BYTES_MAX.saturating_sub(self.forms_bytes()));
+        let room = FORMS_BYTES_MAX - self.forms_bytes();
+        let (added, secret) = weigh(value, self.len(), room);
         let Some(secret) = secret else { return added };
         let mut part = Part::new(vec![secret]);
         while let Some(last) =
@@ -162,7 +170,7 @@ impl Secrets {
 
     /// Bytes of all forms: see [`FORMS_BYTES_MAX`].
     pub fn forms_bytes(&self) -> usize {
-        self.parts.iter().map(|part| part.automaton.nodes()).sum()
+        self.secrets().map(|secret| secret.bytes).sum()
     }
 
     /// The longest form, in bytes: a stream holds back less.
@@ -172,15 +180,18 @@ impl Secrets {
 
     /// Every form of every one of them, sorted.
     pub fn forms(&self) -> Vec<Vec<u8>> {
-        let secrets = self.parts.iter().flat_map(|part| &part.secrets);
-        let mut forms: Vec<Vec<u8>> = secrets.flat_map(Secret::patterns).collect();
+        let mut forms: Vec<Vec<u8>> = self.secrets().flat_map(Secret::patterns).collect();
         forms.sort_unstable();
         forms.dedup();
         forms
     }
 
     fn contains(&self, value: &[u8]) -> bool {
-        self.parts.iter().any(|part| part.secrets.iter().any(|secret| secret.value == value))
+        self.secrets().any(|secret| secret.value == value)
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.parts.iter().flat_map(|part| &part.secrets)
     }
 
     pub(super) fn parts(&self) -> &[Arc<Part>] {
@@ -188,25 +199,23 @@ impl Secrets {
     }
 }
 
-/// What is to become of `value` where there are `others` already, and the bytes of its forms.
-fn weigh(value: &[u8], others: usize, room: usize) -> (Added, Option<Secret>, usize) {
+/// What is to become of `value` where there are `others` already and `room` is left.
+fn weigh(value: &[u8], others: usize, room: usize) -> (Added, Option<Secret>) {
     if Masker::is_too_short(value) {
-        return (Added::TooShort, None, 0);
+        return (Added::TooShort, None);
     }
     if value.len() > SECRET_BYTES_MAX || others >= SECRETS_MAX {
-        return (Added::NoRoom, None, 0);
+        return (Added::NoRoom, None);
     }
-    // The root of each part is not worth counting.
     for (whole, added) in [(true, Added::Whole), (false, Added::Bare)] {
-        // Its encoded forms take more than its own bytes; a long one need not be tried.
-        if whole && value.len() > room {
+        // In base64 alone it has about four times its bytes: that need not be tried.
+        if whole && value.len() > room / 4 {
             continue;
         }
-        let secret = Secret { value: value.to_vec(), whole };
-        let bytes = count_nodes(&secret.patterns());
+        let bytes = count_nodes(&patterns(value, whole));
         if bytes <= room {
-            return (added, Some(secret), bytes);
+            return (added, Some(Secret { value: value.to_vec(), whole, bytes }));
         }
     }
-    (Added::NoRoom, None, 0)
+    (Added::NoRoom, None)
 }

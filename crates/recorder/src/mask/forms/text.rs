@@ -75,10 +75,14 @@ fn json(value: &[u8], forms: &mut Vec<Vec<u8>>) {
         // No text: what JSON there is of it has at least the quotes that every other has.
         return forms.push(each(value, &|byte, out| put(byte, out, &JSON_SHORT)));
     };
-    let dialects: [PutChar<'_>; 7] = [
+    let dialects: [PutChar<'_>; 8] = [
         // As little as possible.
         &|c, out| json_short(c, out) || json_control(c, out, false),
         &|c, out| json_short(c, out) || json_control(c, out, true),
+        // jq.
+        &|c, out| {
+            json_short(c, out) || (is_del(c) && utf16(c, out, false)) || json_control(c, out, false)
+        },
         // ASCII only: Python; others in capitals.
         &|c, out| {
             json_short(c, out)
@@ -184,12 +188,14 @@ fn xml(value: &[u8], forms: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// What bash's `printf %q` puts a backslash before.
-const QUOTED_BY_BASH: &[u8] = b" \t!\"#$&'()*,;<>?[\\]^`{|}~";
+/// What bash's `printf %q` puts a backslash before, wherever it stands.
+const QUOTED_BY_BASH: &[u8] = b" \t!\"$&'()*,;<>?[\\]^`{|}";
+/// What zsh's `${(q)}` does.
+const QUOTED_BY_ZSH: &[u8] = b" \"#$&'()*;<>?[\\]^`{|}";
 
 fn shell(value: &[u8], forms: &mut Vec<Vec<u8>>) {
     // In single quotes.
-    for quote in [&b"'\\''"[..], b"'\"'\"'", b"\\'"] {
+    for quote in [&b"'\\''"[..], b"'\"'\"'"] {
         forms.push(each(value, &|byte, out| put(byte, out, &[(b'\'', quote)])));
     }
     // In double quotes; interactively `!` as well.
@@ -198,12 +204,20 @@ fn shell(value: &[u8], forms: &mut Vec<Vec<u8>>) {
     }
     // In none.
     forms.push(each(value, &|byte, out| backslash(byte, out, QUOTED_BY_BASH)));
-    let bare: &[u8] = b" \t!\"$&'()*;<>?[\\]`|";
-    forms.push(each(value, &|byte, out| backslash(byte, out, bare)));
-    // In `$'...'`: bash and zsh, with what is not ASCII as it is, or in octal.
+    forms.push(each(value, &|byte, out| {
+        if !byte.is_ascii_control() {
+            return backslash(byte, out, QUOTED_BY_ZSH);
+        }
+        out.extend_from_slice(b"$'");
+        ansi_c_by_zsh(byte, out);
+        out.push(b'\'');
+        true
+    }));
+    // In `$'...'`: what is not ASCII as it is, or in octal.
     for ascii in [false, true] {
         forms.push(each(value, &|byte, out| ansi_c(byte, out, ascii)));
     }
+    forms.push(each(value, &ansi_c_by_zsh));
 }
 
 fn backslash(byte: u8, out: &mut Vec<u8>, specials: &[u8]) -> bool {
@@ -229,4 +243,12 @@ fn ansi_c(byte: u8, out: &mut Vec<u8>, ascii: bool) -> bool {
     ];
     put(byte, out, &SHORT)
         || ((byte < 32 || byte == 127 || (ascii && byte > 127)) && print!(out, "\\{byte:03o}"))
+}
+
+fn ansi_c_by_zsh(byte: u8, out: &mut Vec<u8>) -> bool {
+    match byte {
+        b'!' => print!(out, "\\!"),
+        27 => print!(out, "\\033"),
+        _ => ansi_c(byte, out, false),
+    }
 }
