@@ -1,5 +1,6 @@
 //! Masking against independent oracles: what other programs make of a secret, and a search that
 //! tries every form at every byte.
+#![allow(clippy::unwrap_used, reason = "only for tests")]
 
 use std::{borrow::Cow, ops::Range};
 
@@ -18,8 +19,12 @@ struct Row {
     wrapped: Vec<(String, String)>,
 }
 
-/// Made by `mask-forms.py` from what other programs print.
-fn table() -> Vec<(Vec<u8>, Vec<(String, Vec<u8>)>, Vec<(String, Vec<u8>)>)> {
+/// Forms by name.
+type Forms = Vec<(String, Vec<u8>)>;
+
+/// Secrets, their forms, and forms inside of something. Made by `mask-forms.py` from what other
+/// programs print.
+fn table() -> Vec<(Vec<u8>, Forms, Forms)> {
     let rows: Vec<Row> = serde_json::from_str(include_str!("mask-forms.json")).unwrap();
     let unpack = |text: &str| STANDARD.decode(text).unwrap();
     let all = |forms: &[(String, String)]| {
@@ -163,7 +168,9 @@ fn past_a_limit_it_says_so_and_masks_what_it_can() {
     assert!(first > 60, "room for {first}");
     assert!(became[first..].contains(&Added::Bare) && became.last() == Some(&Added::NoRoom));
     assert!(masker.secrets().forms_bytes() <= stepflow_recorder::mask::FORMS_BYTES_MAX);
-    let hex = |number| secret(number).iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let hex = |number| {
+        secret(number).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    };
     for (number, added) in became.iter().enumerate() {
         let raw = masker.mask(&secret(number)) == MASK;
         assert_eq!(raw, *added != Added::NoRoom, "{number} {added:?}");

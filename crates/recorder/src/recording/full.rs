@@ -1,6 +1,6 @@
 //! A disk that does not take what there is: said, waited for, or given up.
 
-use std::{io, io::ErrorKind::*};
+use std::io::{self, ErrorKind};
 
 use stepflow_model::{EventKind, Reason};
 use stepflow_record::RecordError;
@@ -45,8 +45,9 @@ impl Recording {
         let source = std::error::Error::source(&error);
         let system = source.and_then(|source| source.downcast_ref::<io::Error>());
         // Nobody must look for space on a disk that is broken, or mounted read-only.
-        self.failing =
-            !system.is_some_and(|error| matches!(error.kind(), StorageFull | QuotaExceeded));
+        self.failing = !system.is_some_and(|error| {
+            matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+        });
         let what = if self.failing { "the disk fails" } else { "the disk is full" };
         let cause = source.map(|source| format!(": {source}")).unwrap_or_default();
         let why = format!("{what}: {error}{cause}");
