@@ -14,18 +14,16 @@ const CASES: [(usize, usize); 7] =
 
 fn main() {
     let args: Vec<usize> = env::args().skip(1).filter_map(|text| text.parse().ok()).collect();
-    match args[..] {
-        [mib, count, length] => measure(mib, count, length),
-        _ => {
-            let mib = args.first().copied().unwrap_or(1024).to_string();
-            println!("{mib} MiB in reads of {} KiB", READ / 1024);
-            // A process for each: memory that one has given back is not the next one's.
-            for (count, length) in CASES {
-                let args = [mib.clone(), count.to_string(), length.to_string()];
-                let exe = env::current_exe().expect("it runs");
-                Command::new(exe).args(args).status().expect("it can run again");
-            }
-        }
+    if let [mib, count, length] = args[..] {
+        return measure(mib, count, length);
+    }
+    let mib = args.first().copied().unwrap_or(1024).to_string();
+    println!("{mib} MiB in reads of {} KiB", READ / 1024);
+    // A process for each: memory that one has given back is not the next one's.
+    for (count, length) in CASES {
+        let args = [mib.clone(), count.to_string(), length.to_string()];
+        let exe = env::current_exe().expect("it runs");
+        Command::new(exe).args(args).status().expect("it can run again");
     }
 }
 

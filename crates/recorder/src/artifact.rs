@@ -190,7 +190,7 @@ mod tests {
             let job = Job { index: 0, path: "file".to_owned() };
             match collector.copy(&job, limit) {
                 Ok((_, copied, changed)) => {
-                    assert_eq!((fits, copied, changed), (true, size, false))
+                    assert_eq!((fits, copied, changed), (true, size, false));
                 }
                 Err(problem) => {
                     assert!(!fits && problem.contains("more than the limit"), "{size}: {problem}");

@@ -168,9 +168,8 @@ fn past_a_limit_it_says_so_and_masks_what_it_can() {
     assert!(first > 60, "room for {first}");
     assert!(became[first..].contains(&Added::Bare) && became.last() == Some(&Added::NoRoom));
     assert!(masker.secrets().forms_bytes() <= stepflow_recorder::mask::FORMS_BYTES_MAX);
-    let hex = |number| {
-        secret(number).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
-    };
+    let hex =
+        |number| secret(number).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     for (number, added) in became.iter().enumerate() {
         let raw = masker.mask(&secret(number)) == MASK;
         assert_eq!(raw, *added != Added::NoRoom, "{number} {added:?}");
