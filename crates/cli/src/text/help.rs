@@ -269,9 +269,6 @@ const ZH: &[(&str, &str)] = &[
     ("How long their output is still recorded", "还会记录其输出多长时间"),
     ("Bytes of output to keep: 500M, 10G; 0 for all", "保留的输出字节数：500M、10G；0 表示全部"),
     ("What to do when there would be more", "超出时怎么办"),
-    ("Keep the first and the newest half, drop the middle", "保留最前和最新的各一半，丢弃中间"),
-    ("Let the script wait until it is stopped", "让脚本等待，直到被停止"),
-    ("Stop the script", "停止脚本"),
     (
         "Bytes of output to keep, of executions that do not say; 0 for all [default: 10G]",
         "未指定的执行所保留的输出字节数；0 表示全部 [默认：10G]",

@@ -108,6 +108,10 @@ const PROSE: &[(&str, &str)] = &[
     ),
     ("Cut off, it is begun again by the same command.", "如被中断，用同一命令重新开始。"),
     ("With a server on the storage, the server does it.", "存储上有服务器时，由服务器执行。"),
+    (
+        "Every log is proven before and after. `zstdcat` reads what comes of it; so does every command.",
+        "每份日志在压缩前后都会得到验证。结果可用 `zstdcat` 读取，所有命令也都能读取。",
+    ),
 ];
 
 #[cfg(test)]
