@@ -71,13 +71,30 @@ impl Appender {
         }
     }
 
+    /// Keeps all of it again. Whether there is as much as was asked for, or can be none.
+    pub(crate) fn refill_reserve(&mut self) -> bool {
+        self.keep();
+        self.left == self.reserve
+    }
+
+    /// How much of what is kept is left.
+    pub(crate) fn room(&self) -> u64 {
+        self.left
+    }
+
     fn fill_reserve(&mut self) {
-        let Some(file) = self.file.as_ref().filter(|_| self.left <= self.reserve / 2) else {
-            return;
-        };
+        if self.left <= self.reserve / 2 {
+            self.keep();
+        }
+    }
+
+    fn keep(&mut self) {
+        let Some(file) = self.file.as_ref().filter(|_| self.reserve > 0) else { return };
         match disk::keep_room(file, self.reserve) {
             Ok(()) => self.left = self.reserve,
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => self.reserve = 0,
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                (self.reserve, self.left) = (0, 0);
+            }
             Err(_) => {}
         }
     }
