@@ -92,7 +92,7 @@ fn answers(scratch: &Scratch, id: ExecutionId) -> Vec<(String, Vec<u8>)> {
         (of("log?from_line=39990&limit=100"), ""),
         (of("log?tail=5"), ""),
         (of("log/search?q=found"), ""),
-        (of("log/search?q=899%5C0*&regex=1"), ""),
+        (of("log/search?q=8990.%24&regex=1"), ""),
         (of("log/download?format=text"), ""),
         (of("log/download?format=jsonl&from_line=39000&to_line=41000"), ""),
         (of("log/download?step=1&format=raw"), ""),

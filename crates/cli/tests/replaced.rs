@@ -25,7 +25,7 @@ const TALKER: &str = "i=0; while [ ! -e stop ]; do echo \"line $i of many\"; i=$
 
 /// The script of the conversation takes a line, and a signal that ends others.
 const LISTENER: &str =
-    "stty -echo; trap : WINCH; echo ready; while :; do read line; sleep 0.05; done";
+    "stty -echo; trap '' TERM; trap : WINCH; echo ready; while :; do read line; sleep 0.05; done";
 
 #[test]
 fn a_recorder_answers_as_every_release_before_it_did() {
@@ -62,7 +62,7 @@ fn a_recorder_answers_as_every_release_before_it_did() {
         }
         subscribed |= asked.contains("subscribe");
     }
-    // The last cancel was the second: nothing waits any more.
+    // The last cancel kills: nothing waits any more.
     let summary = scratch.ended(id).state.summary.clone();
     assert_eq!(summary.status, Status::Cancelled);
     let last = answers.map_while(Result::ok).last().unwrap();
@@ -114,7 +114,8 @@ fn through_the_server(scratch: &Scratch) -> ExecutionId {
     let before = scratch.storage.executions().unwrap();
     let socket = UnixStream::connect(scratch.storage.run_dir().join("server.sock")).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let body = serde_json::json!({"command": ["bash", "-c", TALKER], "cwd": scratch.work()});
+    let body =
+        serde_json::json!({"command": ["bash", "-c", TALKER], "working_directory": scratch.work()});
     let body = body.to_string();
     let request = format!(
         "POST /api/executions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\

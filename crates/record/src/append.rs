@@ -66,8 +66,7 @@ impl Appender {
     pub(crate) fn reserve(&mut self, bytes: u64) {
         if bytes > self.reserve {
             self.reserve = bytes;
-            self.left = 0;
-            self.fill_reserve();
+            self.keep();
         }
     }
 
@@ -90,7 +89,7 @@ impl Appender {
 
     fn keep(&mut self) {
         let Some(file) = self.file.as_ref().filter(|_| self.reserve > 0) else { return };
-        match disk::keep_room(file, self.reserve) {
+        match disk::keep_room(file, self.left, self.reserve) {
             Ok(()) => self.left = self.reserve,
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                 (self.reserve, self.left) = (0, 0);

@@ -180,7 +180,9 @@ impl<'a> Printer<'a> {
         if let Some(since) = &args.since {
             printer.begin(since)?;
         }
-        if !args.json.json && printer.detail.annotations.iter().any(|a| a.code == "recovered") {
+        let has_gap =
+            |a: &stepflow_api::Annotation| matches!(a.code.as_str(), "recovered" | "output_lost");
+        if !args.json.json && printer.detail.annotations.iter().any(has_gap) {
             let meta = printer.source.meta(id)?;
             printer.gaps = meta.gaps.into_iter().map(|gap| (gap.line, gap.message)).collect();
         }
