@@ -115,12 +115,14 @@ impl From<LogFull> for stepflow_model::LogFull {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case", expecting = "`on_disk_full` must be block or kill")]
+#[serde(rename_all = "snake_case", expecting = "`on_disk_full` must be block, kill or drop")]
 pub enum OnDiskFull {
     /// It waits and goes on by itself.
     Block,
     /// It is stopped after a moment.
     Kill,
+    /// It never waits: what the disk does not take is missing in the record, which says so.
+    Drop,
 }
 
 impl From<OnDiskFull> for stepflow_model::OnDiskFull {
@@ -128,6 +130,7 @@ impl From<OnDiskFull> for stepflow_model::OnDiskFull {
         match wanted {
             OnDiskFull::Block => Self::Block,
             OnDiskFull::Kill => Self::Kill,
+            OnDiskFull::Drop => Self::Drop,
         }
     }
 }

@@ -205,6 +205,12 @@ pub struct ExecutionDetail {
     #[serde(default)]
     #[cfg_attr(feature = "ts", ts(type = "Array<unknown>"))]
     pub logs: Vec<Value>,
+    /// Bytes that its log takes up on the disk, the index included; older servers do not say it.
+    #[serde(default)]
+    pub stored_bytes: u64,
+    /// The log is in its compressed form.
+    #[serde(default)]
+    pub compressed: bool,
     /// 200, as in the original.
     pub status: u16,
 }

@@ -120,7 +120,8 @@ pub struct LogGap {
     pub line: u64,
     /// How much; null: nobody knows.
     pub bytes: Option<u64>,
-    /// A stable word: `recovered` after a crash, `log_max_bytes` by policy.
+    /// A stable word: `recovered` after a crash, `log_max_bytes` by policy, `output_lost` where the
+    /// disk did not take it.
     pub reason: String,
     /// A sentence.
     pub message: String,
@@ -135,6 +136,12 @@ pub struct LogMeta {
     pub lines: u64,
     /// Bytes in the record.
     pub bytes: u64,
+    /// Bytes that it takes up on the disk, the index included; older servers do not say it.
+    #[serde(default)]
+    pub stored_bytes: u64,
+    /// It is in its compressed form.
+    #[serde(default)]
+    pub compressed: bool,
     /// Lines that have been scanned: what follows is about them.
     pub scanned_lines: u64,
     /// All lines have been scanned.

@@ -167,6 +167,11 @@ impl Handle {
         LogReader::open(&self.storage.record_dir(self.id))
     }
 
+    /// Bytes that output and index take up on the disk, and whether they are compressed. Blocks.
+    pub fn stored_log(&self) -> (u64, bool) {
+        self.storage.stored_log(self.id)
+    }
+
     /// Opens the journal; `None` before the recorder has made it. Blocks.
     pub fn journal(&self) -> Result<Option<JournalReader>, RecordError> {
         JournalReader::open(&self.storage.record_dir(self.id))

@@ -13,6 +13,21 @@ pub(crate) enum Word {
     Progress,
 }
 
+impl Word {
+    /// As it is usually written.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::StepStart => "STEP_START:",
+            Self::StepComplete => "STEP_COMPLETE:",
+            Self::StepError => "STEP_ERROR:",
+            Self::StepSkip => "STEP_SKIP:",
+            Self::Artifact => "ARTIFACT:",
+            Self::Meta => "META:",
+            Self::Progress => "PROGRESS:",
+        }
+    }
+}
+
 const WORDS: [(&[u8], Word); 7] = [
     (b"STEP_START", Word::StepStart),
     (b"STEP_COMPLETE", Word::StepComplete),

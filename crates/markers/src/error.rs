@@ -13,4 +13,14 @@ pub enum MarkerError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The line is longer than the longest that is looked at.
+    #[error(
+        "a line that begins with `{word}` is over the limit of {limit} bytes: it is plain output"
+    )]
+    LineTooLong {
+        /// The marker's word.
+        word: &'static str,
+        /// The limit in bytes.
+        limit: usize,
+    },
 }

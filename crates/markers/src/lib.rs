@@ -27,7 +27,8 @@ pub use crate::{
     scan::Scanner,
 };
 
-/// Longest line that is looked at, in bytes; longer lines are never markers.
+/// Longest line that is looked at, in bytes; longer lines are never markers; those that
+/// begin like one are refused.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 /// Longest name, key or path, in bytes.
 pub const NAME_BYTES_MAX: usize = 4 * 1024;

@@ -7,16 +7,23 @@ use crate::{
     params, text,
 };
 
+/// So much of a line that is too long decides whether it began like a marker.
+pub(crate) const HEAD_BYTES: usize = 1024;
+
 /// Parses one line, without its line end. `Ok(None)`: ordinary output.
 ///
 /// # Errors
 /// [`MarkerError::TooLong`] for a marker whose name, key, path or description is over
-/// [`NAME_BYTES_MAX`].
+/// [`NAME_BYTES_MAX`]; [`MarkerError::LineTooLong`] for a line over [`LINE_BYTES_MAX`] that begins
+/// like one.
 pub fn parse(line: &[u8]) -> Result<Option<Marker>, MarkerError> {
     // The word stands in the line's own bytes: the scanner's search sees no other, so an escape
     // sequence in its middle must not count here either.
     let may_hold = |colon| boundary::word_before(line, colon).is_some();
-    if line.len() > LINE_BYTES_MAX || !memchr::memchr_iter(b':', line).any(may_hold) {
+    if line.len() > LINE_BYTES_MAX {
+        return too_long(line).map_or(Ok(None), Err);
+    }
+    if !memchr::memchr_iter(b':', line).any(may_hold) {
         return Ok(None);
     }
     let text = text::plain(line);
@@ -34,6 +41,27 @@ pub fn parse(line: &[u8]) -> Result<Option<Marker>, MarkerError> {
         }
     }
     Ok(None)
+}
+
+/// What is said of a line over [`LINE_BYTES_MAX`] that begins like a marker: its first
+/// [`HEAD_BYTES`] decide, so that they are all that must be known of it.
+pub(crate) fn too_long(line: &[u8]) -> Option<MarkerError> {
+    let head = &line[..line.len().min(HEAD_BYTES)];
+    let may_hold = |colon| boundary::word_before(head, colon).is_some();
+    if !memchr::memchr_iter(b':', head).any(may_hold) {
+        return None;
+    }
+    let text = text::plain(head);
+    let shown = text::shown(&text);
+    if boundary::is_trace(shown) {
+        return None;
+    }
+    memchr::memchr_iter(b':', shown.as_bytes()).find_map(|colon| {
+        let (word, start) = boundary::word_before(shown.as_bytes(), colon)?;
+        let is_one = boundary::allows(&shown[..start], word, &shown[start..colon])
+            && !shown[colon + 1..].trim_start().is_empty();
+        is_one.then_some(MarkerError::LineTooLong { word: word.text(), limit: LINE_BYTES_MAX })
+    })
 }
 
 /// The marker that `word` and `content` make, if they say enough for one.

@@ -3,7 +3,7 @@
 use crate::{
     Found, LINE_BYTES_MAX,
     boundary::{ends_word, word_before},
-    parse,
+    parse::{self, parse},
 };
 
 /// How much is searched for candidates at once; small, because a hit costs a second look at it.
@@ -28,6 +28,8 @@ enum Open {
     No,
     Yes,
     TooLong,
+    /// The same, and it began like a marker.
+    Refused,
 }
 
 impl Scanner {
@@ -104,8 +106,15 @@ impl Scanner {
         self.open_end = offset + bytes.len() as u64;
         if self.state == Open::Yes {
             if self.open.len() + bytes.len() > LINE_BYTES_MAX {
-                self.state = Open::TooLong;
-                self.open = Vec::new();
+                let more = parse::HEAD_BYTES.saturating_sub(self.open.len()).min(bytes.len());
+                self.open.extend_from_slice(&bytes[..more]);
+                self.open.truncate(parse::HEAD_BYTES);
+                let refused = parse::too_long(&self.open).is_some();
+                self.state = if refused { Open::Refused } else { Open::TooLong };
+                if !refused {
+                    self.open.clear();
+                }
+                self.open.shrink_to_fit(); // No more of it is kept than says so.
             } else {
                 self.open.extend_from_slice(bytes);
             }
@@ -113,8 +122,15 @@ impl Scanner {
     }
 
     fn close(&mut self, found: &mut dyn FnMut(Found)) {
-        if self.state == Open::Yes {
-            Self::line(&self.open, self.open_start, self.open_end, found);
+        match self.state {
+            Open::Yes => Self::line(&self.open, self.open_start, self.open_end, found),
+            Open::Refused => {
+                if let Some(error) = parse::too_long(&self.open) {
+                    let (start, end) = (self.open_start, self.open_end);
+                    found(Found { outcome: Err(error), start, end });
+                }
+            }
+            Open::No | Open::TooLong => {}
         }
         self.open.clear();
         self.state = Open::No;

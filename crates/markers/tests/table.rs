@@ -347,7 +347,9 @@ fn limits_are_kept_to_the_byte() {
     for bytes in [NAME_BYTES_MAX - 1, NAME_BYTES_MAX] {
         assert!(parse(name(bytes).as_bytes()).unwrap().is_some());
     }
-    assert_eq!(parse(name(NAME_BYTES_MAX * 100).as_bytes()), Ok(None), "too long for a marker");
+    let too_long = |word| MarkerError::LineTooLong { word, limit: LINE_BYTES_MAX };
+    let line = name(NAME_BYTES_MAX * 100);
+    assert_eq!(parse(line.as_bytes()), Err(too_long("STEP_START:")), "too long for a marker");
     assert_eq!(
         parse(name(NAME_BYTES_MAX + 1).as_bytes()),
         Err(MarkerError::TooLong {
@@ -376,15 +378,49 @@ fn limits_are_kept_to_the_byte() {
         format!("{head}{}", "v".repeat(bytes - head.len()))
     };
     assert!(parse(line(LINE_BYTES_MAX).as_bytes()).unwrap().is_some());
-    assert_eq!(parse(line(LINE_BYTES_MAX + 1).as_bytes()), Ok(None));
+    assert_eq!(parse(line(LINE_BYTES_MAX + 1).as_bytes()), Err(too_long("META:")));
     for bytes in [LINE_BYTES_MAX - 1, LINE_BYTES_MAX, LINE_BYTES_MAX + 1, LINE_BYTES_MAX * 100] {
         let mut scanner = Scanner::new();
-        let mut count = 0;
-        scanner.push(line(bytes).as_bytes(), 0, &mut |_| count += 1);
-        assert_eq!(count, 0, "a half line is no marker");
-        scanner.push(b"\n", bytes as u64, &mut |_| count += 1);
-        assert_eq!(count, usize::from(bytes <= LINE_BYTES_MAX));
+        let mut found = Vec::new();
+        scanner.push(line(bytes).as_bytes(), 0, &mut |f| found.push(f));
+        assert!(found.is_empty(), "a half line is no marker");
+        scanner.push(b"\n", bytes as u64, &mut |f| found.push(f));
+        let [Found { outcome, start: 0, end }] = &found[..] else { panic!("{found:?}") };
+        assert_eq!(*end, bytes as u64 + 1);
+        assert_eq!(outcome.is_ok(), bytes <= LINE_BYTES_MAX);
     }
+}
+
+#[test]
+fn a_line_that_is_too_long_is_refused_by_how_it_begins_however_it_is_read() {
+    let long = |head: &str| format!("before\n{head}{}\nafter\n", "x".repeat(LINE_BYTES_MAX));
+    for (head, word) in [
+        ("STEP_START:", Some("STEP_START:")),
+        ("12:00:01 INFO progress: ", None),
+        ("12:00:01 INFO PROGRESS:5:", Some("PROGRESS:")),
+        ("\x1b[1mstep_error:\x1b[0m", Some("STEP_ERROR:")),
+        ("echo STEP_START:", None),
+        ("+ STEP_START:", None),
+        ("", None),
+    ] {
+        let input = long(head);
+        let whole = scan(input.as_bytes(), &[]);
+        let words: Vec<_> = whole
+            .iter()
+            .map(|found| match found.outcome {
+                Err(MarkerError::LineTooLong { word, limit: LINE_BYTES_MAX }) => word,
+                _ => panic!("{found:?}"),
+            })
+            .collect();
+        assert_eq!(words, Vec::from_iter(word), "{head}");
+        for sizes in [&[9][..], &[7, 1], &[8, 30_000, 40_000], &[7, LINE_BYTES_MAX + head.len()]] {
+            assert_eq!(scan(input.as_bytes(), sizes), whole, "{head} in {sizes:?}");
+        }
+    }
+    // What stands further in does not count, wherever a read ends.
+    let late = format!("{} STEP_START:late{}\n", "y".repeat(2_000), "x".repeat(LINE_BYTES_MAX));
+    assert_eq!(scan(late.as_bytes(), &[]), []);
+    assert_eq!(scan(late.as_bytes(), &[2_010, 60_000]), []);
 }
 
 #[test]

@@ -154,6 +154,22 @@ pub enum EventKind {
         /// The setting that asked for it: `log_max_bytes`.
         reason: String,
     },
+    /// The disk did not take some of the output: it is missing between the bytes before and behind
+    /// this event's offset, which stand side by side in the record.
+    OutputLost {
+        /// Bytes that are missing.
+        bytes: u64,
+        /// Line feeds in them.
+        lines: u64,
+        /// Markers in them that could not be taken down either.
+        #[serde(default)]
+        markers: u64,
+        /// It comes behind a half line, which what follows does not go on.
+        #[serde(default)]
+        cuts_line: bool,
+        /// Why, for people: "the disk was full".
+        why: String,
+    },
     /// Somebody wants it stopped.
     CancelRequested {
         /// Why.
@@ -226,8 +242,10 @@ pub enum EventKind {
 }
 
 /// Codes of warnings that a recorder gives by itself; all others come from the output.
-const OWN_WARNINGS: [&str; 10] = [
+const OWN_WARNINGS: [&str; 12] = [
     "clock_jump",
+    "disk_failing",
+    "disk_full",
     "keeper_lost",
     "mask_unused",
     "oom_kill",
@@ -240,6 +258,18 @@ const OWN_WARNINGS: [&str; 10] = [
 ];
 
 impl EventKind {
+    /// What an [`EventKind::OutputLost`] at output offset `at` says, for people.
+    pub fn loss(&self, at: u64) -> Option<String> {
+        let Self::OutputLost { bytes, lines, markers, why, .. } = self else { return None };
+        let unseen = match markers {
+            0 => String::new(),
+            _ => format!(", among them {markers} markers that could not be taken down"),
+        };
+        Some(format!(
+            "{why}: {bytes} bytes of output behind byte {at} are lost ({lines} lines{unseen})"
+        ))
+    }
+
     /// Whether it follows from the output alone: reading the same bytes again gives the same event.
     pub fn is_from_output(&self) -> bool {
         match self {
@@ -252,6 +282,7 @@ impl EventKind {
             | Self::ArtifactStored { .. }
             | Self::SyncFailed { .. }
             | Self::OutputDropped { .. }
+            | Self::OutputLost { .. }
             | Self::CancelRequested { .. }
             | Self::SignalSent { .. }
             | Self::Paused { .. }

@@ -26,7 +26,7 @@ pub use crate::{
         Containment, LOG_MAX_BYTES_DEFAULT, LOG_MAX_BYTES_MIN, Leftover, LogFull, LogSync,
         OnDiskFull, Spec, TerminalSize, drain_default, grace_default,
     },
-    state::{Annotation, Artifact, ExecutionState, Position, Step, Summary},
+    state::{Annotation, Artifact, ExecutionState, Loss, Position, Step, Summary},
     status::{Reason, Source, Status, StepStatus, Stream},
 };
 
@@ -43,5 +43,7 @@ pub const ANNOTATIONS_MAX: usize = 1_000;
 /// Most warnings that the markers of one execution give rise to, besides those about its limits: one
 /// more says that the rest is not noted. Fewer than annotations, so that others find room.
 pub const WARNINGS_MAX: usize = 900;
+/// Most changes of metadata by `META` in one execution.
+pub const METAS_MAX: usize = 10_000;
 /// Most metadata pairs on an execution or a step.
 pub const METADATA_MAX: usize = 1_000;

@@ -176,6 +176,9 @@ pub enum OnDiskFull {
     Block,
     /// It waits for a moment, then it is stopped; what it prints meanwhile is lost, and counted.
     Kill,
+    /// It never waits: what the disk does not take is left out of the record, which says how much is
+    /// missing and where.
+    Drop,
 }
 
 impl OnDiskFull {
@@ -184,6 +187,7 @@ impl OnDiskFull {
         match self {
             Self::Block => "block",
             Self::Kill => "kill",
+            Self::Drop => "drop",
         }
     }
 

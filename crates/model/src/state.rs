@@ -215,6 +215,19 @@ pub struct Annotation {
     pub time_us: i64,
 }
 
+/// A place where output is missing that the disk did not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// The bytes before and behind this offset were not printed one after the other.
+    pub offset: u64,
+    /// It was printed before this line.
+    pub line: u64,
+    /// How much is missing.
+    pub bytes: u64,
+    /// A sentence for people.
+    pub message: String,
+}
+
 /// The state of one execution after some prefix of its events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExecutionState {
@@ -238,6 +251,10 @@ pub struct ExecutionState {
     pub unsafe_from: Option<u64>,
     /// Output that is gone by policy.
     pub dropped: Option<Dropped>,
+    /// Places where output is missing that the disk did not take, at most [`ANNOTATIONS_MAX`].
+    pub losses: Vec<Loss>,
+    /// Bytes that are missing there, and in all further places.
+    pub lost_bytes: u64,
     /// The kernel's boot id at the start.
     pub boot_id: Option<String>,
     /// The recorder's pid.
@@ -321,6 +338,8 @@ impl ExecutionState {
             pid: None,
             unsafe_from: None,
             dropped: None,
+            losses: Vec::new(),
+            lost_bytes: 0,
             boot_id: None,
             cgroup: None,
             recorder_pid: None,
@@ -418,6 +437,7 @@ impl ExecutionState {
                 }
             }
             EventKind::Meta { step, key, value } => {
+                self.noted.take_meta();
                 let (metadata, changed) = match step.and_then(|s| self.steps.get_mut(s as usize)) {
                     Some(step) => (&mut step.metadata, Some(step.index)),
                     None => (&mut self.summary.metadata, None),
@@ -446,6 +466,10 @@ impl ExecutionState {
                 }
             }
             EventKind::OutputDropped { dropped, .. } => self.dropped = Some(*dropped),
+            EventKind::OutputLost { bytes, cuts_line, .. } => {
+                let behind = event.lines + 1 + u64::from(*cuts_line);
+                self.output_lost(event, *bytes, behind);
+            }
             EventKind::SignalSent { .. } | EventKind::SyncFailed { .. } | EventKind::Unknown => {}
             EventKind::Exited { status, reason, exit_code, signal, message, leftover, .. } => {
                 self.leftover.clone_from(leftover);
@@ -476,6 +500,16 @@ impl ExecutionState {
                 time_us: event.time_us,
             });
         }
+    }
+
+    fn output_lost(&mut self, event: &Event, bytes: u64, line: u64) {
+        let message = event.kind.loss(event.offset).unwrap_or_default();
+        self.lost_bytes += bytes;
+        if self.losses.len() < ANNOTATIONS_MAX {
+            let offset = event.offset;
+            self.losses.push(Loss { offset, line, bytes, message: message.clone() });
+        }
+        self.warn(event, "output_lost", message);
     }
 
     fn sync_failed(&mut self, event: &Event, safe: u64, why: &str) {

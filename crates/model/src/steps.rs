@@ -3,11 +3,11 @@
 //! `decide` and `finish` return events; nothing has happened until somebody applies them.
 
 use serde_json::{Map, Value};
-use stepflow_markers::{Marker, Value as ParamValue};
+use stepflow_markers::{Marker, MarkerError, Value as ParamValue};
 
 use crate::{
-    ARTIFACTS_MAX, EventKind, ExecutionState, Reason, STEPS_MAX, Status, Step, StepStatus,
-    state::truthy,
+    ARTIFACTS_MAX, EventKind, ExecutionState, METADATA_MAX, METAS_MAX, Reason, STEPS_MAX, Status,
+    Step, StepStatus, state::truthy,
 };
 
 /// Where on the marker's line an event belongs.
@@ -61,11 +61,31 @@ pub fn decide(state: &ExecutionState, marker: &Marker, stop_on_error: bool) -> D
                 },
             )
         }
-        Marker::Meta { key, value } => Decision::just(
-            At::LineStart,
-            EventKind::Meta { step: state.current(), key: key.clone(), value: value.clone() },
-        ),
+        Marker::Meta { key, value } => meta(state, key, value),
     }
+}
+
+/// A key and a value, unless they are known already; only so many, or a loop would fill the journal.
+fn meta(state: &ExecutionState, key: &str, value: &str) -> Decision {
+    let step = state.current();
+    let known = match step.and_then(|step| state.steps.get(step as usize)) {
+        Some(step) => &step.metadata,
+        None => &state.summary.metadata,
+    };
+    if known.get(key).and_then(Value::as_str) == Some(value) {
+        return Decision::default();
+    }
+    let full = known.len() >= METADATA_MAX && !known.contains_key(key);
+    if full || state.noted.metas() >= METAS_MAX {
+        return warning(state, "meta_limit", || {
+            format!(
+                "more than {METADATA_MAX} keys on one step, or {METAS_MAX} changes: later metadata \
+                 is not taken down"
+            )
+        });
+    }
+    let kind = EventKind::Meta { step, key: key.to_owned(), value: value.to_owned() };
+    Decision::just(At::LineStart, kind)
 }
 
 /// How the script's first process ended, and why it was stopped, if it was.
@@ -153,8 +173,13 @@ impl Decision {
 }
 
 /// What is said of a line that looks like a marker and is none, unless enough has been said.
-pub fn refused(state: &ExecutionState, why: &impl std::fmt::Display) -> Option<EventKind> {
-    state.noted.warning("marker_refused", || why.to_string())
+pub fn refused(state: &ExecutionState, why: &MarkerError) -> Option<EventKind> {
+    let code = match why {
+        MarkerError::TooLong { .. } => "marker_refused",
+        // A limit, as those of steps and files are: said once.
+        MarkerError::LineTooLong { .. } => "marker_line_limit",
+    };
+    state.noted.warning(code, || why.to_string())
 }
 
 /// A warning and nothing else; nothing at all if it has been said, or enough has been.

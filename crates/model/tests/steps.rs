@@ -274,6 +274,52 @@ fn limits_warn_once_and_lose_nothing() {
     assert_eq!(run.state.steps.last().unwrap().last_line, Some(script.lines().count() as u64));
 }
 
+#[test]
+fn lines_that_are_too_long_for_markers_are_told_of_once() {
+    let line = format!("STEP_START:{}", "n".repeat(stepflow_markers::LINE_BYTES_MAX));
+    let error = parse(line.as_bytes()).unwrap_err();
+    let mut run = Run { state: ExecutionState::new(&spec()), events: vec![], stop: None };
+    for _ in 0..100 {
+        let kind = steps::refused(&run.state, &error);
+        kind.into_iter().for_each(|kind| run.emit(kind, 0, 0, 0));
+    }
+    assert_eq!((run.events.len(), warned(&run, "marker_line_limit")), (1, 1));
+    let said = &run.state.annotations[0].message;
+    assert!(said.contains("`STEP_START:`") && said.contains("65536 bytes"), "{said}");
+    assert_eq!(run.state.steps.len(), 0);
+}
+
+#[test]
+fn metadata_is_taken_down_when_it_changes_and_not_without_end() {
+    const MOST: usize = stepflow_model::METAS_MAX;
+    let mut run = Run { state: ExecutionState::new(&spec()), events: vec![], stop: None };
+    let mut say = |key: &str, value: &str| {
+        let marker = parse(format!("META:{key}:{value}").as_bytes()).unwrap().unwrap();
+        for (_, kind) in steps::decide(&run.state, &marker, false).events {
+            run.emit(kind, 0, 0, 0);
+        }
+        run.events.len()
+    };
+    for _ in 0..100 {
+        assert_eq!(say("k", "same"), 1);
+    }
+    for number in 1..MOST * 2 {
+        say("k", &number.to_string());
+    }
+    assert_eq!(say("other", "x"), MOST + 1, "and one warning");
+    assert_eq!(warned(&run, "meta_limit"), 1);
+    assert_eq!(run.state.summary.metadata["k"], (MOST - 1).to_string());
+
+    let mut run = Run { state: ExecutionState::new(&spec()), events: vec![], stop: None };
+    for number in 0..stepflow_model::METADATA_MAX + 100 {
+        let marker = parse(format!("META:k{number}:v").as_bytes()).unwrap().unwrap();
+        for (_, kind) in steps::decide(&run.state, &marker, false).events {
+            run.emit(kind, 0, 0, 0);
+        }
+    }
+    assert_eq!(run.events.len(), stepflow_model::METADATA_MAX + 1);
+}
+
 /// The same marker again and again, and nothing else.
 fn repeated(line: &str, count: usize) -> Run {
     let mut run = Run { state: ExecutionState::new(&spec()), events: vec![], stop: None };

@@ -66,18 +66,34 @@ impl Appender {
     pub(crate) fn reserve(&mut self, bytes: u64) {
         if bytes > self.reserve {
             self.reserve = bytes;
-            self.left = 0;
-            self.fill_reserve();
+            self.keep();
         }
     }
 
+    /// Keeps all of it again. Whether there is as much as was asked for, or can be none.
+    pub(crate) fn refill_reserve(&mut self) -> bool {
+        self.keep();
+        self.left == self.reserve
+    }
+
+    /// How much of what is kept is left.
+    pub(crate) fn room(&self) -> u64 {
+        self.left
+    }
+
     fn fill_reserve(&mut self) {
-        let Some(file) = self.file.as_ref().filter(|_| self.left <= self.reserve / 2) else {
-            return;
-        };
-        match disk::keep_room(file, self.reserve) {
+        if self.left <= self.reserve / 2 {
+            self.keep();
+        }
+    }
+
+    fn keep(&mut self) {
+        let Some(file) = self.file.as_ref().filter(|_| self.reserve > 0) else { return };
+        match disk::keep_room(file, self.left, self.reserve) {
             Ok(()) => self.left = self.reserve,
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => self.reserve = 0,
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                (self.reserve, self.left) = (0, 0);
+            }
             Err(_) => {}
         }
     }

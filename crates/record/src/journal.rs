@@ -163,6 +163,16 @@ impl JournalWriter {
         self.file.reserve(bytes);
     }
 
+    /// Keeps all of it again. Whether there is as much as was asked for, or can be none.
+    pub fn refill_reserve(&mut self) -> bool {
+        self.file.refill_reserve()
+    }
+
+    /// How much of what is kept is left.
+    pub fn room(&self) -> u64 {
+        self.file.room().saturating_sub(self.unwritten.len() as u64)
+    }
+
     /// Gives back what was kept: nothing more will be written.
     pub fn give_reserve_back(&mut self) {
         self.file.give_reserve_back();

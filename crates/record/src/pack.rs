@@ -18,7 +18,11 @@ use crate::{
     },
 };
 
-/// Compression level: measured in `docs/reliability.md` against its neighbours.
+/// Compression level. Measured with `zstd -b1 -e6 -B262144`, blocks as large as our frames, on 8.6 MB
+/// of `git log -p` and 0.6 MB of logs of dpkg and apt: level 1 makes them 3.38 and 9.05 times smaller,
+/// 2: 3.55 and 9.23, 3: 3.61 and 9.22, 4: 3.82 and 9.73, 5: 3.89 and 9.85, 6: 3.92 and 10.08. Level 4
+/// takes about twice the time of 3, and 6 three to seven times, for 6 to 9 % less; level 1 saves half
+/// of the time and costs 2 to 7 %.
 const LEVEL: i32 = 3;
 
 /// Writes `output.log.zst`. Memory: one frame, one piece of the index, the tables.

@@ -48,6 +48,8 @@ pub struct Writer {
     lines: u64,
     at_line_start: bool,
     stream: Stream,
+    /// What is appended next does not go on the half line before it.
+    ends_half_line: bool,
     /// Streams whose half line the other one cut: their next piece continues it.
     cut: [bool; 2],
     open: Option<Open>,
@@ -142,6 +144,7 @@ impl Writer {
             lines: 0,
             at_line_start: true,
             stream: Stream::Stdout,
+            ends_half_line: false,
             cut: [false; 2],
             open: None,
             unwritten: Vec::new(),
@@ -197,7 +200,7 @@ impl Writer {
         if bytes.is_empty() {
             return (0, Ok(()));
         }
-        if stream != self.stream
+        if (stream != self.stream || self.ends_half_line)
             && let Err(error) = self.close_entry()
         {
             return (0, Err(error));
@@ -209,7 +212,11 @@ impl Writer {
                 flags |= Flags::BREAK;
                 self.lines += 1;
                 self.cut[self.stream as usize] = true;
+            } else if self.ends_half_line && !self.at_line_start {
+                flags |= Flags::BREAK;
+                self.lines += 1;
             }
+            self.ends_half_line = false;
             if std::mem::take(&mut self.cut[stream as usize]) {
                 flags |= Flags::CONTINUED;
             }
@@ -234,6 +241,16 @@ impl Writer {
         }
         let full = self.open.as_ref().is_some_and(|o| self.bytes - o.from >= ENTRY_OUTPUT_MAX);
         (written, if full { self.close_entry() } else { Ok(()) })
+    }
+
+    /// Output is missing here: what is appended next begins a line, whatever stands before it.
+    pub fn end_half_line(&mut self) {
+        self.ends_half_line = true;
+    }
+
+    /// Whether what is appended next begins a line.
+    pub fn is_at_line_start(&self) -> bool {
+        self.at_line_start
     }
 
     /// Fills `buffer` with what was appended at `offset`; what is gone by policy reads as zeros: see
@@ -300,7 +317,8 @@ impl Writer {
         self.flush_index()
     }
 
-    pub(crate) fn dir(&self) -> &Path {
+    /// The record's directory.
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 
@@ -331,6 +349,11 @@ impl Writer {
     /// still takes can be indexed.
     pub fn reserve(&mut self) {
         self.index.reserve(INDEX_RESERVE);
+    }
+
+    /// Keeps all of it again. Whether there is as much as was asked for, or can be none.
+    pub fn refill_reserve(&mut self) -> bool {
+        self.index.refill_reserve()
     }
 
     /// Gives it back: nothing more will be written.

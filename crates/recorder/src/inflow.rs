@@ -194,6 +194,21 @@ impl Inflow {
         End::Refused { reason, message }
     }
 
+    /// See [`Recording::waits_for_disk`].
+    pub(crate) fn waits_for_disk(&self) -> bool {
+        self.recording.waits_for_disk()
+    }
+
+    /// See [`Recording::drop_due_us`].
+    pub(crate) fn drop_due_us(&self) -> Option<u64> {
+        self.recording.drop_due_us()
+    }
+
+    /// See [`Recording::mind_drop`].
+    pub(crate) fn mind_drop(&mut self) {
+        self.recording.mind_drop();
+    }
+
     /// See [`Recording::give_reserve_back`].
     pub(crate) fn give_reserve_back(&mut self) {
         self.recording.give_reserve_back();
@@ -258,7 +273,11 @@ impl Inflow {
             }
             self.emit_verdicts_on_artifacts();
             self.recording.tell_progress();
-            self.recording.tell_of_loss();
+            let end = match (self.recording.tell_of_loss(), end) {
+                // Never complete with a hole that nobody chose.
+                (Some((reason, message)), End::Closed { .. }) => End::Refused { reason, message },
+                (_, end) => end,
+            };
             let verdict = self.verdict(&end);
             let exit_code = exit_code(&end);
             for kind in steps::finish(&self.recording.state, &verdict, exit_code) {

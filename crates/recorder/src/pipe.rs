@@ -157,7 +157,7 @@ impl Pipe {
 
     fn may_read(&self) -> bool {
         self.input.is_some()
-            && !self.inflow.is_blocked()
+            && !self.inflow.waits_for_disk()
             && !self.holds
             && !self.durable.must_wait(self.inflow.position().bytes)
     }
@@ -176,7 +176,8 @@ impl Pipe {
         let entry = self.inflow.entry_due_us().filter(|_| !self.inflow.is_blocked());
         let cut = self.cut_at.filter(|_| self.may_read());
         let progress = self.inflow.progress_due_us().filter(|_| !self.inflow.is_blocked());
-        let due = [entry, progress, self.durable.due_us(), self.ring_due, self.retry_at, cut];
+        let drop = self.inflow.drop_due_us();
+        let due = [entry, progress, self.durable.due_us(), self.ring_due, self.retry_at, cut, drop];
         let timeout = match due.into_iter().flatten().min() {
             Some(at) => {
                 let wait = Duration::from_micros(at.saturating_sub(self.now()) + 999);
@@ -282,6 +283,11 @@ impl Pipe {
             self.end = Some(End::Full { message: limit_reached(max) });
             self.cut_at = Some(self.now());
         }
+        if self.inflow.is_blocked() {
+            // The disk is waited for first: when that is over, this is said anew.
+            self.holds = false;
+            return;
+        }
         let holds = matches!(reached, Some((LogFull::Block, _)));
         if holds != std::mem::replace(&mut self.holds, holds) {
             self.inflow.note(match reached {
@@ -307,6 +313,7 @@ impl Pipe {
             self.retry_at = self.inflow.is_blocked().then_some(now + RETRY_US);
         }
         self.lose_patience(now);
+        self.inflow.mind_drop();
         self.inflow.make_durable(&mut self.durable);
     }
 

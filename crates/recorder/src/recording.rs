@@ -12,13 +12,17 @@ use std::{
 
 use stepflow_markers::{Found, Scanner};
 use stepflow_model::{
-    Event, EventKind, ExecutionState, LogSync, Reason, Spec, Status, Stream,
+    Event, EventKind, ExecutionState, LogSync, OnDiskFull, Reason, Spec, Status, Stream,
     steps::{self, At},
 };
 use stepflow_record::{JournalWriter, RecordError, Writer};
 use stepflow_sys::clock::{Clock, Stamp};
 
-use self::{limit::Limit, replay::Replay};
+use self::{
+    full::{Dropping, Lost},
+    limit::Limit,
+    replay::Replay,
+};
 use crate::{
     durable::Durable,
     mask::Masker,
@@ -70,9 +74,10 @@ pub(crate) struct Recording {
     announced_trouble: bool,
     /// The disk does not say that it is full: it fails.
     failing: bool,
-    /// Bytes that were given up; `None`: none is.
-    lost: Option<u64>,
-    loss_told: bool,
+    /// Output that was given up since that was said last; `None`: none is.
+    lost: Option<Lost>,
+    /// The policy is to drop what the disk does not take.
+    dropping: Option<Dropping>,
     /// Room for the end is kept on the disk.
     reserving: bool,
     jump_noted: bool,
@@ -118,7 +123,7 @@ impl Recording {
             announced_trouble: false,
             failing: false,
             lost: None,
-            loss_told: false,
+            dropping: (spec.on_disk_full == OnDiskFull::Drop).then(Dropping::default),
             reserving: false,
             jump_noted: false,
             leaps_noted: 0,
@@ -499,9 +504,16 @@ impl Recording {
         if bytes.is_empty() {
             return;
         }
-        if let Some(lost) = &mut self.lost {
-            *lost += bytes.len() as u64;
-            return;
+        self.drop_if_blocked();
+        let mut bytes = bytes;
+        if self.lost.is_some() {
+            let before = self.before_next_line(bytes);
+            self.lose(stream, &bytes[..before]);
+            self.go_on_at_line_start();
+            bytes = &bytes[before..];
+            if bytes.is_empty() {
+                return;
+            }
         }
         if self.is_blocked() || !self.refused.is_empty() {
             self.refused.push((stream, bytes.to_vec()));
@@ -522,6 +534,7 @@ impl Recording {
         if let Some(end) = memchr::memrchr(b'\n', &bytes[..count]) {
             self.line_start = base + end as u64 + 1;
         }
+        self.drop_if_blocked();
     }
 
     fn scan(&mut self, stream: Stream, bytes: &[u8], base: u64) {
@@ -546,8 +559,10 @@ impl Recording {
     fn finish_scan(&mut self, stream: Stream) {
         let mut found = Vec::new();
         self.guarded(|scanners| scanners[stream as usize].finish(&mut |f| found.push(f)));
-        let (_, lines) = self.writer.appended();
-        for found in found {
+        let (bytes, lines) = self.writer.appended();
+        for mut found in found {
+            // What was dropped has no place of its own.
+            (found.start, found.end) = (found.start.min(bytes), found.end.min(bytes));
             self.act(found, lines, lines + 1);
         }
     }

@@ -190,7 +190,7 @@ impl Session {
     }
 
     fn may_read(&self) -> bool {
-        !self.recording.is_blocked() && !self.holds && !self.waits_for_sync()
+        !self.recording.waits_for_disk() && !self.holds && !self.waits_for_sync()
     }
 
     /// Holds or stops the script whose log has reached its limit; one that is ending anyway is read
@@ -201,6 +201,11 @@ impl Session {
         if let Some((LogFull::Stop, max)) = reached {
             let message = limit_reached(max);
             self.input(Input::Stop { reason: Reason::OutputLimit, message, kill: false });
+        }
+        if self.recording.is_blocked() {
+            // The disk is waited for first: when that is over, this is said anew.
+            self.holds = false;
+            return;
         }
         let holds = matches!(reached, Some((LogFull::Block, _)));
         if holds != std::mem::replace(&mut self.holds, holds) {
@@ -240,6 +245,7 @@ impl Session {
             self.retry_at,
             self.emptied_at,
             self.recording.progress_due_us(),
+            self.recording.drop_due_us(),
             self.sources.iter().filter(|s| reading && !s.ended).filter_map(|s| s.again_at).min(),
         ];
         let timeout = match due.into_iter().flatten().min() {
@@ -392,6 +398,7 @@ impl Session {
             self.retry_at = None;
         }
         self.lose_patience(now);
+        self.recording.mind_drop();
         if self.recording.progress_due_us().is_some_and(|due| due <= now) {
             self.recording.tell_progress();
         }

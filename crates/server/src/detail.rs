@@ -34,9 +34,10 @@ impl Slice {
     pub(crate) const ALL: Self = Self { offset: 0, limit: u64::MAX };
 }
 
-/// The answer without logs.
+/// The answer without logs. Looks at a few files.
 pub(crate) fn whole(handle: &Handle) -> stepflow_api::ExecutionDetail {
     let now = clock::wall_us();
+    let (stored_bytes, compressed) = handle.stored_log();
     handle.read(|state| {
         let id = state.summary.id;
         stepflow_api::ExecutionDetail {
@@ -45,6 +46,8 @@ pub(crate) fn whole(handle: &Handle) -> stepflow_api::ExecutionDetail {
             artifacts: state.artifacts.iter().map(|file| Artifact::new(id, file)).collect(),
             annotations: state.annotations.iter().map(Annotation::from).collect(),
             logs: Vec::new(),
+            stored_bytes,
+            compressed,
             status: 200,
         }
     })
@@ -90,7 +93,9 @@ pub(crate) fn streamed(
     let head =
         format!("{{\"execution\":{},\"steps\":[", json(serde_json::to_string(&detail.execution))?);
     let middle = format!(
-        "],\"artifacts\":{},\"annotations\":{},\"logs\":[",
+        "],\"stored_bytes\":{},\"compressed\":{},\"artifacts\":{},\"annotations\":{},\"logs\":[",
+        detail.stored_bytes,
+        detail.compressed,
         json(serde_json::to_string(&detail.artifacts))?,
         json(serde_json::to_string(&detail.annotations))?,
     );

@@ -46,14 +46,26 @@ pub fn space(path: &Path) -> io::Result<(u64, u64)> {
     Ok((bytes(stat.blocks_available()), bytes(stat.blocks())))
 }
 
-/// Keeps room for `bytes` behind the end of a file: writing there needs no free space. Its size stays.
+/// Keeps room for `bytes` behind the end of a file, of which `kept` are kept already: writing there
+/// needs no free space. Its size stays.
+///
+/// Only what is missing is asked for: where that fails, tmpfs gives back all of the range that was not
+/// written yet, also what an earlier call had kept (Linux, `shmem_fallocate`).
 ///
 /// Source: Linux `fallocate(2)`, `FALLOC_FL_KEEP_SIZE`. File systems that copy on write either do not
 /// have it (ZFS) or may need space for their own tables nevertheless (Btrfs).
-pub fn keep_room(file: &File, bytes: u64) -> io::Result<()> {
-    let end = i64::try_from(file.metadata()?.len()).unwrap_or(i64::MAX);
-    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-    Ok(fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, end, bytes)?)
+pub fn keep_room(file: &File, kept: u64, bytes: u64) -> io::Result<()> {
+    let look = file.metadata()?;
+    let end = look.len();
+    // Room comes in whole blocks: that of the last byte kept is ours.
+    let from = if kept == 0 { end } else { (end + kept).next_multiple_of(look.blksize().max(1)) };
+    let missing = (end + bytes).saturating_sub(from);
+    if missing == 0 {
+        return Ok(());
+    }
+    let from = i64::try_from(from).unwrap_or(i64::MAX);
+    let missing = i64::try_from(missing).unwrap_or(i64::MAX);
+    Ok(fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, from, missing)?)
 }
 
 /// Gives back what is kept behind the end of a file.

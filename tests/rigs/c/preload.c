@@ -10,6 +10,7 @@
  *   STEPFLOW_RIG_ON      "1": all calls from AT on, until the file STEPFLOW_RIG_HEAL is there
  *   STEPFLOW_RIG_ARMED   calls are counted once this file is there
  *   STEPFLOW_RIG_SLOW    fdatasync returns only when this file is there
+ *   STEPFLOW_RIG_DELAY   every counted call takes so many milliseconds more
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -31,7 +32,7 @@
 static char root[PATH_MAX];
 static size_t root_length;
 static const char *count, *heal, *slow, *armed;
-static long at, calls;
+static long at, calls, delay;
 static int active, go_on, fault, brief, before, after;
 static pid_t me;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -55,6 +56,8 @@ __attribute__((constructor)) static void begin(void) {
   armed = getenv("STEPFLOW_RIG_ARMED");
   const char *what = getenv("STEPFLOW_RIG_DO"), *n = getenv("STEPFLOW_RIG_AT");
   at = n == NULL ? 0 : atol(n);
+  const char *wait = getenv("STEPFLOW_RIG_DELAY");
+  delay = wait == NULL ? 0 : atol(wait);
   go_on = getenv("STEPFLOW_RIG_ON") != NULL;
   if (what != NULL) {
     before = strcmp(what, "before") == 0;
@@ -116,6 +119,10 @@ static enum verdict meet(char letter) {
     }
   }
   pthread_mutex_unlock(&lock);
+  if (delay > 0) {
+    struct timespec moment = {delay / 1000, delay % 1000 * 1000000};
+    nanosleep(&moment, NULL);
+  }
   int hit = at > 0 && (go_on ? n >= at && !healed() : n == at);
   if (!hit) return GOES;
   if (before) die();

@@ -13,6 +13,7 @@ use stepflow_testkit::{PATIENCE, Scratch, eventually};
 use crate::{
     Options, Outcome,
     oracle::Checker,
+    slow,
     stage::{End, Lie, Scenario, recorded},
 };
 
@@ -55,9 +56,10 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
         ));
     }
     let at_risk = slow_disk(&scenario)?;
+    let slow = slow::run(options)?;
     Ok(Outcome::Held(format!(
         "{} faults at {} calls: {} whole, {} refused at the start, {} of the whole marked unsafe for \
-         ever; {:.1} MiB at risk at most on a disk that takes no sync",
+         ever; {:.1} MiB at risk at most on a disk that takes no sync; {slow}",
         count.whole + count.refused,
         scenario.calls.len(),
         count.whole,

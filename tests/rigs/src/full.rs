@@ -41,13 +41,23 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
         cut += stay_full(options, disk.path(), &mut random)
             .map_err(|found| format!("disk that stays full {number}: {found}"))?;
     }
+    let mut gaps = 0;
+    for number in 0..stopped * 3 {
+        gaps += goes_on(options, disk.path(), &mut random)
+            .map_err(|found| format!("disk that is full under drop {number}: {found}"))?;
+    }
+    if gaps < stopped {
+        return Err(format!("not a sweep: {gaps} gaps"));
+    }
     Ok(Outcome::Held(format!(
         "{} fills, {pauses} times the script was paused and went on by itself; {} lines, 0 lost, \
          repeated or changed, every end and exit code recorded; {stopped} times the disk stayed full \
          and the script was stopped: every end written meanwhile, {cut} lines before it whole, \
-         nothing new accepted",
+         nothing new accepted; {} times it was full under drop: the script never waited, {gaps} gaps, \
+         recorded and lost bytes are what was printed",
         options.fills,
-        options.fills * LINES
+        options.fills * LINES,
+        stopped * 3
     )))
 }
 
@@ -104,6 +114,77 @@ fn stay_full(options: &Options, disk: &Path, random: &mut Rng) -> Result<u64, St
     fs::remove_file(&ballast).map_err(|error| error.to_string())?;
     fs::remove_dir_all(&root).map_err(|error| error.to_string())?;
     Ok(checker.lines)
+}
+
+/// The disk is full for a while, a few times, under the policy to drop. Returns the gaps.
+fn goes_on(options: &Options, disk: &Path, random: &mut Rng) -> Result<u64, String> {
+    /// Printed in two seconds, whatever the disk does.
+    const LINES: u64 = 20_000;
+    let root = disk.join("storage");
+    let scratch = Scratch::new(&options.program).at(&root);
+    let me = std::env::current_exe().map_err(|error| error.to_string())?.display().to_string();
+    let progress = scratch.work().join("progress").display().to_string();
+    let lines = LINES.to_string();
+    let writer = [&me, oracle::COMMAND, "0", "0", &lines, "50", &progress];
+    let id = scratch.detach(&["--on-disk-full", "drop"], &writer);
+    let printed = || oracle::printed(Path::new(&progress));
+    let ballast = disk.join("ballast");
+    for _ in 0..1 + random.below(3) {
+        let from = printed() + random.below(2_000);
+        until("some output", || Ok(printed() >= from.min(LINES)))?;
+        let mut file = File::create(&ballast).map_err(|error| error.to_string())?;
+        while file.write_all(&[1; 4096]).is_ok() {}
+        while file.write_all(&[1]).is_ok() {}
+        drop(file);
+        let full = printed();
+        // Not a byte is free: who waits would stand still here.
+        until("it goes on", || Ok(printed() >= (full + 3_000).min(LINES)))?;
+        if random.below(4) == 0 {
+            until("it prints its last", || Ok(printed() == LINES))?; // It ends on the full disk.
+            break;
+        }
+        fs::remove_file(&ballast).map_err(|error| error.to_string())?;
+    }
+    let view = scratch.ended(id);
+    let _ = fs::remove_file(&ballast);
+    let state = &view.state;
+    if state.summary.status != Status::Completed || state.summary.exit_code != Some(0) {
+        return Err(format!("it ended as {} {:?}", state.summary.status, state.summary.reason));
+    }
+    let log = recorded(&scratch, id)?;
+    let all: Vec<Vec<u8>> = (0..LINES).map(|n| oracle::line(0, n)).collect();
+    let printed: usize = all.iter().map(Vec::len).sum();
+    if log.len() as u64 + state.lost_bytes != printed as u64 {
+        let lost = state.lost_bytes;
+        return Err(format!("{} recorded and {lost} lost bytes, {printed} printed", log.len()));
+    }
+    // Between two gaps stands a run of what was printed; after one it begins with a line.
+    let cuts = state.losses.iter().map(|loss| loss.offset as usize).chain([log.len()]);
+    let (mut from, mut next) = (0, 0);
+    for to in cuts {
+        let mut rest = &log[from..to];
+        let first = rest.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+        let known = all[next..].iter().position(|line| line.starts_with(first));
+        next += known.ok_or(format!("what stands at byte {from} is no line's beginning"))?;
+        while !rest.is_empty() {
+            let line = all.get(next).ok_or("more lines than were printed")?;
+            let part = &line[..line.len().min(rest.len())];
+            if !rest.starts_with(part) {
+                return Err(format!("line {next} is not what was printed"));
+            }
+            rest = &rest[part.len()..];
+            next += 1;
+        }
+        from = to;
+    }
+    let flaws = scratch.storage.verify(id).map_err(|error| error.to_string())?.flaws;
+    if !flaws.is_empty() {
+        return Err(format!("verify: {flaws:?}"));
+    }
+    let gaps = state.losses.len() as u64;
+    drop(scratch);
+    fs::remove_dir_all(&root).map_err(|error| error.to_string())?;
+    Ok(gaps)
 }
 
 fn fill(options: &Options, disk: &Path, random: &mut Rng) -> Result<u64, String> {

@@ -21,6 +21,7 @@ mod power; // the power is cut
 mod serve; // a server while something is wrong around it
 mod served; // a server that may die
 mod service; // a service manager ends a server, alone or with its control group
+mod slow; // each write and sync takes its time, or fails for good
 mod stage; // a storage, a script, and what became of it
 mod start; // whoever starts a script is killed meanwhile
 mod trees; // trees of processes are ended

@@ -118,10 +118,22 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
     if count.after_the_end == 0 || count.lost_bytes[0] == 0 {
         return Err("not a sweep: no cut after an end, or none that lost anything".to_owned());
     }
+    let compressions = (options.cuts / 10).max(5);
+    let mut inside = 0;
+    for number in 0..compressions {
+        inside += u64::from(
+            while_compressing(options, &disk, &mut random)
+                .map_err(|found| format!("cut {number} of a compression: {found}"))?,
+        );
+    }
+    if inside * 5 < compressions {
+        return Err(format!("not a sweep: {inside} of {compressions} cuts hit a compression"));
+    }
     let kib = count.lost_bytes.map(|bytes| bytes / 1024);
     Ok(Outcome::Held(format!(
         "{} cuts, {} of them after the end: what was said to be safe is there, unchanged; recorded and \
-         lost at most: {} KiB and nothing older than {:.2} s (interval), {} KiB (always), {} KiB (never)",
+         lost at most: {} KiB and nothing older than {:.2} s (interval), {} KiB (always), {} KiB (never); {compressions} cuts while a log was compressed ({inside} of them before its end): \
+         every log whole, in one form or the other",
         options.cuts,
         count.after_the_end,
         kib[0],
@@ -170,6 +182,55 @@ fn cut(
     drop(scratch);
     fs::remove_dir_all(&root).map_err(|error| error.to_string())?;
     result
+}
+
+/// The power is cut while an ended log is compressed: it is there, every byte, and can be compressed
+/// again. Returns whether the cut came before the end of that.
+fn while_compressing(options: &Options, disk: &Disk, random: &mut Rng) -> Result<bool, String> {
+    let root = disk.mount.join("storage");
+    let scratch = Scratch::new(&options.program).at(&root);
+    let script = "echo STEP_START:One; seq 150000; echo STEP_COMPLETE:One";
+    let run = scratch.output(&["run", "--output", "quiet", "--", "sh", "-c", script]);
+    if !run.status.success() {
+        return Err(format!("undisturbed: {}", String::from_utf8_lossy(&run.stderr)));
+    }
+    let id = scratch.newest();
+    let before = recorded(&scratch, id)?;
+    let mut child = scratch
+        .command(&["compress", &id.to_string()])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    // Its beginning reads and proves; what is written and renamed comes in the middle and at the end.
+    thread::sleep(Duration::from_micros(random.below(120_000)));
+    let inside = matches!(child.try_wait(), Ok(None));
+    disk.cut()?;
+    let _ = child.kill();
+    let _ = child.wait();
+    disk.again()?;
+    let whole = |when: &str| -> Result<(), String> {
+        if recorded(&scratch, id)? != before {
+            return Err(format!("{when}: the log is not what it was"));
+        }
+        let proof = scratch.storage.verify(id).map_err(|error| format!("{when}: {error}"))?;
+        if !proof.flaws.is_empty() || !proof.sealed {
+            return Err(format!("{when}: {proof:?}"));
+        }
+        Ok(())
+    };
+    whole("after the cut")?;
+    let again = scratch.output(&["compress", &id.to_string()]);
+    if !again.status.success() {
+        return Err(format!("compressed again: {}", String::from_utf8_lossy(&again.stderr)));
+    }
+    whole("compressed again")?;
+    if !scratch.storage.stored_log(id).1 {
+        return Err("compressed again, it is not compressed".to_owned());
+    }
+    drop(scratch);
+    fs::remove_dir_all(&root).map_err(|error| error.to_string())?;
+    Ok(inside)
 }
 
 /// Looks at the recorder until `wait` has passed; with `to_the_end`, until it says that it has ended.

@@ -202,6 +202,8 @@ pub enum OnDiskFull {
     Block,
     /// It is stopped after 5 s
     Kill,
+    /// It goes on; what the disk does not take is missing, and the record says so
+    Drop,
 }
 
 impl From<OnDiskFull> for stepflow_model::OnDiskFull {
@@ -209,6 +211,7 @@ impl From<OnDiskFull> for stepflow_model::OnDiskFull {
         match wanted {
             OnDiskFull::Block => Self::Block,
             OnDiskFull::Kill => Self::Kill,
+            OnDiskFull::Drop => Self::Drop,
         }
     }
 }

@@ -70,10 +70,16 @@ pub fn raw(
         let step = source.detail(id).and_then(|detail| {
             from += source.raw(id, from, out)?;
             out.flush()?;
-            Ok(detail.execution.completed_at.is_some())
+            Ok(detail)
         });
         match step {
-            Ok(ended) if ended || !follow => return Ok(()),
+            Ok(detail) if detail.execution.completed_at.is_some() || !follow => {
+                // Bytes cannot say what is missing between them.
+                for loss in detail.annotations.iter().filter(|said| said.code == "output_lost") {
+                    writeln!(io::stderr(), "{}", say::missing_here(&loss.message))?;
+                }
+                return Ok(());
+            }
             Ok(_) => again = Again::default(),
             Err(failure) if out.is_broken() || !follow || !source.is_away() => {
                 return Err(failure);
@@ -174,7 +180,9 @@ impl<'a> Printer<'a> {
         if let Some(since) = &args.since {
             printer.begin(since)?;
         }
-        if !args.json.json && printer.detail.annotations.iter().any(|a| a.code == "recovered") {
+        let has_gap =
+            |a: &stepflow_api::Annotation| matches!(a.code.as_str(), "recovered" | "output_lost");
+        if !args.json.json && printer.detail.annotations.iter().any(has_gap) {
             let meta = printer.source.meta(id)?;
             printer.gaps = meta.gaps.into_iter().map(|gap| (gap.line, gap.message)).collect();
         }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::json;
-use stepflow_api::{Execution, ExecutionDetail, Step};
+use stepflow_api::{Execution, ExecutionDetail, Step, human_size};
 use stepflow_record::Storage;
 
 use super::look::{catch_up, status_colour, took};
@@ -41,6 +41,7 @@ pub fn show(
             let object = json!({
                 "execution": detail.execution, "steps": detail.steps,
                 "artifacts": detail.artifacts, "annotations": detail.annotations,
+                "stored_bytes": detail.stored_bytes, "compressed": detail.compressed,
             });
             return Ok(writeln!(out, "{object}")?);
         }
@@ -82,6 +83,16 @@ fn details(
     }
     if !execution.containment.is_empty() {
         facts.push((say::containment(), shown(&execution.containment)));
+    }
+    // Older servers do not say what it takes up.
+    if execution.bytes > 0 && detail.stored_bytes > 0 {
+        let (printed, stored) = (human_size(execution.bytes), human_size(detail.stored_bytes));
+        let what = if detail.compressed {
+            say::stored_compressed(printed, stored)
+        } else {
+            say::stored(printed, stored)
+        };
+        facts.push((say::printed(), what));
     }
     facts.extend(record.map(|record| (say::record(), record)));
     writeln!(out, "{}", paint(on, "1", &shown(&execution.name)))?;

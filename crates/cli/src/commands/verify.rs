@@ -35,6 +35,8 @@ struct Found {
     unsealed: u64,
     bytes: u64,
     unverified_bytes: u64,
+    /// What the logs take up on the disk, indexes included.
+    stored_bytes: u64,
     artifacts: u64,
     artifact_bytes: u64,
     damaged: u64,
@@ -84,6 +86,7 @@ pub fn verify(storage: &Storage, ids: &[String], as_json: bool) -> Result<ExitCo
         let (bytes, artifacts) = (human_size(found.bytes), human_size(found.artifact_bytes));
         let of = (count(found.executions), count(found.artifacts));
         writeln!(out, "{}", say::proven(of.0, bytes, of.1, artifacts))?;
+        writeln!(out, "{}", say::logs_take_up(human_size(found.stored_bytes)))?;
         if found.unsealed > 0 {
             let unverified = human_size(found.unverified_bytes);
             writeln!(out, "{}", say::not_proven(count(found.unsealed), unverified))?;
@@ -106,7 +109,11 @@ fn all(storage: &Storage, ids: &[ExecutionId]) -> Found {
     let work = || {
         while let Some(id) = ids.get(next.fetch_add(1, Relaxed)) {
             let verified = storage.verify(*id);
-            found.lock().unwrap_or_else(PoisonError::into_inner).add(*id, verified);
+            let (stored, _) = storage.stored_log(*id);
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            found.stored_bytes += stored;
+            found.add(*id, verified);
+            drop(found);
             let done = next.load(Relaxed).min(ids.len()) as u64;
             let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
             shown.show(|| say::verifying(count(done), count(ids.len() as u64)));
@@ -141,6 +148,7 @@ fn as_object(found: &Found) -> Value {
     json!({
         "executions": found.executions,
         "bytes": found.bytes,
+        "stored_bytes": found.stored_bytes,
         "artifacts": found.artifacts,
         "artifact_bytes": found.artifact_bytes,
         "damaged": found.damaged,

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use stepflow_model::{EventKind, Status};
+use stepflow_model::{Event, EventKind, Status};
 
 use super::{
     Display, Options,
@@ -69,7 +69,7 @@ impl Plain {
             let mut events = events.into_iter().peekable();
             for line in lines {
                 while let Some(event) = events.next_if(|event| event.offset <= line.offset) {
-                    self.event(&event.kind, event.time_us, follower)?;
+                    self.event(&event, follower)?;
                 }
                 // One that came in pieces has been shown in part: then all of it is.
                 if line.partial || self.open_line || !is_step_marker(&line.text) {
@@ -84,7 +84,7 @@ impl Plain {
             let mut later = Vec::new();
             for event in events {
                 if caught_up || event.offset <= reached {
-                    self.event(&event.kind, event.time_us, follower)?;
+                    self.event(&event, follower)?;
                 } else {
                     later.push(event);
                 }
@@ -129,13 +129,13 @@ impl Plain {
         Ok(())
     }
 
-    fn event(&mut self, kind: &EventKind, time_us: i64, follower: &Follower) -> io::Result<()> {
+    fn event(&mut self, event: &Event, follower: &Follower) -> io::Result<()> {
         let text = self.look.text;
         let steps = &follower.view.state.steps;
-        let time_s = time_us / 1_000_000;
+        let time_s = event.time_us / 1_000_000;
         let mut line = None;
         let mut marks = String::new();
-        match kind {
+        match &event.kind {
             EventKind::StepStarted { step, name, .. } => match &mut self.groups {
                 Some(groups) => marks = groups.inside(Some(*step), steps, time_s),
                 None => line = Some(format!("==> {}", clean(name.as_bytes(), false))),
@@ -151,6 +151,9 @@ impl Plain {
             }
             EventKind::Warning { message, .. } => {
                 line = Some(self.warning(message));
+            }
+            EventKind::OutputLost { .. } => {
+                line = event.kind.loss(event.offset).map(|message| self.warning(&message));
             }
             EventKind::ArtifactStored { problem: Some(problem), .. } => {
                 line = Some(self.warning(&(text.artifact_missing)(&text::recorded(problem))));

@@ -149,7 +149,9 @@ impl Tree {
 
     fn take_events(&mut self, follower: &mut Follower) {
         for event in std::mem::take(&mut follower.events) {
+            let loss = event.kind.loss(event.offset);
             let message = match event.kind {
+                EventKind::OutputLost { .. } => loss.unwrap_or_default(),
                 EventKind::Warning { message, .. } => message,
                 EventKind::ArtifactStored { problem: Some(problem), .. } => {
                     (self.look.text.artifact_missing)(&recorded(&problem))

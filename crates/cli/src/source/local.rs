@@ -183,6 +183,7 @@ impl Source for Local {
     }
 
     fn detail(&mut self, id: ExecutionId) -> Result<ExecutionDetail, Failure> {
+        let (stored_bytes, compressed) = self.storage.stored_log(id);
         let view = &mut self.record(id)?.follower.view;
         view.state.summary.unresponsive = view.is_stopped();
         let state = &view.state;
@@ -193,6 +194,8 @@ impl Source for Local {
             artifacts: state.artifacts.iter().map(|file| Artifact::new(id, file)).collect(),
             annotations: state.annotations.iter().map(Annotation::from).collect(),
             logs: Vec::new(),
+            stored_bytes,
+            compressed,
             status: 200,
         })
     }
@@ -242,12 +245,13 @@ impl Source for Local {
     }
 
     fn meta(&mut self, id: ExecutionId) -> Result<LogMeta, Failure> {
+        let stored = self.storage.stored_log(id);
         let Open { follower, view, .. } = self.record(id)?;
         let complete = match view {
             Some(view) => scan(view, SCAN_WITHIN)?,
             None => true,
         };
-        meta::meta(&follower.view.state, view.as_ref(), complete)
+        meta::meta(&follower.view.state, view.as_ref(), complete, stored)
     }
 
     fn search(&mut self, id: ExecutionId, find: &Find) -> Result<LogSearch, Failure> {

@@ -27,6 +27,7 @@ pub fn meta(
     state: &ExecutionState,
     view: Option<&View>,
     complete: bool,
+    (stored_bytes, compressed): (u64, bool),
 ) -> Result<LogMeta, Failure> {
     let owners = owners(state);
     let lost = matches!(
@@ -47,7 +48,13 @@ pub fn meta(
         message: gone.to_string(),
     });
     let recovered = state.annotations.iter().filter(|a| a.code == "recovered").map(gap);
-    let mut gaps: Vec<LogGap> = recovered.chain(dropped).collect();
+    let missing = state.losses.iter().map(|loss| LogGap {
+        line: loss.line,
+        bytes: Some(loss.bytes),
+        reason: "output_lost".to_owned(),
+        message: loss.message.clone(),
+    });
+    let mut gaps: Vec<LogGap> = recovered.chain(dropped).chain(missing).collect();
     gaps.sort_by_key(|gap| gap.line);
     let next = owners.iter().skip(1).map(|next| Some(next.0 - 1)).chain([None]);
     let range = |((first_line, step), last_line): (&(u64, Option<u32>), Option<u64>)| StepRange {
@@ -58,6 +65,8 @@ pub fn meta(
     let mut meta = LogMeta {
         lines: 0,
         bytes: 0,
+        stored_bytes,
+        compressed,
         scanned_lines: 0,
         complete,
         counts: LevelCounts::default(),

@@ -72,11 +72,11 @@ fn argument(argument: Arg) -> Arg {
         _ => "选项",
     };
     let notes = notes(&argument);
-    let argument = argument
-        .help_heading(heading)
-        .hide_default_value(true)
-        .hide_possible_values(true)
-        .hide_env(true);
+    let mut argument = argument.help_heading(heading).hide_env(true);
+    // What takes no value has none to hide: clap's own check refuses it.
+    if argument.get_action().takes_values() {
+        argument = argument.hide_default_value(true).hide_possible_values(true);
+    }
     let help = match (help, notes.is_empty()) {
         (Some(help), false) => Some(format!("{help} {notes}")),
         (help, true) => help,

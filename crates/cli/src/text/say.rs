@@ -21,6 +21,11 @@ messages! {
     record() { "record", "记录" }
     artifact() { "artifact", "产物" }
     containment() { "contained", "约束" }
+    printed() { "output", "输出" }
+    stored(printed, stored) { "{printed}, {stored} on disk", "{printed}，占用磁盘 {stored}" }
+    stored_compressed(printed, stored) {
+        "{printed}, {stored} on disk (compressed)", "{printed}，占用磁盘 {stored}（已压缩）"
+    }
     unresponsive() { "recorder does not answer", "记录进程没有回答" }
     being_copied() { "being copied", "正在复制" }
     bytes(count) { "{count} bytes", "{count} 字节" }
@@ -57,6 +62,7 @@ messages! {
         "{executions} executions: {bytes} of output and {artifacts} artifacts ({artifact_bytes}) are what was recorded",
         "{executions} 次执行：{bytes} 输出和 {artifacts} 个产物（{artifact_bytes}）与记录时一致"
     }
+    logs_take_up(stored) { "the logs take up {stored} on the disk", "日志占用磁盘 {stored}" }
     not_proven(count, bytes) {
         "not proven: the end of {count}, which no recorder ended itself; {bytes} of output were found after a crash",
         "未证明：{count} 次执行的结尾（记录器未能自行结束）；其中 {bytes} 输出是崩溃后找到的"

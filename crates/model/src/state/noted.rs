@@ -4,7 +4,8 @@
 use crate::{EventKind, WARNINGS_MAX};
 
 /// Said once, and not counted.
-const ONCE: [&str; 3] = ["step_limit", "artifact_limit", NO_MORE];
+const ONCE: [&str; 5] =
+    ["step_limit", "artifact_limit", "marker_line_limit", "meta_limit", NO_MORE];
 /// Said as often as there is reason to, up to [`WARNINGS_MAX`] together.
 const COUNTED: [&str; 4] =
     ["unmatched_complete", "error_outside_step", "unknown_parent", "marker_refused"];
@@ -16,6 +17,7 @@ const NO_MORE: &str = "warning_limit";
 pub(crate) struct Noted {
     once: [bool; ONCE.len()],
     counted: usize,
+    metas: usize,
 }
 
 impl Noted {
@@ -25,6 +27,16 @@ impl Noted {
             self.once[at] = true;
         }
         self.counted += usize::from(COUNTED.contains(&code));
+    }
+
+    /// One more change of metadata is in the journal.
+    pub(super) fn take_meta(&mut self) {
+        self.metas += 1;
+    }
+
+    /// How many there are.
+    pub(crate) fn metas(&self) -> usize {
+        self.metas
     }
 
     /// The warning, unless it has been said, or enough has been.

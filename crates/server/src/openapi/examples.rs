@@ -57,6 +57,8 @@ impl Examples {
             artifacts: self.artifacts(),
             annotations: state.annotations.iter().map(api::Annotation::from).collect(),
             logs: Vec::new(),
+            stored_bytes: 8_192,
+            compressed: true,
             status: 200,
         })
     }

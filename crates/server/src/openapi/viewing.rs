@@ -21,7 +21,7 @@ fn of_logs(schemas: &mut Schemas) -> Vec<Operation> {
     let of =
         |path, id, summary, description| operation("GET", path, id, "logs", summary, description);
     let counts = |error, other| json!({"error": error, "warning": 0, "notice": 0, "debug": 0, "other": other});
-    let meta = json!({"lines": 120, "bytes": 9_600, "scanned_lines": 120, "complete": true,
+    let meta = json!({"lines": 120, "bytes": 9_600, "stored_bytes": 4_096, "compressed": true, "scanned_lines": 120, "complete": true,
         "counts": counts(1, 119), "stderr_lines": 0,
         "first_error": {"line": 88, "source": "detected"},
         "steps": [{"step": 0, "lines": 120, "counts": counts(1, 119),

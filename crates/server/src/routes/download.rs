@@ -126,6 +126,7 @@ pub(crate) async fn download(
         let lines = scanned(&app, &handle, filter.is_some()).await?;
         let (from, to) = (params.from_line.unwrap_or(1), params.to_line.unwrap_or(u64::MAX));
         let selection = Selection::new(ranges, filter, from, to.min(lines));
+        let losses = handle.read(|state| state.losses.clone());
         let mut parts = Parts::new(app, handle, selection, format, params.gzip.0);
         if matches!(format, Format::Raw) {
             let handle = Arc::clone(&parts.handle);
@@ -137,6 +138,9 @@ pub(crate) async fn download(
         let said = parts.said;
         let mut response = Response::new(parts.body());
         log::say_gap(&mut response, said);
+        if matches!(format, Format::Raw) {
+            log::say_losses(&mut response, &losses);
+        }
         let kind = match (params.gzip.0, format) {
             (true, _) => "application/gzip",
             (false, Format::JsonLines) => "application/jsonl",

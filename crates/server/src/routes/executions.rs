@@ -362,7 +362,8 @@ pub(crate) async fn detail(
     let logs = switch("logs", params.logs.as_deref())?.unwrap_or(true);
     let handle = app.engine.execution(id).await?;
     if !logs {
-        return Ok(Json(detail::whole(&handle)).into_response());
+        let made = tokio::task::spawn_blocking(move || detail::whole(&handle)).await;
+        return made.map(|detail| Json(detail).into_response()).map_err(|_| Problem::closing());
     }
     let slice = detail::Slice {
         offset: params.log_offset.unwrap_or(detail::Slice::ALL.offset),

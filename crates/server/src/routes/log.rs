@@ -5,14 +5,14 @@ use std::{io, sync::Arc};
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, HeaderName},
+    http::{HeaderMap, HeaderName, HeaderValue},
     response::{IntoResponse, Response},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stepflow_api::{Cursor, FilteredLines, LogRange};
 use stepflow_engine::Handle;
-use stepflow_model::Dropped;
+use stepflow_model::{Dropped, Loss};
 use stepflow_record::{LogReader, RecordError};
 use stepflow_view::{Filter, View};
 
@@ -30,6 +30,8 @@ use crate::{
 /// Lines of an answer unless asked otherwise, and at most.
 const LIMIT_DEFAULT: usize = 512;
 const LIMIT_MAX: usize = 5_000;
+/// Places where output is missing that a head names one by one.
+const LOSSES_SAID: usize = 20;
 /// Most lines around one that a filter lets through.
 const CONTEXT_MAX: u64 = 1_000;
 
@@ -228,6 +230,7 @@ pub(crate) async fn raw_bytes(
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     const TYPE: &str = "text/plain; charset=utf-8";
+    let losses = handle.read(|state| state.losses.clone());
     let opened = tokio::task::spawn_blocking(move || {
         let Some(log) = handle.log()? else { return Ok(None) };
         let (bytes, _) = log.position()?;
@@ -240,6 +243,7 @@ pub(crate) async fn raw_bytes(
             let said = log.said;
             let mut response = http_range::answer(headers, log, bytes, TYPE);
             say_gap(&mut response, said);
+            say_losses(&mut response, &losses);
             response
         }
         None => ([(axum::http::header::CONTENT_TYPE, TYPE)], "").into_response(),
@@ -282,6 +286,23 @@ pub(crate) fn say_gap(response: &mut Response, gone: Option<Dropped>) {
     if let Some(gone) = gone {
         let value = format!("{}-{}; reason=log_max_bytes", gone.from, gone.to - 1);
         http_range::set(response, HeaderName::from_static("stepflow-gap"), &value);
+    }
+}
+
+/// The same of output that the disk did not take: `Stepflow-Gap: OFFSET+BYTES; reason=output_lost`,
+/// for each place; the bytes before and behind the offset stand side by side.
+pub(crate) fn say_losses(response: &mut Response, losses: &[Loss]) {
+    let more = losses.get(LOSSES_SAID..).filter(|more| !more.is_empty());
+    let more = more.map(|more| {
+        let bytes: u64 = more.iter().map(|loss| loss.bytes).sum();
+        format!("*+{bytes}; reason=output_lost; places={}", more.len())
+    });
+    let said = losses.iter().take(LOSSES_SAID);
+    let said = said.map(|loss| format!("{}+{}; reason=output_lost", loss.offset, loss.bytes));
+    for value in said.chain(more) {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().append("stepflow-gap", value);
+        }
     }
 }
 

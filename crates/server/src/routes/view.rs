@@ -58,7 +58,13 @@ impl Steps {
             message: gone.to_string(),
         });
         let recovered = state.annotations.iter().filter(|a| a.code == "recovered").map(gap);
-        let mut gaps: Vec<LogGap> = recovered.chain(dropped).collect();
+        let missing = state.losses.iter().map(|loss| LogGap {
+            line: loss.line,
+            bytes: Some(loss.bytes),
+            reason: "output_lost".to_owned(),
+            message: loss.message.clone(),
+        });
+        let mut gaps: Vec<LogGap> = recovered.chain(dropped).chain(missing).collect();
         gaps.sort_by_key(|gap| gap.line);
         let safe = (ended && !lost).then(|| state.safe_bytes(u64::MAX));
         Self { ended, safe, gaps, owners }
@@ -87,10 +93,14 @@ pub(crate) async fn meta(State(app): State<App>, Id(id): Id) -> Result<Json<LogM
         steps.safe = Some(handle.safe_bytes()).filter(|safe| *safe > 0);
     }
     let utc_offset_min = utc_offset_min(handle.read(|state| state.summary.created_us));
+    let of_log = std::sync::Arc::clone(&handle);
     let meta = views::ask(&app, &handle, move |view, complete| {
+        let (stored_bytes, compressed) = of_log.stored_log();
         let mut meta = LogMeta {
             lines: 0,
             bytes: 0,
+            stored_bytes,
+            compressed,
             scanned_lines: 0,
             complete,
             counts: LevelCounts::default(),

@@ -15,6 +15,8 @@ const meta = (change: Partial<LogMeta>): LogMeta => ({
   ranges: [{ step: null, first_line: 1, last_line: null }],
   gaps: [],
   safe_bytes: 100,
+  stored_bytes: 4096,
+  compressed: false,
   ended: true,
   utc_offset_min: 0,
   ...change,

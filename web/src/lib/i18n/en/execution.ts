@@ -147,6 +147,8 @@ export const execution = {
   'details.recorded': { one: '{n} byte recorded', other: '{n} bytes recorded' },
   'details.allSafe': 'all safe on disk',
   'details.safe': { one: '{n} byte safe', other: '{n} bytes safe' },
+  'details.stored': '{size} on disk',
+  'details.compressed': '{size} on disk, compressed',
   'details.gaps': { one: '{n} gap', other: '{n} gaps' },
   'details.envFilter': 'Filter variables',
   'details.envNone': 'No variable has this in it.',

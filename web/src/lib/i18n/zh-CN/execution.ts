@@ -146,6 +146,8 @@ export const execution = {
   'details.recorded': { other: '已记录 {n} 字节' },
   'details.allSafe': '已全部安全写盘',
   'details.safe': { other: '{n} 字节已安全写盘' },
+  'details.stored': '占用磁盘 {size}',
+  'details.compressed': '占用磁盘 {size}（已压缩）',
   'details.gaps': { other: '{n} 处缺口' },
   'details.envFilter': '筛选变量',
   'details.envNone': '没有匹配的变量。',
