@@ -230,8 +230,7 @@ fn log_first(way: Way) {
         ("drop", "keep-ends", Full::GoesOn, Then::Completes, true),
     ];
     // A script that waits for its log prints nothing that a disk could refuse: nobody loses patience.
-    let held =
-        held.map(|(disk_full, log_full)| (disk_full, log_full, Full::Waits, Then::Holds, false));
+    let held = held.map(|(disk, log, lost)| (disk, log, Full::Waits, Then::Holds, lost));
     each(&[&table[..], &held[..]].concat(), |(disk_full, log_full, meanwhile, then, lost)| {
         let run = Run::start(way, disk_full, log_full);
         if log_full == "block" {
@@ -239,7 +238,10 @@ fn log_first(way: Way) {
             run.fill();
             run.stands_still();
             assert!(run.paused() && run.why().contains("log_max_bytes"), "{}", run.why());
-            // Cancelled on the full disk: the end finds its room.
+            // Cancelled on the full disk, what is in its pipe is waited for, or lost and counted.
+            if disk_full == "block" {
+                run.free();
+            }
             return run.afterwards(then, lost);
         }
         let dropped = || run.scratch.view(run.id).state.dropped.is_some().then_some(());

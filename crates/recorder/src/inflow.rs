@@ -194,6 +194,11 @@ impl Inflow {
         End::Refused { reason, message }
     }
 
+    /// See [`Recording::has_given_up`].
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.recording.has_given_up()
+    }
+
     /// See [`Recording::waits_for_disk`].
     pub(crate) fn waits_for_disk(&self) -> bool {
         self.recording.waits_for_disk()

@@ -325,9 +325,14 @@ impl Pipe {
             return;
         }
         let since = *self.blocked_since.get_or_insert(now);
-        let refused = matches!(self.end, Some(End::Refused { .. }));
-        if self.spec.on_disk_full == OnDiskFull::Kill && !refused && now >= since + GIVE_UP_US {
-            self.end = Some(self.inflow.give_up((now - since) / 1_000_000));
+        let given_up = self.inflow.has_given_up();
+        if self.spec.on_disk_full == OnDiskFull::Kill && !given_up && now >= since + GIVE_UP_US {
+            let refused = self.inflow.give_up((now - since) / 1_000_000);
+            // Who was cancelled before stays cancelled.
+            match &mut self.end {
+                Some(End::Closed { .. }) | None => self.end = Some(refused),
+                Some(_) => {}
+            }
             self.input = None;
         }
     }

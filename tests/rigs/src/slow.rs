@@ -31,6 +31,16 @@ const OTHERS: u32 = 12;
 /// They may take so much longer than before on a machine that has other things to do.
 const LONGER: Duration = Duration::from_millis(500);
 
+/// A recorder needs no more memory for all that.
+const ANONYMOUS_KIB: u64 = 8 * 1024;
+
+/// Anonymous resident memory of a process.
+fn anonymous_kib(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+}
+
 /// Measured figures, for the rig's last line.
 pub(crate) fn run(options: &Options) -> Result<String, String> {
     let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
@@ -132,6 +142,7 @@ fn slow(
     for n in 0..LINES {
         sizes.push(sizes[n as usize] + oracle::line(0, n).len() as u64);
     }
+    let (recorder, ..) = scratch.pids(id);
     // Nothing piles up between the script and the record: it waits as with a slow terminal.
     let watch = thread::scope(|scope| {
         let during = scope.spawn(|| others(&scratch, &server.address));
@@ -143,6 +154,10 @@ fn slow(
             looks += 1;
             if printed > bytes + BETWEEN {
                 return Err(format!("{printed} bytes are printed and {bytes} recorded"));
+            }
+            let memory = anonymous_kib(recorder);
+            if memory > ANONYMOUS_KIB {
+                return Err(format!("its recorder has {memory} KiB"));
             }
             thread::sleep(Duration::from_millis(5));
         }

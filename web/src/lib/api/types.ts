@@ -396,7 +396,10 @@ export type LogGap = {
   line: number;
   /** How much; null: nobody knows. */
   bytes: number | null;
-  /** A stable word: `recovered` after a crash, `log_max_bytes` by policy. */
+  /**
+   * A stable word: `recovered` after a crash, `log_max_bytes` by policy, `output_lost` where the
+   * disk did not take it.
+   */
   reason: string;
   /** A sentence. */
   message: string;
@@ -408,6 +411,10 @@ export type LogMeta = {
   lines: number;
   /** Bytes in the record. */
   bytes: number;
+  /** Bytes that it takes up on the disk, the index included; older servers do not say it. */
+  stored_bytes: number;
+  /** It is in its compressed form. */
+  compressed: boolean;
   /** Lines that have been scanned: what follows is about them. */
   scanned_lines: number;
   /** All lines have been scanned. */
@@ -887,6 +894,10 @@ export type ExecutionDetail = {
   annotations: Array<Annotation>;
   /** Lines outside all steps, streamed from the record; empty with `?logs=0`. */
   logs: Array<unknown>;
+  /** Bytes that its log takes up on the disk, the index included; older servers do not say it. */
+  stored_bytes: number;
+  /** The log is in its compressed form. */
+  compressed: boolean;
   /** 200, as in the original. */
   status: number;
 };
@@ -925,7 +936,7 @@ export type Leftover = 'kill' | 'leave';
 export type LogFull = 'keep-ends' | 'block' | 'stop';
 
 /** What becomes of a script whose output the disk does not take. */
-export type OnDiskFull = 'block' | 'kill';
+export type OnDiskFull = 'block' | 'kill' | 'drop';
 
 /** `POST /api/executions`. */
 export type CreateRequest = {

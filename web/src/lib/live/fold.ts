@@ -122,7 +122,7 @@ function grow(extent: Extent, lines: number, bytes: number, ended: boolean): Ext
 /** The view after a complete answer, from `GET /api/executions/{id}` or a `state` message. */
 export function foldDetail(
   view: ExecutionView,
-  detail: Omit<ExecutionDetail, 'status' | 'logs'>,
+  detail: Omit<ExecutionDetail, 'status' | 'logs' | 'stored_bytes' | 'compressed'>,
 ): ExecutionView {
   const { execution } = detail;
   return {
