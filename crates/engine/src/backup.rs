@@ -219,8 +219,8 @@ pub fn backup(
                 gone.remove(id);
                 done.executions += 1;
                 done.bytes += copied.bytes;
-                if copied.files > 0 {
-                    changed.push(*id);
+                if copied.files > 0 || !copied.stale.is_empty() {
+                    changed.push((*id, copied.stale));
                 }
             }
             // Deleted meanwhile, or never accepted.
@@ -236,8 +236,8 @@ pub fn backup(
     }
     sync(&root)?;
 
-    for id in &changed {
-        staged.place_copy(*id, storage, &known)?;
+    for (id, stale) in &changed {
+        staged.place_copy(*id, &known, stale)?;
     }
     for id in &gone {
         known.remove_copy(*id)?;
