@@ -8,8 +8,12 @@ use stepflow_model::{Artifact, ExecutionId, Status, Step, Summary};
 use crate::{
     CatalogError, Change, Session, Token,
     counter::{Counted, Delta},
-    queries::{artifact_columns, execution_columns, step_columns},
-    row::integer,
+    queries::{
+        self, artifact_columns, execution_columns, search_columns, session_columns, step_columns,
+        token_columns,
+    },
+    row::{self, integer},
+    seal,
 };
 
 /// Why a change was not applied: SQL says it, or we do.
@@ -77,26 +81,24 @@ fn apply(db: &Connection, change: &Change, counters: &mut Delta) -> Applied {
         Change::Delete(id) => delete(db, *id, counters),
         Change::TokenCreate(token) => token_create(db, token),
         Change::TokenRevoke { id, at_us } => {
-            db.prepare_cached(
-                "UPDATE token SET revoked_us = ?2 WHERE id = ?1 AND revoked_us IS NULL",
-            )?
-            .execute(params![id, at_us])?;
+            token_change(db, id, |token| {
+                token.revoked_us.get_or_insert(*at_us);
+            })?;
             db.prepare_cached("DELETE FROM session WHERE token_id = ?1")?.execute([id])?;
             Ok(())
         }
-        Change::TokenUsed { id, at_us } => {
-            db.prepare_cached(
-                "UPDATE token SET last_used_us = max(coalesce(last_used_us, ?2), ?2) WHERE id = ?1",
-            )?
-            .execute(params![id, at_us])?;
-            Ok(())
-        }
+        Change::TokenUsed { id, at_us } => token_change(db, id, |token| {
+            token.last_used_us = token.last_used_us.max(Some(*at_us));
+        }),
         Change::SearchSave(search) => {
-            db.prepare_cached(
-                "INSERT INTO saved_search (name, query, created_us) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (name) DO UPDATE SET query = ?2, created_us = ?3",
-            )?
-            .execute(params![search.name, search.query, search.created_us])?;
+            let seal = seal::of(params![search.name, search.query, search.created_us])?;
+            db.prepare_cached(concat!(
+                "INSERT INTO saved_search (",
+                search_columns!(),
+                ") VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (name) DO UPDATE SET query = ?2, created_us = ?3, crc = ?4",
+            ))?
+            .execute(params![search.name, search.query, search.created_us, seal])?;
             Ok(())
         }
         Change::SearchForget(name) => {
@@ -104,13 +106,7 @@ fn apply(db: &Connection, change: &Change, counters: &mut Delta) -> Applied {
             Ok(())
         }
         Change::SessionCreate(session) => session_create(db, session),
-        Change::SessionSeen { digest, at_us } => {
-            db.prepare_cached(
-                "UPDATE session SET last_seen_us = max(last_seen_us, ?2) WHERE digest = ?1",
-            )?
-            .execute(params![digest, at_us])?;
-            Ok(())
-        }
+        Change::SessionSeen { digest, at_us } => session_seen(db, digest, *at_us),
         Change::SessionDelete { digest } => {
             db.prepare_cached("DELETE FROM session WHERE digest = ?1")?.execute([digest])?;
             Ok(())
@@ -137,7 +133,7 @@ macro_rules! execution_set {
                warnings = ?25, metadata = ?26, source = ?27, containment = ?28, host = ?29,
                position_bytes = ?30, position_lines = ?31, position_seq = ?32,
                skipped_steps = ?33, progress = ?34, progress_text = ?35, pty = ?36, rerun_of = ?37,
-               origin = ?38",
+               origin = ?38, crc = ?39",
             $more
         )
     };
@@ -148,16 +144,16 @@ const EXECUTION_UPSERT: &str = concat!(
     execution_columns!(),
     ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
         ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38,
-        ?39)
+        ?40, ?39)
      ON CONFLICT (id) DO UPDATE ",
-    execution_set!(", name = ?2, status = ?5, created_us = ?12, user_name = ?17, tags = ?18, pinned = ?39")
+    execution_set!(", name = ?2, status = ?5, created_us = ?12, user_name = ?17, tags = ?18, pinned = ?40")
 );
 const EXECUTION_UPDATE: &str = concat!("UPDATE execution ", execution_set!(""), " WHERE id = ?1");
 const EXECUTION_UPDATE_STATUS: &str =
     concat!("UPDATE execution ", execution_set!(", status = ?5"), " WHERE id = ?1");
 
 /// Parameters of the updates: all but whether it is pinned.
-const UPDATED: usize = 38;
+const UPDATED: usize = 39;
 
 /// What is compared before an execution is replaced.
 struct Old {
@@ -227,7 +223,7 @@ fn execution(db: &Connection, new: &Summary, counters: &mut Delta) -> Applied {
         }
         _ => (EXECUTION_UPSERT, UPDATED + 1),
     };
-    let values: &[&dyn ToSql] = params![
+    let sealed: &[&dyn ToSql] = params![
         id,
         new.name,
         new.command,
@@ -268,6 +264,9 @@ fn execution(db: &Connection, new: &Summary, counters: &mut Delta) -> Applied {
         text_opt(new.origin.as_deref())?,
         new.pinned,
     ];
+    let seal = seal::of(sealed)?;
+    let mut values = sealed.to_vec();
+    values.insert(UPDATED - 1, &seal);
     db.prepare_cached(sql)?.execute(&values[..count])?;
     if old.as_ref().is_none_or(|old| old.tags != tags || old.created_us != new.created_us) {
         if old.is_some() {
@@ -299,19 +298,19 @@ fn delete(db: &Connection, id: ExecutionId, counters: &mut Delta) -> Applied {
 
 fn step(db: &Connection, id: ExecutionId, step: &Step) -> Applied {
     const SQL: &str = concat!(
-        "INSERT INTO step (execution_id, ",
+        "INSERT INTO step (",
         step_columns!(),
-        ", origin_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
-            ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)
+        ", origin_id) VALUES (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
+            ?18, ?19, ?20, ?21, ?22, ?23, ?25, ?1, ?24)
          ON CONFLICT (execution_id, step_index) DO UPDATE SET
            name = ?3, parent = ?4, step_key = ?5, depth = ?6, status = ?7, exit_code = ?8,
            error = ?9, started_us = ?10, ended_us = ?11, started_at_us = ?12, duration_us = ?13,
            estimated_s = ?14, stop_on_error = ?15, metadata = ?16, start_offset = ?17,
            end_offset = ?18, first_line = ?19, last_line = ?20,
-           progress = ?21, progress_text = ?22, origin = ?23, origin_id = ?24
+           progress = ?21, progress_text = ?22, origin = ?23, origin_id = ?24, crc = ?25
          WHERE status IN ('pending', 'running') OR ?7 NOT IN ('pending', 'running')"
     );
-    let values = params![
+    let sealed: &[&dyn ToSql] = params![
         id.to_string(),
         step.index,
         step.name,
@@ -335,23 +334,25 @@ fn step(db: &Connection, id: ExecutionId, step: &Step) -> Applied {
         step.progress,
         step.progress_text,
         text_opt(step.origin.as_deref())?,
-        step.origin.as_ref().map(|origin| &origin.id),
     ];
-    db.prepare_cached(SQL)?.execute(values).map_err(|error| orphan(id, error))?;
+    let (origin, seal) = (step.origin.as_ref().map(|origin| &origin.id), seal::of(sealed)?);
+    let values = [sealed, params![origin, seal]].concat();
+    db.prepare_cached(SQL)?.execute(&*values).map_err(|error| orphan(id, error))?;
     Ok(())
 }
 
 fn artifact(db: &Connection, id: ExecutionId, artifact: &Artifact) -> Applied {
     const SQL: &str = concat!(
-        "INSERT INTO artifact (execution_id, ",
+        "INSERT INTO artifact (",
         artifact_columns!(),
-        ", origin_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+        ", origin_id) VALUES (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?14, ?1, ?13)
          ON CONFLICT (execution_id, artifact_index) DO UPDATE SET
            step_index = ?3, path = ?4, description = ?5, created_us = ?6, sha256 = ?7,
-           size_bytes = ?8, changed = ?9, problem = ?10, settled = ?11, origin = ?12, origin_id = ?13
+           size_bytes = ?8, changed = ?9, problem = ?10, settled = ?11, origin = ?12, origin_id = ?13,
+           crc = ?14
          WHERE settled <= ?11"
     );
-    let values = params![
+    let sealed: &[&dyn ToSql] = params![
         id.to_string(),
         artifact.index,
         artifact.step,
@@ -364,9 +365,10 @@ fn artifact(db: &Connection, id: ExecutionId, artifact: &Artifact) -> Applied {
         artifact.problem,
         artifact.settled,
         text_opt(artifact.origin.as_deref())?,
-        artifact.origin.as_ref().map(|origin| &origin.id),
     ];
-    db.prepare_cached(SQL)?.execute(values).map_err(|error| orphan(id, error))?;
+    let (origin, seal) = (artifact.origin.as_ref().map(|origin| &origin.id), seal::of(sealed)?);
+    let values = [sealed, params![origin, seal]].concat();
+    db.prepare_cached(SQL)?.execute(&*values).map_err(|error| orphan(id, error))?;
     Ok(())
 }
 
@@ -381,12 +383,19 @@ fn token_create(db: &Connection, token: &Token) -> Applied {
         Some(_) => return Err(Refusal::Ours(CatalogError::TokenExists { id: token.id.clone() })),
         None => {}
     }
-    db.prepare_cached(
-        "INSERT INTO token (id, prefix, digest, name, scope, created_us, expires_us, last_used_us,
-                            revoked_us)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    )?
-    .execute(params![
+    token_write(db, token)
+}
+
+/// Changes what is not an index's of a token that is there.
+fn token_change(db: &Connection, id: &str, change: impl FnOnce(&mut Token)) -> Applied {
+    let known = db.prepare_cached(queries::TOKEN.sql())?.query_row([id], row::token).optional()?;
+    let Some(mut token) = known else { return Ok(()) };
+    change(&mut token);
+    token_write(db, &token)
+}
+
+fn token_write(db: &Connection, token: &Token) -> Applied {
+    let sealed: &[&dyn ToSql] = params![
         token.id,
         token.prefix,
         token.digest,
@@ -396,23 +405,54 @@ fn token_create(db: &Connection, token: &Token) -> Applied {
         token.expires_us,
         token.last_used_us,
         token.revoked_us,
-    ])?;
+    ];
+    let seal = seal::of(sealed)?;
+    db.prepare_cached(concat!(
+        "INSERT INTO token (",
+        token_columns!(),
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+         ON CONFLICT (id) DO UPDATE SET last_used_us = ?8, revoked_us = ?9, crc = ?10",
+    ))?
+    .execute(&*[sealed, params![seal]].concat())?;
     Ok(())
 }
 
 fn session_create(db: &Connection, session: &Session) -> Applied {
-    db.prepare_cached(
-        "INSERT INTO session (digest, token_id, scope, created_us, last_seen_us, expires_us)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (digest) DO NOTHING",
-    )?
-    .execute(params![
+    const SQL: &str = concat!(
+        "INSERT INTO session (",
+        session_columns!(),
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (digest) DO NOTHING",
+    );
+    session_write(db, SQL, session)
+}
+
+fn session_seen(db: &Connection, digest: &[u8; 32], at_us: i64) -> Applied {
+    const SQL: &str = concat!(
+        "INSERT INTO session (",
+        session_columns!(),
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (digest) DO UPDATE SET last_seen_us = ?5, crc = ?7",
+    );
+    let known = db
+        .prepare_cached(queries::SESSION_BY_DIGEST.sql())?
+        .query_row([digest], row::session)
+        .optional()?;
+    let Some(mut session) = known else { return Ok(()) };
+    session.last_seen_us = session.last_seen_us.max(at_us);
+    session_write(db, SQL, &session)
+}
+
+fn session_write(db: &Connection, sql: &'static str, session: &Session) -> Applied {
+    let sealed: &[&dyn ToSql] = params![
         session.digest,
         session.token_id,
         session.scope,
         session.created_us,
         session.last_seen_us,
         session.expires_us,
-    ])?;
+    ];
+    let seal = seal::of(sealed)?;
+    db.prepare_cached(sql)?.execute(&*[sealed, params![seal]].concat())?;
     Ok(())
 }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Row};
 use stepflow_model::Status;
 
+use crate::{queries, row};
+
 /// Longest duration that goes into the sum as it is, ten years; longer ones count as that.
 ///
 /// A wall clock that jumped can make durations of decades. The sum must not overflow, and what a
@@ -79,6 +81,31 @@ impl Delta {
         }
         self.duration_us_sum += other.duration_us_sum;
         self.duration_count += other.duration_count;
+    }
+
+    /// What the counters must be: everything counted anew.
+    pub(crate) fn counted(db: &Connection) -> rusqlite::Result<Self> {
+        let mut delta = Self::default();
+        let mut statement = db.prepare("SELECT status, duration_us FROM execution")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let status = row::word(row, 0, Status::from_word)?;
+            let duration_us = row::unsigned_opt(row, 1)?;
+            delta.row(None, Some(Counted { status, duration_us }));
+        }
+        Ok(delta)
+    }
+
+    /// What the counters are.
+    pub(crate) fn kept(db: &Connection) -> rusqlite::Result<Self> {
+        db.query_row(queries::STATISTICS.sql(), [], |row| {
+            let mut delta = Self::default();
+            for (at, count) in delta.by_status.iter_mut().enumerate() {
+                *count = row.get(at)?;
+            }
+            (delta.duration_us_sum, delta.duration_count) = (row.get(5)?, row.get(6)?);
+            Ok(delta)
+        })
     }
 
     /// Writes it, within the transaction of the changes.

@@ -176,8 +176,8 @@ impl CatalogError {
             }
             Self::Full { .. } => Some("free some space; nothing is lost, the records have it all"),
             Self::Corrupt { .. } => Some(
-                "move the file away and run `stepflow reindex`: the records hold everything but \
-                 tokens",
+                "run `stepflow reindex`, or start the server: the file is set aside, and the records \
+                 hold everything but tokens",
             ),
             Self::TooNew { .. } | Self::BadRow { .. } => {
                 Some("use the release that wrote it, or a newer one")

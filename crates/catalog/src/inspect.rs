@@ -10,7 +10,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 use stepflow_model::ExecutionId;
 
-use crate::{CatalogError, FileFigures, open, reader};
+use crate::{CatalogError, FileFigures, check, migration, open, reader};
 
 /// What the first bytes of a database file say, without SQLite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,10 +45,21 @@ impl Header {
     }
 }
 
+/// What a look found, by what it means for a rebuild.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Damage {
+    /// Nothing in the file can be trusted, least of all which tokens were revoked.
+    pub(crate) structure: Vec<String>,
+    /// Tables, indexes or views are not ours. The rows of those that are can be trusted.
+    pub(crate) schema: Vec<String>,
+    /// Rows that records give back are not what was written.
+    pub(crate) rows: Vec<String>,
+}
+
 /// A catalog, looked at.
 #[derive(Debug)]
 pub struct Inspection {
-    db: Connection,
+    pub(crate) db: Connection,
     path: PathBuf,
 }
 
@@ -60,16 +71,7 @@ impl Inspection {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_URI;
-        let text = path.to_str().unwrap_or_default();
-        let mut uri = "file:".to_owned();
-        for byte in text.bytes() {
-            match byte {
-                b'/' | b'-' | b'.' | b'_' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => {
-                    uri.push(char::from(byte));
-                }
-                byte => uri.push_str(&format!("%{byte:02X}")),
-            }
-        }
+        let mut uri = open::uri(path);
         if !open::beside(path, "-wal").exists() {
             uri.push_str("?immutable=1");
         }
@@ -88,18 +90,87 @@ impl Inspection {
         reader::file_figures(&self.db, &self.path).map_err(|error| self.sql(error))
     }
 
-    /// What is damaged, at most 20 findings; none: nothing. `whole`: indexes are compared with
-    /// their tables as well, which takes several times as long.
+    /// What is damaged, at most 20 findings of a kind; none: nothing. `whole`: indexes are compared
+    /// with their tables, rows with their seals, counters with rows and the tables with ours as well,
+    /// which takes several times as long.
     pub fn damage(&self, whole: bool) -> Result<Vec<String>, CatalogError> {
+        let mut found = self.structure(whole)?;
+        if whole && found.is_empty() {
+            let Damage { structure, schema, rows } = self.damage_of_content()?;
+            found = [structure, schema, rows].concat();
+        }
+        Ok(found)
+    }
+
+    /// The same, told apart by what it means for a rebuild.
+    pub(crate) fn damage_by_kind(&self) -> Result<Damage, CatalogError> {
+        let structure = self.structure(true)?;
+        if !structure.is_empty() {
+            return Ok(Damage { structure, ..Damage::default() });
+        }
+        self.damage_of_content()
+    }
+
+    /// What SQLite itself finds.
+    fn structure(&self, whole: bool) -> Result<Vec<String>, CatalogError> {
         let sql = if whole { "PRAGMA integrity_check(20)" } else { "PRAGMA quick_check(20)" };
-        let check = || {
-            let mut statement = self.db.prepare(sql)?;
+        let found = self.looked(|db| {
+            let mut statement = db.prepare(sql)?;
             statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()
-        };
-        match check() {
-            Ok(found) => Ok(found.into_iter().filter(|line| line != "ok").collect()),
+        })?;
+        let mut found: Vec<String> = found.into_iter().filter(|line| line != "ok").collect();
+        found.extend(self.header()?);
+        Ok(found)
+    }
+
+    /// What no check of SQLite looks at: with other values there the file is read otherwise, or can
+    /// only be read.
+    fn header(&self) -> Result<Option<String>, CatalogError> {
+        let mut bytes = Vec::with_capacity(100);
+        let read = File::open(&self.path).and_then(|file| file.take(100).read_to_end(&mut bytes));
+        read.map_err(|error| CatalogError::io("read", &self.path, error))?;
+        // Source: <https://sqlite.org/fileformat.html#the_database_header>.
+        let usual = bytes.len() == 100
+            && matches!(bytes[18], 1 | 2)
+            && matches!(bytes[19], 1 | 2)
+            && bytes[20..24] == [0, 64, 32, 32]
+            && bytes[44..48] == [0, 0, 0, 4]
+            && bytes[56..60] == [0, 0, 0, 1];
+        Ok((!usual).then(|| "its header is not one that we write".to_owned()))
+    }
+
+    fn damage_of_content(&self) -> Result<Damage, CatalogError> {
+        let version = migration::version(&self.db).map_err(|error| self.sql(error))?;
+        if version == 0 {
+            let structure = vec!["it has no version".to_owned()];
+            return Ok(Damage { structure, ..Damage::default() });
+        }
+        if version > crate::SCHEMA_VERSION {
+            return Ok(Damage::default()); // What only a newer release can judge.
+        }
+        let schema = self.looked(|db| check::schema(db, version))?;
+        if !schema.is_empty() || version < crate::SCHEMA_VERSION {
+            return Ok(Damage { schema, ..Damage::default() });
+        }
+        // One state of all tables, whoever writes meanwhile.
+        let begun = self.looked(|db| db.execute_batch("BEGIN").map(|()| Vec::new()))?;
+        let structure = self.looked(check::lone_rows)?;
+        let mut rows = self.looked(check::projected_rows)?;
+        rows.extend(self.looked(check::counters)?);
+        let ended = self.looked(|db| db.execute_batch("COMMIT").map(|()| Vec::new()))?;
+        Ok(Damage { structure: [begun, structure, ended].concat(), schema, rows })
+    }
+
+    /// What a look finds, or that it could not be done because of damage.
+    fn looked(
+        &self,
+        look: impl FnOnce(&Connection) -> rusqlite::Result<Vec<String>>,
+    ) -> Result<Vec<String>, CatalogError> {
+        match look(&self.db) {
+            Ok(found) => Ok(found),
             Err(error) => match self.sql(error) {
                 CatalogError::Corrupt { what, .. } => Ok(vec![what]),
+                CatalogError::BadRow { source, .. } => Ok(vec![source.to_string()]),
                 error => Err(error),
             },
         }

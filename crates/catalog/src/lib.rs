@@ -23,6 +23,7 @@
 mod apply; // one change -> SQL, and what it does to the counters
 mod catalog; // the owner of the writer thread and of the pool
 mod change; // what can be written
+mod check; // what SQLite cannot know of a file
 mod counter; // statistics without counting
 mod error; // why not
 mod inspect; // a look at a file from outside, which changes nothing
@@ -34,6 +35,7 @@ mod queries; // every statement that reads, in one list
 mod reader; // what can be asked
 mod replace; // another file takes the place of one that is damaged or gone
 mod row; // rows <-> model
+mod seal; // a checksum in each row
 mod stats; // what the catalog counts about itself
 mod writer; // the one thread that writes: group commit
 
@@ -50,7 +52,7 @@ pub use crate::{
         ArtifactQuery, FileFigures, KeptRow, LIST_LIMIT_MAX, ListQuery, Order, OverviewRow, Pass,
         PassedStep, Reader, StepTimesRow, StripEntry, TOTAL_COUNTED_MAX, TimesRow, Without,
     },
-    replace::{Replaced, ReplacedReply},
+    replace::{Renewed, Replaced, ReplacedReply, renew},
     stats::{BUCKETS_US, Durations, Figures, Histogram},
     writer::{GROUP_CHANGES_MAX, GROUP_TIME_MAX, QUEUE_BATCHES_MAX, Reply, Writer},
 };

@@ -28,6 +28,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { sql: include_str!("../migrations/0005-facts.sql"), changes_data: false },
     Migration { sql: include_str!("../migrations/0006-labels.sql"), changes_data: false },
     Migration { sql: include_str!("../migrations/0007-names.sql"), changes_data: false },
+    Migration { sql: include_str!("../migrations/0008-seals.sql"), changes_data: false },
 ];
 
 /// The version that `migrations` lead to.
@@ -54,6 +55,17 @@ pub(crate) fn migrate(
     let supported = newest(migrations);
     if supported < found {
         return Err(CatalogError::TooNew { path: path.to_owned(), found, supported });
+    }
+    // Made with its version in one transaction: a file of ours that has none but tables is damaged.
+    if found == 0 {
+        let count = "SELECT count(*) FROM sqlite_schema";
+        let tables: i64 = db
+            .query_row(count, [], |row| row.get(0))
+            .map_err(|error| CatalogError::sql(doing, path, error))?;
+        if tables > 0 {
+            let what = "it has tables and no version".to_owned();
+            return Err(CatalogError::Corrupt { path: path.to_owned(), what });
+        }
     }
     let mut copied = false;
     for (at, migration) in migrations.iter().enumerate().skip(found as usize) {

@@ -104,6 +104,20 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// `path` as SQLite takes it with parameters behind it.
+pub(crate) fn uri(path: &Path) -> String {
+    let mut uri = "file:".to_owned();
+    for byte in path.to_str().unwrap_or_default().bytes() {
+        match byte {
+            b'/' | b'-' | b'.' | b'_' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => {
+                uri.push(char::from(byte));
+            }
+            byte => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri
+}
+
 /// Makes an empty file that only its owner may read.
 pub(crate) fn create_empty(path: &Path) -> Result<(), CatalogError> {
     OpenOptions::new()
@@ -140,7 +154,7 @@ pub fn is_original(path: &Path) -> Result<bool, CatalogError> {
 /// Whether there is no catalog yet; an error if something else is there, which is then untouched.
 ///
 /// Looks at raw bytes only: SQLite would recover a WAL, and so change a database that is not ours.
-fn is_absent(path: &Path) -> Result<bool, CatalogError> {
+pub(crate) fn is_absent(path: &Path) -> Result<bool, CatalogError> {
     let io = |error| CatalogError::io("read", path, error);
     let mut file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),

@@ -30,7 +30,7 @@ macro_rules! execution_columns {
          total_steps, completed_steps, failed_steps, current_step, current_step_name, artifacts, \
          warnings, metadata, source, containment, host, position_bytes, position_lines, position_seq, \
          skipped_steps, progress, progress_text, pty, rerun_of, \
-         origin, pinned"
+         origin, pinned, crc"
     };
 }
 pub(crate) use execution_columns;
@@ -40,7 +40,7 @@ macro_rules! step_columns {
     () => {
         "step_index, name, parent, step_key, depth, status, exit_code, error, started_us, ended_us, \
          started_at_us, duration_us, estimated_s, stop_on_error, metadata, start_offset, end_offset, \
-         first_line, last_line, progress, progress_text, origin"
+         first_line, last_line, progress, progress_text, origin, crc, execution_id"
     };
 }
 pub(crate) use step_columns;
@@ -49,7 +49,7 @@ pub(crate) use step_columns;
 macro_rules! artifact_columns {
     () => {
         "artifact_index, step_index, path, description, created_us, sha256, size_bytes, changed, \
-         problem, settled, origin"
+         problem, settled, origin, crc, execution_id"
     };
 }
 pub(crate) use artifact_columns;
@@ -70,11 +70,29 @@ macro_rules! kept_columns {
     };
 }
 
+/// The columns of a token, in the order of `row::token`.
 macro_rules! token_columns {
     () => {
-        "id, prefix, digest, name, scope, created_us, expires_us, last_used_us, revoked_us"
+        "id, prefix, digest, name, scope, created_us, expires_us, last_used_us, revoked_us, crc"
     };
 }
+pub(crate) use token_columns;
+
+/// The columns of a session, in the order of `row::session`.
+macro_rules! session_columns {
+    () => {
+        "digest, token_id, scope, created_us, last_seen_us, expires_us, crc"
+    };
+}
+pub(crate) use session_columns;
+
+/// The columns of a saved search, in the order of `row::search`.
+macro_rules! search_columns {
+    () => {
+        "name, query, created_us, crc"
+    };
+}
+pub(crate) use search_columns;
 
 /// What no list walks an index for: it is looked at row by row, in this order; a part of the name,
 /// which few rows have, comes first.
@@ -275,8 +293,11 @@ queries! {
                         ORDER BY created_us DESC, id DESC LIMIT ?3)
                   CROSS JOIN step AS s ON s.execution_id = of_id LIMIT ?4";
     /// ?1: before all names.
-    SEARCHES = "SELECT name, query, created_us FROM saved_search
-                WHERE ?1 <= name ORDER BY name LIMIT ?2";
+    SEARCHES = concat!(
+        "SELECT ",
+        search_columns!(),
+        " FROM saved_search WHERE ?1 <= name ORDER BY name LIMIT ?2"
+    );
     USUAL_STEPS = "SELECT step_index, name, parent, duration_us FROM step
                    WHERE execution_id = ?1 AND status = 'completed' ORDER BY step_index LIMIT ?2";
     STEPS = concat!(
@@ -305,7 +326,7 @@ queries! {
     ARTIFACTS_PAGE = concat!(
         "SELECT ",
         artifact_columns!(),
-        ", execution_id FROM artifact INDEXED BY artifact_by_created
+        " FROM artifact INDEXED BY artifact_by_created
           WHERE (created_us, execution_id, artifact_index) < (?1, ?2, ?3)
             AND (?6 IS NULL OR instr(lower(path), ?6) > 0)
           ORDER BY created_us DESC, execution_id DESC, artifact_index DESC LIMIT ?4 OFFSET ?5"
@@ -315,7 +336,7 @@ queries! {
     ARTIFACTS_PAGE_OF = concat!(
         "SELECT ",
         artifact_columns!(),
-        ", execution_id FROM artifact
+        " FROM artifact
           WHERE execution_id = ?1 AND artifact_index < ?3
             AND (?6 IS NULL OR instr(lower(path), ?6) > 0) AND (?2 IS NULL OR step_index = ?2)
           ORDER BY artifact_index DESC LIMIT ?4 OFFSET ?5"
@@ -329,8 +350,8 @@ queries! {
         token_columns!(),
         " FROM token INDEXED BY token_by_created WHERE ?1 <= created_us ORDER BY created_us, id"
     );
-    SESSION_BY_DIGEST = "SELECT digest, token_id, scope, created_us, last_seen_us, expires_us
-                         FROM session WHERE digest = ?1";
+    TOKEN = concat!("SELECT ", token_columns!(), " FROM token WHERE id = ?1");
+    SESSION_BY_DIGEST = concat!("SELECT ", session_columns!(), " FROM session WHERE digest = ?1");
 }
 
 #[cfg(test)]

@@ -366,6 +366,11 @@ impl Reader {
         self.pool.fault()
     }
 
+    /// Has the file looked through by whoever looks for faults: nobody has noticed anything yet.
+    pub fn suspect(&self) {
+        self.pool.stats.damaged.store(true, Relaxed);
+    }
+
     /// Forgets what was noticed: a closer look found nothing.
     pub fn forget_fault(&self) {
         self.pool.stats.damaged.store(false, Relaxed);
@@ -516,9 +521,7 @@ impl Reader {
 
     /// Searches saved for everybody, by name, so many at most.
     pub fn searches(&self, limit: u32) -> Result<Vec<SavedSearch>, CatalogError> {
-        self.all(queries::SEARCHES, params!["", limit], |row| {
-            Ok(SavedSearch { name: row.get(0)?, query: row.get(1)?, created_us: row.get(2)? })
-        })
+        self.all(queries::SEARCHES, params!["", limit], row::search)
     }
 
     /// Its steps, in order of start.
@@ -562,7 +565,7 @@ impl Reader {
         let part = query.name_contains.as_ref().map(|part| part.to_ascii_lowercase());
         let limit = query.limit.min(LIST_LIMIT_MAX + 1);
         let offset = integer(query.offset);
-        let row = |row: &Row<'_>| Ok((row::id(row, 11)?, row::artifact(row)?));
+        let row = |row: &Row<'_>| Ok((row::id(row, 12)?, row::artifact(row)?));
         let Some(of) = query.execution else {
             let values = params![created_us, execution, index, limit, offset, part];
             return self.all(queries::ARTIFACTS_PAGE, values, row);

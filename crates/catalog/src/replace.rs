@@ -7,7 +7,14 @@ use std::{
 
 use rusqlite::{Connection, config::DbConfig};
 
-use crate::{CatalogError, Fault, migration, open, set_aside, writer::WriterThread};
+use crate::{
+    CatalogError, Fault, Inspection, Role, check,
+    inspect::Damage,
+    migration, open,
+    queries::{search_columns, session_columns, token_columns},
+    set_aside,
+    writer::WriterThread,
+};
 
 /// What stands in a catalog's place now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +24,77 @@ pub struct Replaced {
     /// Nothing is in it: the records must be brought in again, and what lived only in the catalog
     /// (tokens, sessions, searches) is gone. Else it holds all that was committed.
     pub empty: bool,
+}
+
+/// What became of a damaged catalog that nobody had open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewed {
+    /// Under which name it stands now.
+    pub aside: PathBuf,
+    /// What lives only in the catalog (tokens, sessions, searches) was taken over into the new one.
+    pub kept: bool,
+    /// The first of what was found.
+    pub what: String,
+}
+
+/// Looks a catalog through that nobody has open. One that is damaged is set aside, never removed, and
+/// an empty one takes its place: the records must be brought in. `label` tells it from others that
+/// were set aside, such as a time. `None`: nothing is damaged, or nothing is there.
+///
+/// Where only rows that records give back are changed, or tables or indexes are missing, what lives
+/// only in the catalog is taken over, held against its seals. Where the file itself is damaged it is
+/// not: an old page could bring back a token that was revoked.
+///
+/// # Errors
+/// What is not a catalog of this build is left alone.
+pub fn renew(path: &Path, label: &str) -> Result<Option<Renewed>, CatalogError> {
+    let damage = match open::is_absent(path) {
+        Ok(true) => return Ok(None),
+        Ok(false) => Inspection::open(path).and_then(|inspection| inspection.damage_by_kind()),
+        Err(error) => Err(error),
+    };
+    let Damage { structure, schema, rows } = match damage {
+        Ok(damage) => damage,
+        Err(CatalogError::Corrupt { what, .. }) => {
+            Damage { structure: vec![what], ..Damage::default() }
+        }
+        Err(error) => return Err(error),
+    };
+    let Some(what) = structure.iter().chain(&schema).chain(&rows).next().cloned() else {
+        return Ok(None);
+    };
+    let aside = set_aside(path, label)?;
+    drop(open::writing(path, &Role::Command.into())?);
+    let kept = structure.is_empty() && take_over(&aside, path).is_ok();
+    Ok(Some(Renewed { aside, kept, what }))
+}
+
+/// Copies what lives only in the catalog `from`, all of it or nothing. Tables that are not ours are
+/// an error.
+fn take_over(from: &Path, to: &Path) -> Result<(), CatalogError> {
+    let sql = |error| CatalogError::sql("take over from", from, error);
+    let inspection = Inspection::open(from)?;
+    if let Some(what) = check::lone_rows(&inspection.db).map_err(sql)?.pop() {
+        return Err(CatalogError::Corrupt { path: from.to_owned(), what });
+    }
+    let copy = || {
+        let mut db = Connection::open(to)?;
+        // Not written: it stays as it was found.
+        db.execute("ATTACH ?1 AS aside", [format!("{}?mode=ro", open::uri(from))])?;
+        let transaction = db.transaction()?;
+        for (table, columns) in [
+            ("token", token_columns!()),
+            ("session", session_columns!()),
+            ("saved_search", search_columns!()),
+        ] {
+            transaction.execute_batch(&format!(
+                "INSERT INTO {table} ({columns}) SELECT {columns} FROM aside.{table}"
+            ))?;
+        }
+        transaction.commit()?;
+        db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+    };
+    copy().map_err(sql)
 }
 
 /// Told when the file was replaced, on the writer thread; dropped when the catalog is closed before.

@@ -1,17 +1,35 @@
 //! Rows to model. A row that breaks an invariant is an error, not a default.
 
+use std::iter;
+
 use rusqlite::{Row, types::Type};
 use serde::de::DeserializeOwned;
 use stepflow_model::{
     Artifact, ExecutionId, Position, Reason, Source, Status, Step, StepStatus, Summary,
 };
 
-use crate::{KeptRow, Session, Token};
+use crate::{KeptRow, SavedSearch, Session, Token, seal};
 
 type Result<T> = rusqlite::Result<T>;
 
+/// Whether a row of `execution_columns!` is what was written.
+pub(crate) fn sealed_summary(row: &Row<'_>) -> Result<()> {
+    seal::check(row, 0..39, 39)
+}
+
+/// The same of `step_columns!`.
+pub(crate) fn sealed_step(row: &Row<'_>) -> Result<()> {
+    seal::check(row, iter::once(23).chain(0..22), 22)
+}
+
+/// The same of `artifact_columns!`.
+pub(crate) fn sealed_artifact(row: &Row<'_>) -> Result<()> {
+    seal::check(row, iter::once(12).chain(0..11), 11)
+}
+
 /// A row of `execution_columns!`.
 pub(crate) fn summary(row: &Row<'_>) -> Result<Summary> {
+    sealed_summary(row)?;
     Ok(Summary {
         id: id(row, 0)?,
         name: row.get(1)?,
@@ -63,6 +81,7 @@ pub(crate) fn summary(row: &Row<'_>) -> Result<Summary> {
 
 /// A row of `step_columns!`.
 pub(crate) fn step(row: &Row<'_>) -> Result<Step> {
+    sealed_step(row)?;
     Ok(Step {
         index: row.get(0)?,
         name: row.get(1)?,
@@ -91,6 +110,7 @@ pub(crate) fn step(row: &Row<'_>) -> Result<Step> {
 
 /// A row of `artifact_columns!`.
 pub(crate) fn artifact(row: &Row<'_>) -> Result<Artifact> {
+    sealed_artifact(row)?;
     Ok(Artifact {
         index: row.get(0)?,
         step: row.get(1)?,
@@ -120,7 +140,9 @@ pub(crate) fn kept(row: &Row<'_>) -> Result<KeptRow> {
     })
 }
 
+/// A row of `token_columns!`.
 pub(crate) fn token(row: &Row<'_>) -> Result<Token> {
+    seal::check(row, 0..9, 9)?;
     Ok(Token {
         id: row.get(0)?,
         prefix: row.get(1)?,
@@ -134,7 +156,15 @@ pub(crate) fn token(row: &Row<'_>) -> Result<Token> {
     })
 }
 
+/// A row of `search_columns!`.
+pub(crate) fn search(row: &Row<'_>) -> Result<SavedSearch> {
+    seal::check(row, 0..3, 3)?;
+    Ok(SavedSearch { name: row.get(0)?, query: row.get(1)?, created_us: row.get(2)? })
+}
+
+/// A row of `session_columns!`.
 pub(crate) fn session(row: &Row<'_>) -> Result<Session> {
+    seal::check(row, 0..6, 6)?;
     Ok(Session {
         digest: row.get(0)?,
         token_id: row.get(1)?,

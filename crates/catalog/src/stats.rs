@@ -168,7 +168,15 @@ impl Figures {
 impl Stats {
     /// Notes what an error says about the file.
     pub(crate) fn note(&self, error: &CatalogError) {
-        if error.is_corrupt() {
+        // A row that nobody can have written, a table that is not there: a look through the file says.
+        let suspicious = match error {
+            CatalogError::BadRow { .. } => true,
+            CatalogError::Sql { source, .. } => {
+                source.sqlite_error_code() == Some(rusqlite::ErrorCode::Unknown)
+            }
+            error => error.is_corrupt(),
+        };
+        if suspicious {
             self.damaged.store(true, Relaxed);
         }
     }

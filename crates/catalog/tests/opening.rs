@@ -196,7 +196,8 @@ fn a_row_with_an_unknown_word_is_an_error_and_not_a_default() {
     let one = Change::Execution(Box::new(summary(1, Status::Failed)));
     catalog.writer().apply(vec![one]).unwrap();
     let db = Connection::open(dir.path().join("stepflow.db")).unwrap();
-    db.execute("UPDATE execution SET reason = 'sunspots'", []).unwrap();
+    // As an earlier version wrote it: without a seal.
+    db.execute("UPDATE execution SET reason = 'sunspots', crc = NULL", []).unwrap();
     let error = catalog.reader().execution(id(1)).unwrap_err();
     assert!(matches!(error, CatalogError::BadRow { .. }), "{error}");
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("sunspots"));

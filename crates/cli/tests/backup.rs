@@ -286,3 +286,98 @@ fn killed_at_any_moment_a_backup_stays_a_backup() {
     let left = Command::new("find").args([target, "-name", ".staging"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&left.stdout), "");
 }
+
+/// What ended is marked to be compressed, here and where it came back to; the marks are never more
+/// than there are plain logs, and each way to deal with those takes them away.
+#[test]
+fn what_ended_waits_to_be_compressed_wherever_it_came_back_to() {
+    let scratch = Scratch::new(STEPFLOW);
+    let ids = [run(&scratch), run(&scratch), run(&scratch)];
+    scratch.text(&["ls"]);
+    let marks = |scratch: &Scratch| scratch.storage.ended(Duration::ZERO).unwrap();
+    assert_eq!(marks(&scratch), ids);
+    assert!(scratch.output(&["compress", &ids[0].to_string()]).status.success());
+    assert_eq!(marks(&scratch), ids[1..]);
+    let target = scratch.work().join("backup");
+    scratch.text(&["backup", target.to_str().unwrap()]);
+    scratch.text(&["prune", "--max-count", "2"]);
+    assert_eq!(marks(&scratch), ids[1..]);
+    scratch.text(&["prune", "--max-count", "1"]);
+    assert_eq!(marks(&scratch), ids[2..], "what is deleted is not waited for");
+    scratch.text(&["compress"]);
+    assert_eq!(marks(&scratch), []);
+
+    let there = scratch.at(&scratch.work().join("restored"));
+    there.text(&["restore", target.to_str().unwrap()]);
+    assert_eq!(marks(&there), ids[1..]);
+    let mut serve = there.command(&["serve", "--auth", "off", "--listen", "127.0.0.1:0"]);
+    serve.args(["--compress-after", "0s"]).stdout(Stdio::null()).stderr(Stdio::null());
+    let _server = Ended(serve.spawn().unwrap());
+    eventually("a server makes them small", || {
+        let plain = |id: &ExecutionId| there.storage.record_dir(*id).join("output.log").exists();
+        (marks(&there).is_empty() && !ids.iter().any(plain)).then_some(())
+    });
+}
+
+/// Who asks again after a restore, with the same key, gets what was accepted and not a second one.
+#[test]
+fn a_key_is_known_where_its_execution_came_back_to() {
+    let scratch = Scratch::new(STEPFLOW);
+    let starts = scratch.work().join("starts");
+    let body =
+        serde_json::json!({"command": ["sh", "-c", format!("echo x >> '{}'", starts.display())],
+        "working_directory": scratch.work(), "wait": true})
+        .to_string();
+    // Over the socket, by hand: the client has no keys.
+    let ask = |scratch: &Scratch, key: &str| -> (String, Value) {
+        use std::{
+            io::{Read, Write},
+            os::unix::net::UnixStream,
+        };
+        let path = scratch.storage.run_dir().join("server.sock");
+        let mut socket = eventually("the server listens", || UnixStream::connect(&path).ok());
+        write!(
+            socket,
+            "POST /api/executions HTTP/1.0\r\nHost: localhost\r\nIdempotency-Key: {key}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        let (head, said) = answer.split_once("\r\n\r\n").unwrap();
+        (head.lines().next().unwrap().to_owned(), serde_json::from_str(said).unwrap())
+    };
+    let serve = |scratch: &Scratch| {
+        let mut serve = scratch.command(&["serve", "--auth", "off", "--listen", "127.0.0.1:0"]);
+        Ended(serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    };
+    let server = serve(&scratch);
+    let (status, made) = ask(&scratch, "one");
+    assert!(status.contains(" 201 "), "{status} {made}");
+    let target = scratch.work().join("backup");
+    let target = target.to_str().unwrap();
+    let (said, good) = json(&scratch, &["backup", target, "--json"]);
+    assert!(good && said["executions"] == 1, "{said}");
+    // A later backup takes the new keys over the old ones, and lets go of what counts no more.
+    ask(&scratch, "two");
+    let keys =
+        |scratch: &Scratch| fs::read_dir(scratch.storage.root().join("keys")).unwrap().count();
+    let copy = scratch.at(Path::new(target));
+    assert_eq!(keys(&copy), 1);
+    scratch.text(&["backup", target]);
+    assert_eq!(keys(&copy), 2);
+    fs::write(Path::new(target).join("keys").join("0".repeat(64)), "{}").unwrap();
+    scratch.text(&["backup", target]);
+    assert_eq!(keys(&copy), 2);
+    drop(server);
+
+    let there = scratch.at(&scratch.work().join("restored"));
+    assert!(json(&there, &["restore", target, "--json"]).1);
+    let _server = serve(&there);
+    let (status, again) = ask(&there, "one");
+    assert_eq!(again["id"], made["id"], "{status} {again}");
+    assert_eq!(fs::read_to_string(&starts).unwrap().lines().count(), 2, "one of each key");
+    let (_, third) = ask(&there, "three");
+    assert!(third["id"].is_string() && third["id"] != made["id"], "{third}");
+}

@@ -19,7 +19,7 @@ use stepflow_model::ExecutionId;
 use stepflow_record::{Flaw, RecordError, RecordView, Storage};
 use stepflow_sys::{clock, disk::sync_filesystem, lock::Lock};
 
-use crate::{ProjectError, WriterLock, project::reindex};
+use crate::{ProjectError, WriterLock, once, project::reindex};
 
 /// Says what a directory is, and when it was last complete.
 const MANIFEST: &str = "backup.json";
@@ -198,6 +198,8 @@ pub fn backup(
     }
     let (known, staged) = (Storage::at(&root)?, Storage::at(&staging)?);
 
+    // Before the records: what a key names is then among them, unless it has been deleted.
+    once::copy_keys(storage.root(), &staging)?;
     let ids = storage.executions()?;
     let before = known.executions()?;
     if ids.is_empty() && !before.is_empty() {
@@ -217,8 +219,8 @@ pub fn backup(
                 gone.remove(id);
                 done.executions += 1;
                 done.bytes += copied.bytes;
-                if copied.files > 0 {
-                    changed.push(*id);
+                if copied.files > 0 || !copied.stale.is_empty() {
+                    changed.push((*id, copied.stale));
                 }
             }
             // Deleted meanwhile, or never accepted.
@@ -234,12 +236,13 @@ pub fn backup(
     }
     sync(&root)?;
 
-    for id in &changed {
-        staged.place_copy(*id, storage, &known)?;
+    for (id, stale) in &changed {
+        staged.place_copy(*id, &known, stale)?;
     }
     for id in &gone {
         known.remove_copy(*id)?;
     }
+    place_keys(&staging, &root)?;
     if staged.database().exists() {
         rename(&staged.database(), &known.database())?;
     }
@@ -254,6 +257,24 @@ pub fn backup(
     write_manifest(&root, &staging, &manifest)?;
     remove_dir(&staging)?;
     Ok(done)
+}
+
+/// Puts the keys that were copied in the place of those of an earlier backup.
+fn place_keys(staging: &Path, root: &Path) -> Result<(), BackupError> {
+    let (from, to) = (staging.join(once::DIRECTORY), root.join(once::DIRECTORY));
+    let staged = list(&from)?;
+    if !staged.is_empty() {
+        make_dir(&to)?;
+    }
+    for name in &staged {
+        rename(&from.join(name), &to.join(name))?;
+    }
+    let staged: HashSet<_> = staged.into_iter().collect();
+    for name in list(&to)?.into_iter().filter(|name| !staged.contains(name)) {
+        let path = to.join(name);
+        fs::remove_file(&path).map_err(BackupError::io("remove", &path))?;
+    }
+    Ok(())
 }
 
 /// Everything is durable before the manifest says so.
@@ -293,9 +314,13 @@ pub fn restore(
         fs::write(&gathered, "").map_err(BackupError::io("write", &gathered))?;
         sync(&staging)?;
     }
-    for part in ["artifacts", "executions", "run", "database"] {
+    for part in ["artifacts", "executions", once::DIRECTORY, "run", "database"] {
         let part_dir = staging.join(part);
-        for entry in list(&part_dir)? {
+        let entries = list(&part_dir)?;
+        if !entries.is_empty() {
+            make_dir(&to.root().join(part))?;
+        }
+        for entry in entries {
             // Our own lock stays.
             if entry != *"writer.lock" {
                 rename(&part_dir.join(&entry), &to.root().join(part).join(&entry))?;
@@ -327,9 +352,17 @@ fn gather(
             .map_err(BackupError::io("copy", &from.database()))?;
     }
     // The records say what is so; and of those that were unfinished, that they are lost.
+    crate::renew(staged)?; // A damaged one is kept beside.
     let catalog = Catalog::open(&staged.database(), Role::Command)?;
     reindex(staged, &catalog)?;
     catalog.close()?;
+    for id in ids {
+        // As if it had ended here: a server, or `stepflow compress`, makes its log small.
+        if !staged.open_marker(id).exists() {
+            staged.mark_ended(id)?;
+        }
+    }
+    once::copy_keys(from.root(), staged.root())?;
     Ok(())
 }
 

@@ -126,9 +126,9 @@ impl Engine {
         let opened = storage.clone();
         let options = config.catalog;
         let readers = options.readers.max(1);
-        let catalog = blocking(move || -> Result<Catalog, OpenError> {
+        let (catalog, mended) = blocking(move || -> Result<_, OpenError> {
             upgrade::upgrade(&opened)?;
-            Ok(Catalog::open_with(&opened.database(), options)?)
+            Ok(mend::open(&opened, options)?)
         })
         .await
         .ok_or(CatalogError::Closed)??;
@@ -155,7 +155,7 @@ impl Engine {
             sweeping: tokio::sync::Mutex::new(()),
             swept: Mutex::default(),
             counters: Counters::default(),
-            mended: Mutex::default(),
+            mended: Mutex::new(mended),
             asking: Semaphore::new(2 * readers),
             ingest,
             reaper,

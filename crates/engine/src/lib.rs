@@ -29,7 +29,7 @@ mod follow; // one task per open record
 mod handle; // one execution, as viewers see it
 mod ingest; // streams from elsewhere, recorded here
 mod lock; // who writes
-mod mend; // a catalog that is damaged or gone while it is used
+mod mend; // a catalog that is damaged or gone, at the start or while it is used
 mod once; // a request that is sent again makes no second execution
 mod project; // records -> catalog
 mod reap; // recorders that have ended leave no zombie
@@ -52,7 +52,7 @@ pub use crate::{
     handle::{Changed, Handle, Mark, Tick},
     ingest::{Attachment, INGESTS_MAX, IngestState, NewIngest},
     lock::WriterLock,
-    mend::Mended,
+    mend::{Mended, renew},
     once::{KEY_BYTES_MAX, KEYS_MAX, Once},
     project::{ProjectError, Projected, project_open, reindex},
     request::{CommandLine, NewExecution, RequestError, Usual},

@@ -1,5 +1,5 @@
-//! The catalog's file while it is used: one that turns out to be damaged, or is taken away, is replaced,
-//! and filled again from the records. Logs flow meanwhile; they come from the records.
+//! The catalog's file while it is opened and used: one that turns out to be damaged, or is taken away, is
+//! replaced, and filled again from the records. Logs flow meanwhile; they come from the records.
 
 use std::{
     path::PathBuf,
@@ -7,9 +7,11 @@ use std::{
     time::Duration,
 };
 
-use stepflow_catalog::{CatalogError, Fault, Inspection, Replaced};
+use stepflow_catalog::{
+    Catalog, CatalogError, Fault, Header, Inspection, Options, Renewed, Replaced,
+};
 use stepflow_model::ExecutionId;
-use stepflow_record::{RecordError, RecordView};
+use stepflow_record::{RecordError, RecordView, Storage};
 use stepflow_sys::clock;
 use tokio::{
     sync::oneshot,
@@ -29,6 +31,9 @@ const WHOLE_AFTER_ALL: Duration = Duration::from_secs(60);
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Records that are brought in together.
 const BATCH: usize = 128;
+/// A start looks a catalog through that is no larger: a few tenths of a second. A larger one is looked
+/// through once it is used.
+const LOOKED_THROUGH_MAX: u64 = 32 << 20;
 
 /// What became of a catalog that was damaged or gone; the last one since the engine was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,9 +56,67 @@ pub struct Mended {
     pub problem: Option<String>,
 }
 
-/// Looks at the catalog until shutdown, and mends it.
+/// Sets a damaged catalog aside, for a caller that holds the writer lock and has not opened it; see
+/// [`stepflow_catalog::renew`]. The records must be brought into the one that takes its place.
+///
+/// # Errors
+/// What is not a catalog of this build is left alone.
+pub fn renew(storage: &Storage) -> Result<Option<Renewed>, CatalogError> {
+    let path = storage.database();
+    // What is no database any more may have been the original's. It was ours if there are records.
+    let is_unknown = path.exists() && Header::read(&path)?.is_none();
+    let ids = if is_unknown { storage.executions().unwrap_or_default() } else { Vec::new() };
+    if is_unknown && !ids.into_iter().any(|id| storage.spec(id).is_ok()) {
+        return Ok(None);
+    }
+    stepflow_catalog::renew(&path, &clock::wall_us().to_string())
+}
+
+/// Opens the catalog for long. One that is damaged is replaced by an empty one, which [`watch`] fills.
+pub(crate) fn open(
+    storage: &Storage,
+    options: Options,
+) -> Result<(Catalog, Option<Mended>), CatalogError> {
+    let noticed_us = clock::wall_us();
+    let path = storage.database();
+    let is_small = path.metadata().map_or(0, |meta| meta.len()) <= LOOKED_THROUGH_MAX;
+    let mut renewed = if is_small { renew(storage)? } else { None };
+    let catalog = match Catalog::open_with(&path, options.clone()) {
+        // Too damaged to be opened, however large it is.
+        Err(CatalogError::Corrupt { .. }) if renewed.is_none() => {
+            renewed = renew(storage)?;
+            Catalog::open_with(&path, options)?
+        }
+        opened => opened?,
+    };
+    if !is_small && renewed.is_none() {
+        catalog.reader().suspect();
+    }
+    let mended = renewed.map(|Renewed { aside, kept, what }| {
+        tracing::error!(what, aside = %aside.display(), "the catalog is damaged and was set aside");
+        Mended {
+            noticed_us,
+            fault: Fault::Damaged,
+            aside: Some(aside),
+            executions: 0,
+            unreadable: 0,
+            done: false,
+            credentials_lost: !kept,
+            problem: None,
+        }
+    });
+    Ok((catalog, mended))
+}
+
+/// Looks at the catalog until shutdown, and mends it; first fills one that was replaced at the start.
 pub(crate) async fn watch(core: Arc<Core>) {
     let mut patient_until = Instant::now();
+    if core.mended().is_some() {
+        tokio::select! {
+            filled = fill(&core) => core.note_filled(filled),
+            () = core.shutdown.cancelled() => return,
+        }
+    }
     loop {
         tokio::select! {
             () = sleep(LOOK_EVERY) => {}
@@ -74,11 +137,10 @@ pub(crate) async fn watch(core: Arc<Core>) {
             mended = mend(&core, fault) => mended,
             () = core.shutdown.cancelled() => return,
         };
-        if let Err(error) = mended {
-            tracing::error!(%error, "the catalog cannot be replaced");
-            core.note_mended(|mended| mended.problem = Some(error.to_string()));
+        if mended.is_err() {
             patient_until = Instant::now() + AGAIN_AFTER;
         }
+        core.note_filled(mended);
     }
 }
 
@@ -114,11 +176,10 @@ async fn mend(core: &Arc<Core>, fault: Fault) -> Result<(), CatalogError> {
     core.note_mended(|mended| (mended.aside, mended.credentials_lost) = (aside, empty));
     if empty {
         fill(core).await?;
-        tracing::warn!("the catalog was rebuilt from the records; tokens must be made anew");
+        tracing::warn!("tokens must be made anew");
     } else {
         tracing::warn!("the catalog was written again, with all that was in it");
     }
-    core.note_mended(|mended| mended.done = true);
     Ok(())
 }
 
@@ -176,6 +237,19 @@ impl Core {
 
     fn set_mended(&self, mended: Mended) {
         *self.mended.lock().unwrap_or_else(PoisonError::into_inner) = Some(mended);
+    }
+
+    fn note_filled(&self, filled: Result<(), CatalogError>) {
+        match filled {
+            Ok(()) => {
+                tracing::warn!("the catalog holds all that the records know");
+                self.note_mended(|mended| mended.done = true);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the catalog cannot be replaced");
+                self.note_mended(|mended| mended.problem = Some(error.to_string()));
+            }
+        }
     }
 
     fn note_mended(&self, note: impl FnOnce(&mut Mended)) {

@@ -25,6 +25,8 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{CreateError, Engine, core::blocking, handle::Handle, request::Prepared};
 
+/// Where keys are kept, below the storage.
+pub(crate) const DIRECTORY: &str = "keys";
 /// How long a key is kept.
 const KEPT: Duration = Duration::from_secs(24 * 3_600);
 /// Longest key, in bytes.
@@ -99,7 +101,7 @@ pub(crate) struct Keys {
 impl Keys {
     pub(crate) fn new(storage: &Storage) -> Self {
         Self {
-            dir: storage.root().join("keys"),
+            dir: storage.root().join(DIRECTORY),
             locks: Default::default(),
             count: AtomicUsize::new(0),
             swept: StdMutex::default(),
@@ -188,6 +190,40 @@ impl Keys {
             let _ = looked.await;
         }
     }
+}
+
+/// Copies the keys of the storage `from` that still count to the storage `to`: who asks again after a
+/// restore gets what was accepted, and not a second one. Nothing is synced.
+pub(crate) fn copy_keys(from: &Path, to: &Path) -> Result<(), RecordError> {
+    let (from, to) = (from.join(DIRECTORY), to.join(DIRECTORY));
+    let entries = match fs::read_dir(&from) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed("list", &from)(error)),
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(&to).map_err(failed("create", &to))?;
+    let now_us = clock::wall_us();
+    for entry in entries {
+        let entry = entry.map_err(failed("list", &from))?;
+        let is_digest =
+            |name: &str| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
+        if !entry.file_name().to_str().is_some_and(is_digest) {
+            continue; // Half of one that is just being written.
+        }
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue, // Just swept.
+            Err(error) => return Err(failed("read", &path)(error)),
+        };
+        let counts = |entry: &Entry| !entry.is_old(now_us);
+        if serde_json::from_slice::<Entry>(&bytes).is_ok_and(|entry| counts(&entry)) {
+            let mut options = OpenOptions::new();
+            let file = options.write(true).create(true).truncate(true).mode(0o600).open(&target);
+            file.and_then(|mut file| file.write_all(&bytes)).map_err(failed("write", &target))?;
+        }
+    }
+    Ok(())
 }
 
 fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RecordError + use<> {

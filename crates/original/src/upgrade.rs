@@ -9,7 +9,7 @@ use std::{
 
 use jiff::Timestamp;
 use rusqlite::Connection;
-use stepflow_catalog::{Catalog, Role};
+use stepflow_catalog::{Catalog, CatalogError, Role};
 use stepflow_model::ExecutionId;
 use stepflow_record::Storage;
 
@@ -38,7 +38,12 @@ pub fn upgrade(
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Option<Report>, UpgradeError> {
     let paths = Paths::new(&storage.database());
-    if !stepflow_catalog::is_original(&paths.database)? {
+    let is_original = match stepflow_catalog::is_original(&paths.database) {
+        // No database any more, whose ever it was: whoever opens it decides.
+        Err(CatalogError::Corrupt { .. }) => false,
+        looked => looked?,
+    };
+    if !is_original {
         if Plan::exists(&paths) {
             swap::clean(&paths)?; // It was interrupted after its last step.
         }

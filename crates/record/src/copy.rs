@@ -21,12 +21,15 @@ const ORDER: [&str; 5] = ["notes.ndjson", journal::NAME, "output.idx", "output.l
 const SPARSE_BYTES: u64 = 64 * 1024;
 
 /// What was copied.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Copied {
     /// Files that are new or changed.
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Files of the earlier copy that are not part of this one. What goes from the record later, such
+    /// as a log that is compressed, is: this copy has nothing else of it.
+    pub stale: Vec<PathBuf>,
 }
 
 impl Storage {
@@ -49,6 +52,8 @@ impl Storage {
         let there = || RecordError::Missing { path: dir.clone() };
         let mut names = files_in(&dir)?.ok_or_else(there)?;
         names.retain(|name| name != packed::NEW && name != gap::NEW);
+        let artifacts = self.artifact_dir(id);
+        let at_first = files_in(&artifacts)?.unwrap_or_default();
         let rank = |name: &OsString| ORDER.iter().position(|known| *name == **known);
         names.sort_by_key(|name| rank(name).map_or(0, |rank| rank + 1));
         let places = |name: &OsString| {
@@ -70,8 +75,12 @@ impl Storage {
             let [from, before, to] = &places(&name);
             copied.add(copy_file(from, before, to, Kind::Whole)?);
         }
-        let artifacts = self.artifact_dir(id);
-        for name in files_in(&artifacts)?.unwrap_or_default() {
+        copied.stale(&known.record_dir(id), |known| names.contains(known), &into.record_dir(id))?;
+        let files = files_in(&artifacts)?.unwrap_or_default();
+        let into_files = into.artifact_dir(id);
+        copied.stale(&known.artifact_dir(id), |known| files.contains(known), &into_files)?;
+        let mut removed = at_first.iter().any(|name| !files.contains(name));
+        for name in files {
             let is_copy =
                 name.len() == 64 && name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit);
             let places = [&artifacts, &known.artifact_dir(id), &into.artifact_dir(id)]
@@ -79,7 +88,13 @@ impl Storage {
             let [from, before, to] = &places;
             if is_copy {
                 copied.add(copy_file(from, before, to, Kind::Whole)?);
+                removed |= !from.exists();
             }
+        }
+        // The notes say so before a file goes: those that were copied above may not say it yet.
+        if removed {
+            let [from, before, to] = &places(&OsString::from(ORDER[0]));
+            copied.add(copy_file(from, before, to, Kind::Whole)?);
         }
         if fs::symlink_metadata(dir.join("spec.json")).is_err() {
             return Err(there());
@@ -88,20 +103,20 @@ impl Storage {
     }
 
     /// Puts a copy that [`Storage::copy_record`] made in its place in `into`, over an earlier one,
-    /// and removes what of the earlier one is not in `source` any more. A crash in the middle
-    /// leaves a record that can be read, and whose missing part comes with the next copy.
+    /// and removes what of the earlier one was `stale` then. A crash in the middle leaves a record
+    /// that can be read, and whose missing part comes with the next copy.
     pub fn place_copy(
         &self,
         id: ExecutionId,
-        source: &Self,
         into: &Self,
+        stale: &[PathBuf],
     ) -> Result<(), RecordError> {
         // What is told of comes before what tells of it, and goes after it.
         let pairs = [
-            (self.artifact_dir(id), into.artifact_dir(id), source.artifact_dir(id)),
-            (self.record_dir(id), into.record_dir(id), source.record_dir(id)),
+            (self.artifact_dir(id), into.artifact_dir(id)),
+            (self.record_dir(id), into.record_dir(id)),
         ];
-        for (from, to, _) in &pairs {
+        for (from, to) in &pairs {
             let Some(mut staged) = files_in(from)? else { continue };
             if fs::rename(from, to).is_ok() {
                 continue; // There was none.
@@ -114,16 +129,12 @@ impl Storage {
                     .map_err(RecordError::io("replace", &target))?;
             }
         }
-        if !source.record_dir(id).exists() {
-            return Ok(()); // It has gone as a whole: the next copy removes it as a whole.
-        }
-        for (_, to, truth) in &pairs {
-            for name in files_in(to)?.unwrap_or_default() {
-                let look = fs::symlink_metadata(truth.join(&name));
-                if look.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-                    let path = to.join(&name);
-                    fs::remove_file(&path).map_err(RecordError::io("remove", &path))?;
+        for path in stale {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(RecordError::io("remove", path)(error));
                 }
+                _ => {}
             }
         }
         Ok(())
@@ -144,6 +155,20 @@ impl Storage {
 }
 
 impl Copied {
+    /// Notes what of an earlier copy in `known` is neither in the record, as `there` knows it, nor in
+    /// what was copied to `into`.
+    fn stale(
+        &mut self,
+        known: &Path,
+        there: impl Fn(&OsString) -> bool,
+        into: &Path,
+    ) -> Result<(), RecordError> {
+        let mut names = files_in(known)?.unwrap_or_default();
+        names.retain(|name| !there(name) && !into.join(name).exists());
+        self.stale.extend(names.iter().map(|name| known.join(name)));
+        Ok(())
+    }
+
     fn add(&mut self, bytes: Option<u64>) {
         if let Some(bytes) = bytes {
             self.files += 1;

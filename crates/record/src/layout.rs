@@ -301,9 +301,27 @@ impl Storage {
         self.ended_dir().join(id.to_string())
     }
 
+    /// Marks an execution that ended elsewhere and came as it is, unless its log is compressed.
+    pub fn mark_ended(&self, id: ExecutionId) -> Result<(), RecordError> {
+        if !self.record_dir(id).join("output.log").exists() {
+            return Ok(());
+        }
+        let dir = self.ended_dir();
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir)
+            .map_err(RecordError::io("create", &dir))?;
+        let mark = self.ended_mark(id);
+        let mut options = OpenOptions::new();
+        let made = options.write(true).create(true).truncate(true).mode(0o600).open(&mark);
+        made.map(drop).map_err(RecordError::io("create", &mark))
+    }
+
     /// The executions that ended at least `ago` and whose logs are to be compressed, oldest first:
-    /// those that were closed here, not those that came as they are (restored, or of an earlier
-    /// version). A mark that a power cut takes costs a log that stays as it is.
+    /// those that were closed here or restored, not those of an earlier version. A mark that a power
+    /// cut takes costs a log that stays as it is. There are never more of them than records: whatever
+    /// deletes or compresses one removes its mark.
     pub fn ended(&self, ago: Duration) -> Result<Vec<ExecutionId>, RecordError> {
         let dir = self.ended_dir();
         if !dir.exists() {

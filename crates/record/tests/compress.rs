@@ -13,7 +13,7 @@ use std::{
 };
 
 use proptest::prelude::*;
-use stepflow_model::{EventKind, ExecutionId, Source, Spec, Status, Stream};
+use stepflow_model::{EventKind, ExecutionId, Note, NoteKind, Source, Spec, Status, Stream};
 use stepflow_record::{
     Block, Compression, Line, LogReader, RecordError, Storage, WholeBuffers, WholeRecord, Writer,
 };
@@ -396,4 +396,41 @@ fn every_state_that_a_crash_leaves_is_read_and_brought_to_an_end() {
         assert_eq!(answers(&crashed.log(), &places), before, "{state}, after");
         drop(crashed.root);
     }
+}
+
+/// A log that is compressed between the two halves of a backup is not taken out of it: what was
+/// copied has nothing else of it.
+#[test]
+fn what_is_compressed_while_it_is_backed_up_stays_in_the_backup() {
+    let one = ended((0..2_000).map(|n| format!("line {n}\n").into_bytes()), false);
+    let backup = one.copy();
+    let staging = |name: &str| Storage::open(&backup.root.path().join(name)).unwrap();
+    let label = |name: &str| {
+        let kind = NoteKind::Labelled { name: Some(name.into()), tags: None, pinned: None };
+        stepflow_record::append_note(&one.dir(), &Note { time_us: 1, kind }).unwrap();
+    };
+    let bytes = |of: &Ended| {
+        let log = of.log();
+        let mut all = vec![0; log.position().unwrap().0 as usize];
+        log.read_at(&mut all, 0).unwrap();
+        all
+    };
+    let whole = bytes(&one);
+    label("first");
+    let first = staging("first");
+    let copied = one.storage.copy_record(one.id, &backup.storage, &first).unwrap();
+    assert_eq!(copied.stale, Vec::<PathBuf>::new());
+    assert!(matches!(one.compress(), Compression::Done { .. }));
+    first.place_copy(one.id, &backup.storage, &copied.stale).unwrap();
+    assert_eq!(backup.storage.verify(one.id).unwrap().flaws, []);
+    assert!(bytes(&backup) == whole);
+
+    // The next one takes the compressed log over, and only then lets go of the plain one.
+    let second = staging("second");
+    let copied = one.storage.copy_record(one.id, &backup.storage, &second).unwrap();
+    assert!(!copied.stale.is_empty() && backup.dir().join("output.log").exists());
+    second.place_copy(one.id, &backup.storage, &copied.stale).unwrap();
+    assert!(!backup.dir().join("output.log").exists());
+    assert_eq!(backup.storage.verify(one.id).unwrap().flaws, []);
+    assert!(bytes(&backup) == whole);
 }

@@ -10,12 +10,14 @@ use std::{
     time::Duration,
 };
 
+use serde_json::json;
 use stepflow_model::{ExecutionId, Note, NoteKind};
 use stepflow_record::{Storage, append_note};
 use stepflow_testkit::{Rng, Scratch, eventually};
 
 use crate::{
     Options, Outcome,
+    served::{Served, ask},
     stage::{LIBRARY, compiled, recorded},
 };
 
@@ -171,9 +173,21 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
     if inside * 4 < kills {
         return Err(format!("not a sweep: {inside} of {kills} kills hit anything"));
     }
+    let sweeps = kills.div_ceil(3);
+    let mut half = 0;
+    for number in 0..sweeps {
+        half += u64::from(
+            swept(&stage, &mut random)
+                .map_err(|found| format!("server killed in sweep {number}: {found}"))?,
+        );
+    }
+    if half == 0 {
+        return Err(format!("not a sweep: none of {sweeps} servers was killed before its answer"));
+    }
     Ok(Outcome::Held(format!(
         "{} kills before and after each of {compressing} calls of a compression and {deleting} of a \
-         deletion, {kills} at random moments ({inside} of them before the end): every record whole or \
+         deletion, {kills} at random moments ({inside} of them before the end), {sweeps} of a server that \
+         deletes ({half} of them before its answer): every record whole or \
          wholly gone, 0 bytes changed, what is pinned or runs and what is beside the storage untouched",
         2 * (compressing + deleting)
     )))
@@ -302,4 +316,33 @@ fn killed(stage: &Stage, random: &mut Rng) -> Result<bool, String> {
     compressed(stage, &copy)?;
     crashed(stage, &copy)?;
     Ok(!status.success())
+}
+
+/// A server that lets go of the same records, killed at a random moment; its successor does the rest.
+/// Returns whether it was killed before it answered.
+fn swept(stage: &Stage, random: &mut Rng) -> Result<bool, String> {
+    let rules = json!({"rules": [{"max_count": 1}]});
+    let sweep = |address: &str| ask(address, "POST", "/api/retention/sweep", None, Some(&rules));
+    let copy = stage.copy()?;
+    let canary = tree(&copy.around);
+    let mut server = Served::start(&copy.scratch, &[])?;
+    let asked = {
+        let (address, sweep) = (server.address.clone(), rules.clone());
+        thread::spawn(move || ask(&address, "POST", "/api/retention/sweep", None, Some(&sweep)))
+    };
+    thread::sleep(Duration::from_micros(random.below(15_000)));
+    server.kill();
+    let answered = asked.join().map_err(|_| "a caller panicked")?.is_ok_and(|said| said.0 == 200);
+    crashed(stage, &copy)?;
+    let mut server = Served::start(&copy.scratch, &[])?;
+    let again = sweep(&server.address)?;
+    if again.0 != 200 {
+        return Err(format!("{}: {}", again.0, String::from_utf8_lossy(&again.1)));
+    }
+    server.kill();
+    pruned(stage, &copy)?;
+    if tree(&copy.around) != canary {
+        return Err("something beside the storage has changed".to_owned());
+    }
+    Ok(!answered)
 }

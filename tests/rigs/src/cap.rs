@@ -16,7 +16,7 @@ use stepflow_record::{Line, LogReader, RecordView};
 use stepflow_sys::disk;
 use stepflow_testkit::{Rng, Scratch, eventually, kill};
 
-use crate::{Options, Outcome, oracle};
+use crate::{Options, Outcome, gap, oracle};
 
 /// The limit, and the output printed against it.
 const MAX: u64 = 8 << 20;
@@ -335,6 +335,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
     }
     let script = Script::new()?;
     let (gone, kept, gaps) = keeps_ends(&scratch, &script)?;
+    let viewers = gap::viewers(&scratch, &script.all, || script.start(&scratch, "keep-ends"))?;
     let held = blocks(&scratch, &script)?;
     let stopped = stops(&scratch, &script)?;
     let mut random = Rng::new(options.seed);
@@ -350,7 +351,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
     }
     Ok(Outcome::Held(format!(
         "of {} bytes {kept} are kept, {} with {} line ends are said to be gone ({gaps} times to two \
-         readers that followed), compressed as well; block waits at byte {held}, stop ends at byte \
+         readers that followed), compressed as well; {viewers}; block waits at byte {held}, stop ends at byte \
          {stopped}; {kills} recorders killed, {dropping} of them past the limit: 0 bytes wrong, 0 \
          unsaid",
         script.all.len(),

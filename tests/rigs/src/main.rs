@@ -7,9 +7,12 @@
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "only for tests")]
 
 mod after; // compression and deletion, killed before and after each call
+mod backup; // backups under load, restored
 mod cap; // more output than its log may hold
+mod catalog; // the catalog is scrambled, bits of it flip
 mod fault; // a call of the recorder fails
 mod full; // the disk is full for a while
+mod gap; // viewers of a server across output that is gone
 mod group; // a control group of the rig's own
 mod host; // strange things happen to the host
 mod kill; // processes are killed at random moments
@@ -66,12 +69,16 @@ pub(crate) struct Options {
     pub(crate) viewer_cuts: u64,
     /// Crashes on the way to a start.
     pub(crate) starts: u64,
+    /// Scrambled catalogs; four times as many flipped bits, a fifth as many power cuts.
+    pub(crate) scrambles: u64,
+    /// Backups, one a second.
+    pub(crate) backups: u64,
 }
 
 const USAGE: &str = "usage: rigs PROGRAM \
-    point|start|after|cap|fault|power|kill|full|mem|net|serve|trees|host|systemd|unit \
+    point|start|after|backup|cap|catalog|fault|power|kill|full|mem|net|serve|trees|host|systemd|unit \
     [--seed N] [--cuts N] [--kills N] [--fills N] [--megabytes N] [--starts N] \
-    [--trees N] [--races N] [--rounds N] [--viewers N] [--viewer-cuts N] [--part N]";
+    [--trees N] [--races N] [--rounds N] [--viewers N] [--viewer-cuts N] [--scrambles N] [--backups N] [--part N]";
 /// As a test that was skipped says it.
 const NOT_RUN: u8 = 77;
 
@@ -101,7 +108,9 @@ fn main() -> ExitCode {
     };
     let rig = match name {
         "after" => after::run,
+        "backup" => backup::run,
         "cap" => cap::run,
+        "catalog" => catalog::run,
         "point" => point::run,
         "fault" => fault::run,
         "power" => power::run,
@@ -161,6 +170,8 @@ fn parse(args: &[String]) -> Option<(&str, Options)> {
         viewers: 200,
         part: 0,
         viewer_cuts: 20,
+        scrambles: 50,
+        backups: 20,
     };
     for pair in rest.chunks(2) {
         let [flag, value] = pair else { return None };
@@ -178,6 +189,8 @@ fn parse(args: &[String]) -> Option<(&str, Options)> {
             "--part" => &mut options.part,
             "--viewer-cuts" => &mut options.viewer_cuts,
             "--starts" => &mut options.starts,
+            "--scrambles" => &mut options.scrambles,
+            "--backups" => &mut options.backups,
             _ => return None,
         } = value;
     }

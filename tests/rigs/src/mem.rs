@@ -149,6 +149,7 @@ fn server(options: &Options) -> Result<String, String> {
                     match connection.next()? {
                         Next::Bytes(offset, bytes) => transcript.take(offset, &bytes)?,
                         Next::Nothing => {}
+                        Next::Gap(_) => return Err("a gap where nothing is gone".to_owned()),
                         Next::End => return Err(format!("{} of {bytes} bytes", transcript.at)),
                         Next::Gone(why) => return Err(format!("at {}: {why}", transcript.at)),
                     }

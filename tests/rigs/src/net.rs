@@ -173,6 +173,7 @@ impl Follow {
                             moved = Instant::now();
                         }
                         Next::Nothing => {}
+                        Next::Gap(_) => return Err("a gap where nothing is gone".to_owned()),
                         Next::End | Next::Gone(_) => break,
                     }
                 }
@@ -305,6 +306,7 @@ fn late(options: &Options) -> Result<String, String> {
                         match connection.next()? {
                             Next::Bytes(offset, bytes) => transcript.take(offset, &bytes)?,
                             Next::Nothing => {}
+                            Next::Gap(_) => return Err("a gap where nothing is gone".to_owned()),
                             Next::End => return Ok((transcript.at, joined.unwrap_or(0))),
                             Next::Gone(_) if way == Way::Range => break,
                             Next::Gone(why) => return Err(why),
@@ -360,6 +362,7 @@ fn prompt(options: &Options) -> Result<String, String> {
                 half.drain(..=end);
             }
             Next::Nothing => {}
+            Next::Gap(_) => return Err("a gap where nothing is gone".to_owned()),
             Next::End => break,
             Next::Gone(why) => return Err(why),
         }

@@ -26,7 +26,7 @@ const AGE_MAX: Duration = Duration::from_secs(4);
 const MODES: [&str; 3] = ["interval", "always", "never"];
 
 /// A file system in a file.
-struct Disk {
+pub(crate) struct Disk {
     _dir: tempfile::TempDir,
     image: PathBuf,
     mount: PathBuf,
@@ -46,7 +46,7 @@ fn call(program: &str, args: &[&std::ffi::OsStr]) -> Result<(), String> {
 }
 
 impl Disk {
-    fn new() -> Result<Self, String> {
+    pub(crate) fn new() -> Result<Self, String> {
         let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
         let shutdown = compiled(dir.path(), "shutdown.c", &[])?;
         let (image, mount) = (dir.path().join("image"), dir.path().join("mnt"));
@@ -63,13 +63,18 @@ impl Disk {
         call("mount", &["-o".as_ref(), "loop".as_ref(), self.image.as_ref(), self.mount.as_ref()])
     }
 
+    /// Where a storage may be.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.mount.join("storage")
+    }
+
     /// Nothing more is written.
-    fn cut(&self) -> Result<(), String> {
+    pub(crate) fn cut(&self) -> Result<(), String> {
         call(&self.shutdown.display().to_string(), &[self.mount.as_ref()])
     }
 
     /// As after the power is back.
-    fn again(&self) -> Result<(), String> {
+    pub(crate) fn again(&self) -> Result<(), String> {
         let begun = Instant::now();
         while let Err(error) = call("umount", &[self.mount.as_ref()]) {
             if begun.elapsed() > stepflow_testkit::PATIENCE {
@@ -150,7 +155,7 @@ fn cut(
     random: &mut Rng,
     count: &mut Count,
 ) -> Result<(), String> {
-    let root = disk.mount.join("storage");
+    let root = disk.root();
     let scratch = Scratch::new(&options.program).at(&root);
     let me = std::env::current_exe().map_err(|error| error.to_string())?;
     // One of four ends before the cut; one of five lives long enough to see the interval go round.

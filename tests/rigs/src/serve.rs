@@ -567,6 +567,7 @@ pub(crate) fn view(args: &[String]) -> ExitCode {
                         match connection.next()? {
                             Next::Bytes(offset, bytes) => transcript.take(offset, &bytes)?,
                             Next::Nothing => {}
+                            Next::Gap(_) => return Err("a gap where nothing is gone".to_owned()),
                             Next::End => return Ok(()),
                             Next::Gone(_) => break,
                         }

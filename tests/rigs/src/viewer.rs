@@ -32,6 +32,8 @@ impl Way {
 pub(crate) enum Next {
     /// Output that begins at this offset.
     Bytes(u64, Vec<u8>),
+    /// Lines, some of which stand for output that is gone: as they came.
+    Gap(Vec<serde_json::Value>),
     /// Something else, or nothing yet.
     Nothing,
     /// The execution has ended, and this was all of it.
@@ -230,6 +232,11 @@ fn said(json: &[u8]) -> Result<Option<Next>, String> {
         Some("end") => return Ok(Some(Next::End)),
         Some("error") => return Err(format!("the server says {}", text())),
         Some(_) => return Ok(Some(Next::Nothing)),
+    }
+    if let Some(lines) = message.lines.as_array()
+        && lines.iter().any(|line| line["dropped"].is_object())
+    {
+        return Ok(Some(Next::Gap(lines.clone())));
     }
     let lines: Vec<Line> =
         serde_json::from_value(message.lines).map_err(|e| format!("{e}: {}", text()))?;

@@ -238,6 +238,7 @@ pub fn reindex(storage: &Storage, as_json: bool) -> Result<ExitCode, Failure> {
         return Err(Failure::new(why::catalog_is_written()).hint(why::stop_server()));
     };
     upgrade::bring_up(storage)?;
+    let renewed = stepflow_engine::renew(storage).map_err(catalog_failure)?;
     let catalog = Catalog::open(&storage.database(), Role::Command).map_err(catalog_failure)?;
     let report =
         stepflow_engine::reindex(storage, &catalog).map_err(|error| Failure::from_error(&error))?;
@@ -246,8 +247,19 @@ pub fn reindex(storage: &Storage, as_json: bool) -> Result<ExitCode, Failure> {
         report.unreadable.iter().map(|(id, why)| (id.to_string(), chain(why))).collect();
     let mut out = std::io::stdout().lock();
     if as_json {
-        writeln!(out, "{}", json!({"executions": report.executions, "unreadable": unreadable}))?;
+        let mut said = json!({"executions": report.executions, "unreadable": unreadable});
+        if let Some(renewed) = renewed {
+            said["set_aside"] = json!(renewed.aside);
+            said["tokens_kept"] = renewed.kept.into();
+        }
+        writeln!(out, "{said}")?;
     } else {
+        if let Some(renewed) = renewed {
+            writeln!(out, "{}", say::set_aside(renewed.aside.display(), renewed.what))?;
+            if !renewed.kept {
+                writeln!(out, "{}", say::tokens_lost())?;
+            }
+        }
         writeln!(out, "{}", say::indexed(count(report.executions as u64)))?;
         for (id, why) in &unreadable {
             writeln!(out, "{}", say::left_out(id, why))?;

@@ -20,8 +20,8 @@ const HINTS: &[(&str, &str)] = &[
         "请腾出空间；没有丢失任何内容，记录中全都有",
     ),
     (
-        "move the file away and run `stepflow reindex`: the records hold everything but tokens",
-        "请移走该文件并运行 `stepflow reindex`：记录中有除令牌以外的一切",
+        "run `stepflow reindex`, or start the server: the file is set aside, and the records hold everything but tokens",
+        "请运行 `stepflow reindex` 或启动服务器：该文件会被移到一旁保留，记录中有除令牌以外的一切",
     ),
     ("use the release that wrote it, or a newer one", "请使用写入它的版本或更新的版本"),
     (

@@ -39,6 +39,13 @@ messages! {
     asked_to_stop(id) { "{id}  asked to stop", "{id}  已请求停止" }
     nothing_runs() { "nothing is running", "没有正在运行的执行" }
     indexed(count) { "{count} executions indexed", "已为 {count} 次执行建立索引" }
+    set_aside(path, what) {
+        "the catalog was damaged ({what}): it stands in `{path}` now", "目录库已损坏（{what}）：它现在位于 `{path}`"
+    }
+    tokens_lost() {
+        "tokens, logins and saved searches could not be taken over: make tokens anew",
+        "令牌、登录和已保存的搜索无法接管：请重新创建令牌"
+    }
     left_out(id, why) { "left out: {id}: {why}", "已略过：{id}：{why}" }
     backing_up(done, of) { "backing up: {done} of {of} executions", "正在备份：{of} 次执行中的 {done} 次" }
     backed_up(executions, copied, bytes) {
