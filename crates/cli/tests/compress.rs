@@ -18,10 +18,10 @@ use stepflow_testkit::{Ended, PATIENCE, Scratch, eventually};
 
 const STEPFLOW: &str = env!("CARGO_BIN_EXE_stepflow");
 /// Both streams, bytes that are no text, a long line, steps, a half line at the end; several frames.
-const SCRIPT: &str = r#"echo STEP_START:One; seq 1 40000
+const SCRIPT: &str = r"echo STEP_START:One; seq 1 40000
 printf 'caf\303\251 \377\000 broken\n' >&2; echo 'error: found at last' >&2
 head -c 200000 /dev/zero | tr '\0' x; echo
-echo STEP_START:Two; seq 40001 90000; echo 'error: once more' >&2; printf 'half a line'"#;
+echo STEP_START:Two; seq 40001 90000; echo 'error: once more' >&2; printf 'half a line'";
 
 struct Server {
     _process: Ended,

@@ -280,8 +280,9 @@ fn lines_that_are_too_long_for_markers_are_told_of_once() {
     let error = parse(line.as_bytes()).unwrap_err();
     let mut run = Run { state: ExecutionState::new(&spec()), events: vec![], stop: None };
     for _ in 0..100 {
-        let kind = steps::refused(&run.state, &error);
-        kind.into_iter().for_each(|kind| run.emit(kind, 0, 0, 0));
+        if let Some(kind) = steps::refused(&run.state, &error) {
+            run.emit(kind, 0, 0, 0);
+        }
     }
     assert_eq!((run.events.len(), warned(&run, "marker_line_limit")), (1, 1));
     let said = &run.state.annotations[0].message;

@@ -129,7 +129,7 @@ fn goes_on(options: &Options, disk: &Path, random: &mut Rng) -> Result<u64, Stri
     let id = scratch.detach(&["--on-disk-full", "drop"], &writer);
     let printed = || oracle::printed(Path::new(&progress));
     let ballast = disk.join("ballast");
-    for _ in 0..1 + random.below(3) {
+    for _ in 0..=random.below(3) {
         let from = printed() + random.below(2_000);
         until("some output", || Ok(printed() >= from.min(LINES)))?;
         let mut file = File::create(&ballast).map_err(|error| error.to_string())?;

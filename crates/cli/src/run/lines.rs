@@ -16,7 +16,10 @@ use super::{
     look::Look,
     summary::{Ending, colour, summary_line},
 };
-use crate::{failure::Failure, text::found};
+use crate::{
+    failure::Failure,
+    text::{found, say},
+};
 
 /// Output told per look, so that a frame stays a frame.
 const BYTES_PER_LOOK: u64 = 4 << 20;
@@ -88,6 +91,10 @@ impl Display for Raw {
 
     fn finish(&mut self, follower: &mut Follower) -> Result<(), Failure> {
         self.copy(follower)?;
+        // Bytes cannot say what is missing between them.
+        for loss in &follower.view.state.losses {
+            writeln!(io::stderr(), "{}", say::missing_here(&loss.message))?;
+        }
         let summary = &follower.view.state.summary;
         let on = colour(io::stderr().is_terminal());
         if self.summary || summary.status != Status::Completed {
