@@ -4,7 +4,15 @@
 use crate::{EventKind, WARNINGS_MAX};
 
 /// Said once, and not counted.
-const ONCE: [&str; 3] = ["step_limit", "artifact_limit", NO_MORE];
+const ONCE: [&str; 7] = [
+    "step_limit",
+    "artifact_limit",
+    "problem_limit",
+    "summary_limit",
+    "test_limit",
+    "secret_limit",
+    NO_MORE,
+];
 /// Said as often as there is reason to, up to [`WARNINGS_MAX`] together.
 const COUNTED: [&str; 4] =
     ["unmatched_complete", "error_outside_step", "unknown_parent", "marker_refused"];
@@ -16,6 +24,11 @@ const NO_MORE: &str = "warning_limit";
 pub(crate) struct Noted {
     once: [bool; ONCE.len()],
     counted: usize,
+    /// Problems, and bytes of problems and texts.
+    pub(crate) problems: usize,
+    pub(crate) bytes: usize,
+    /// Tests and totals.
+    pub(crate) tests: usize,
 }
 
 impl Noted {

@@ -66,7 +66,7 @@ impl Recording {
         let refused: usize = refused.iter().map(|(_, bytes)| bytes.len()).sum();
         self.lost = Some(self.lost.unwrap_or(0) + refused as u64);
         self.trouble = None;
-        self.scanners = None; // Nothing that is lost is looked at.
+        self.hearing.dialects = None; // Nothing that is lost is looked at.
         // The reserve takes what was held back; a disk that refuses even this is waited for.
         let flushed = self.journal.flush();
         self.note_trouble(flushed);
