@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use stepflow_fuzz::spec;
-use stepflow_markers::{Found, Scanner};
+use stepflow_markers::dialects::{self, Dialects, Selection, Stream};
 use stepflow_model::{Event, ExecutionState, steps};
 
 fuzz_target!(|data: &[u8]| {
@@ -24,30 +24,33 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn fold(output: &[u8], size: usize) -> ExecutionState {
-    let mut found: Vec<Found> = Vec::new();
-    let mut scanner = Scanner::new();
+    let mut dialects = Dialects::new(&Selection::auto());
+    let mut said: Vec<dialects::Event> = Vec::new();
     let mut at = 0;
     for read in output.chunks(size) {
-        scanner.push(read, at as u64, &mut |one| found.push(one));
+        dialects.push(Stream::Merged, read, at as u64, &mut |one| said.push(one));
         at += read.len();
     }
-    scanner.finish(&mut |one| found.push(one));
-    let mut state = ExecutionState::new(&spec());
-    let mut seq = 0;
-    let mut apply = |state: &mut ExecutionState, offset, kind| {
-        seq += 1;
-        state.apply(&Event { seq, time_us: 1, at_us: seq, offset, lines: 0, kind });
-    };
-    for one in &found {
-        let Ok(marker) = &one.outcome else { continue };
-        for (place, kind) in steps::decide(&state, marker, false).events {
-            let offset = if place == steps::At::LineStart { one.start } else { one.end };
-            apply(&mut state, offset, kind);
-        }
-    }
+    dialects.end_stream(Stream::Merged, &mut |one| said.push(one));
     let outcome = steps::Outcome { exit_code: Some(0), ..steps::Outcome::default() };
     let verdict = steps::verdict(&outcome);
-    for kind in steps::finish(&state, &verdict, Some(0)) {
+    let ending = steps::ending(&verdict, Some(0));
+    let open = dialects.settle(ending, &mut |one| said.push(one));
+    let mut state = ExecutionState::new(&spec());
+    let mut seq = 0;
+    let mut apply = |state: &mut ExecutionState, offset: u64, kind| {
+        seq += 1;
+        // As a journal does: offsets never go back.
+        let offset = offset.max(state.summary.position.bytes);
+        state.apply(&Event { seq, time_us: 1, at_us: seq, offset, lines: 0, kind });
+    };
+    for (one, opens) in steps::with_openings(said) {
+        for (place, kind) in steps::decide(&state, &one, opens, false).events {
+            let at_start = place == steps::At::LineStart;
+            apply(&mut state, if at_start { one.place.start } else { one.place.end }, kind);
+        }
+    }
+    for kind in steps::finish(&state, &verdict, Some(0), &steps::verdicts(&open)) {
         apply(&mut state, output.len() as u64, kind);
     }
     state

@@ -211,6 +211,10 @@ pub struct CreateRequest {
     /// What is done when there would be more; as the server does it if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_full: Option<LogFull>,
+    /// Whose markers its output may hold, a list with commas: `auto`, `none`, `native`, `github`, ….
+    /// As the server does it if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<String>,
     /// Answer when it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait: Option<bool>,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use stepflow_model::{ExecutionId, Status, Summary};
 
 use crate::{
-    Artifact, Step,
+    Artifact, Pointed, Step, Told,
     time::{rfc3339, seconds},
 };
 
@@ -174,6 +174,10 @@ pub struct Annotation {
     pub step: Option<u32>,
     /// When it was noted.
     pub time: String,
+    /// The script itself points it out, with this; absent for what StepFlow noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub pointed: Option<Pointed>,
 }
 
 impl From<&stepflow_model::Annotation> for Annotation {
@@ -184,6 +188,7 @@ impl From<&stepflow_model::Annotation> for Annotation {
             line: annotation.line,
             step: annotation.step,
             time: rfc3339(annotation.time_us),
+            pointed: annotation.problem.as_deref().map(Pointed::from),
         }
     }
 }
@@ -201,6 +206,10 @@ pub struct ExecutionDetail {
     pub artifacts: Vec<Artifact>,
     /// In order of time.
     pub annotations: Vec<Annotation>,
+    /// What its output says in the markers of other systems; absent where it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub told: Option<Told>,
     /// Lines outside all steps, streamed from the record; empty with `?logs=0`.
     #[serde(default)]
     #[cfg_attr(feature = "ts", ts(type = "Array<unknown>"))]

@@ -32,6 +32,7 @@ mod spec; // how one was asked for
 mod statistics; // a time range in figures
 mod step; // one step
 mod time; // RFC 3339, UTC, microseconds
+mod told; // what output says in the markers of other systems
 #[cfg(feature = "ts")]
 mod typescript; // all of it as one file for the page
 mod view; // what a log viewer needs to know
@@ -66,6 +67,7 @@ pub use crate::{
     statistics::{RangeStatistics, StatisticsPart, StepStatistics, WeekHour},
     step::Step,
     time::{TimeError, Zone, parse_time, rfc3339, rfc3339_ns},
+    told::{DetectedDialect, Pointed, SummaryText, TestCounts, Told},
     view::{
         ErrorLine, FilteredLines, LevelCounts, LevelSource, LineView, LogDensity, LogError,
         LogErrors, LogGap, LogLevel, LogMeta, LogRows, LogSearch, SearchHit, StepHits, StepLines,

@@ -59,6 +59,9 @@ pub struct ExecutionSpec {
     pub log_full: String,
     /// What becomes of it when the disk does not take its output: `block` or `kill`.
     pub on_disk_full: String,
+    /// Whose markers its output may hold: `auto`, `none`, names. Older servers do not say it.
+    #[serde(default)]
+    pub dialect: String,
     /// For how long the output of what is left over is still recorded.
     pub drain_seconds: f64,
     /// Its time limit.
@@ -98,6 +101,7 @@ impl ExecutionSpec {
             log_max_bytes: spec.log_max_bytes,
             log_full: spec.log_full.as_str().to_owned(),
             on_disk_full: spec.on_disk_full.as_str().to_owned(),
+            dialect: spec.dialect.clone(),
             drain_seconds: seconds(spec.drain_ms),
             timeout_seconds: spec.timeout_ms.map(seconds),
             grace_seconds: seconds(spec.grace_ms),

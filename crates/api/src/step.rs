@@ -64,6 +64,14 @@ pub struct Step {
     pub start_offset: u64,
     /// Output byte behind it; null while it is open.
     pub end_offset: Option<u64>,
+    /// The system whose markers tell it; absent for StepFlow's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub dialect: Option<String>,
+    /// A short word of that system about its end, such as `cached`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub detail: Option<String>,
     /// Its lines: `timestamp`, `content`, `level`. Empty with `logs=0`.
     #[serde(default)]
     #[cfg_attr(feature = "ts", ts(type = "Array<unknown>"))]
@@ -114,6 +122,8 @@ impl Step {
             last_line: step.last_line,
             start_offset: step.start_offset,
             end_offset: step.end_offset,
+            dialect: step.dialect.clone(),
+            detail: step.detail.clone(),
             logs: Vec::new(),
         }
     }

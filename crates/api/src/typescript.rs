@@ -71,7 +71,7 @@ pub fn typescript() -> String {
         declaration::<Source>(cfg),
     ];
     let types = declarations!(
-        Cursor Execution Step Artifact Annotation
+        Cursor Execution Step Artifact Pointed Annotation DetectedDialect SummaryText TestCounts Told
         LogLevel LevelSource LineView Dropped Line FilteredLines LogRange LevelCounts ErrorLine StepLines
         StepRange LogGap LogMeta LogRows LogDensity LogError LogErrors SearchHit StepHits LogSearch
         UsualStep Usual Moment Terminal ExecutionSpec MarkdownNode ArchiveEntry PreviewContent ArtifactPreview Statistics

@@ -70,6 +70,8 @@ fn changes(number: u64, created_us: i64, batch: &mut Vec<Change>) -> Result<(), 
             parent: None,
             key: None,
             params: serde_json::Map::new(),
+            dialect: None,
+            loose: false,
         };
         emit(&mut state, 10_000, begun);
         let failed = failing == Some(index);
@@ -79,6 +81,8 @@ fn changes(number: u64, created_us: i64, batch: &mut Vec<Change>) -> Result<(), 
             exit_code: Some(i32::from(failed)),
             error: failed.then(|| format!("{name} went wrong")),
             by: "marker".to_owned(),
+            detail: None,
+            done: false,
         };
         emit(&mut state, 200_000 + (random >> (8 * index)) % 60_000_000, finished);
         if failed {
@@ -151,6 +155,7 @@ fn spec(number: u64, random: u64, created_us: i64) -> Result<Spec, IdError> {
         log_max_bytes: 0,
         log_full: stepflow_model::LogFull::default(),
         on_disk_full: stepflow_model::OnDiskFull::default(),
+        dialect: stepflow_model::dialect_default(),
         rerun_of: None,
     })
 }

@@ -105,6 +105,10 @@ pub(crate) fn step(row: &Row<'_>) -> Result<Step> {
         progress: row.get(19)?,
         progress_text: row.get(20)?,
         origin: json_opt(row, 21)?,
+        dialect: None,
+        detail: None,
+        loose: false,
+        done: false,
     })
 }
 

@@ -594,6 +594,7 @@ mod tests {
             log_max_bytes: 0,
             log_full: stepflow_model::LogFull::default(),
             on_disk_full: stepflow_model::OnDiskFull::default(),
+            dialect: stepflow_model::dialect_default(),
             rerun_of: None,
         };
         Change::Execution(Box::new(stepflow_model::ExecutionState::new(&spec).summary))

@@ -152,6 +152,10 @@ fn any_step() -> impl Strategy<Value = Step> {
             })
         }),
         metadata: rest.6,
+        dialect: None,
+        detail: None,
+        loose: false,
+        done: false,
         start_offset: rest.7[1],
         end_offset: options.7,
         first_line: rest.7[2],

@@ -179,18 +179,9 @@ pub enum Command {
     Export(Export),
     /// Print the marker events of any log, as JSON lines
     #[command(
-        after_help = "Examples:\n  stepflow parse build.log\n  make 2>&1 | stepflow parse --tree -"
+        after_help = "Examples:\n  stepflow parse build.log\n  make 2>&1 | stepflow parse --tree -\n  stepflow parse --explain --dialect auto,buildkite build.log\n  stepflow parse --tree --json ci.log | jq .annotations"
     )]
-    Parse {
-        /// A file, or - for standard input
-        #[arg(default_value = "-")]
-        file: PathBuf,
-        /// Print the resulting steps as a tree
-        #[arg(long)]
-        tree: bool,
-        #[command(flatten)]
-        json: Json,
-    },
+    Parse(Parse),
     /// Look for what is wrong with a storage and its server, and say what to do
     #[command(
         after_help = "Changes nothing; works with and without a running server.\n\nExamples:\n  stepflow doctor\n  stepflow doctor --full\n  stepflow doctor --json | jq '.checks[] | select(.level != \"ok\")'\n\nExit code: 1 if something failed, else 0."
@@ -403,6 +394,9 @@ pub struct Serve {
     /// What to do when there would be more [default: keep-ends]
     #[arg(long, value_enum)]
     pub log_full: Option<LogFull>,
+    /// Markers to read, of executions that do not say: auto, none, native, github, … [default: auto]
+    #[arg(long, value_name = "LIST", value_parser = dialects, allow_hyphen_values = true)]
+    pub dialect: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
@@ -410,6 +404,48 @@ pub struct Serve {
 pub enum OnOff {
     On,
     Off,
+}
+
+/// Flags of `parse`.
+#[derive(Debug, clap::Args)]
+pub struct Parse {
+    /// A file, or - for standard input
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+    /// Print the resulting steps as a tree
+    #[arg(long)]
+    pub tree: bool,
+    /// Print which dialects were found, and why
+    #[arg(long)]
+    pub explain: bool,
+    #[command(flatten)]
+    pub dialect: Dialect,
+    /// A file with one digit for each line: 1 standard output, 2 standard error
+    #[arg(long, value_name = "MAP")]
+    pub streams: Option<PathBuf>,
+    /// How the script ended: what is open at the end of the log is judged by it
+    #[arg(long, value_name = "CODE", default_value_t = 0)]
+    pub exit_code: i32,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// In which dialects output may tell its steps.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Dialect {
+    /// Markers to read: auto, none, native, github, gitlab, … or several: auto,github
+    #[arg(long, value_name = "LIST", value_parser = dialects, default_value = "auto",
+        allow_hyphen_values = true,
+        env = "STEPFLOW_DIALECT")]
+    pub dialect: String,
+}
+
+/// A list of dialects that can be understood.
+pub fn dialects(given: &str) -> Result<String, String> {
+    match stepflow_markers::dialects::Selection::parse(given) {
+        Ok(_) => Ok(given.to_owned()),
+        Err(error) => Err(text::why::dialects(&error)),
+    }
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

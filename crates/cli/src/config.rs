@@ -56,6 +56,7 @@ pub struct ServeFile {
     /// A size, as in `10G`; 0: no limit.
     pub log_max_bytes: Option<String>,
     pub log_full: Option<LogFull>,
+    pub dialect: Option<String>,
     pub log_level: Option<String>,
     pub cache_size: Option<u32>,
     pub wal_autocheckpoint: Option<u32>,

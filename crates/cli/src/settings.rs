@@ -167,6 +167,12 @@ fn usual(
         (None, Some(text)) => args::log_size(&text).map_err(Failure::new)?,
         (None, None) => usual.log_max_bytes,
     };
+    let text = env.text("STEPFLOW_DIALECT").or_else(|| file.dialect.clone());
+    let dialect = match (&args.dialect, text) {
+        (Some(list), _) => list.clone(),
+        (None, Some(text)) => args::dialects(&text).map_err(Failure::new)?,
+        (None, None) => usual.dialect,
+    };
     let log_full = args.log_full.map_or_else(|| env.word("STEPFLOW_LOG_FULL"), ok)?;
     Ok(stepflow_engine::Usual {
         log_max_bytes,
@@ -175,6 +181,7 @@ fn usual(
         leftover: leftover.or(file.leftover).map_or(usual.leftover, Into::into),
         on_disk_full: full.or(file.on_disk_full).map_or(usual.on_disk_full, Into::into),
         drain_timeout,
+        dialect,
     })
 }
 

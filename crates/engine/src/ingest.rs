@@ -416,6 +416,7 @@ fn spec(id: ExecutionId, new: &NewIngest) -> Result<Spec, IngestError> {
         log_max_bytes: 0,
         log_full: stepflow_model::LogFull::default(),
         on_disk_full: stepflow_model::OnDiskFull::default(),
+        dialect: stepflow_model::dialect_default(),
         rerun_of: None,
     })
 }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde_json::{Map, Value};
 use stepflow_model::{
-    Containment, ExecutionId, LOG_MAX_BYTES_DEFAULT, LOG_MAX_BYTES_MIN, Leftover, LogFull, LogSync,
-    OnDiskFull, Source, Spec, TerminalSize,
+    Containment, DialectsError, ExecutionId, LOG_MAX_BYTES_DEFAULT, LOG_MAX_BYTES_MIN, Leftover,
+    LogFull, LogSync, OnDiskFull, Source, Spec, TerminalSize,
 };
 
 use crate::{
@@ -75,10 +75,12 @@ pub struct NewExecution {
     pub log_max_bytes: Option<u64>,
     /// What is done when there would be more; as the engine does it if absent.
     pub log_full: Option<LogFull>,
+    /// Whose markers its output may hold; as the engine does it if absent.
+    pub dialect: Option<String>,
 }
 
 /// What holds for executions that do not say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usual {
     /// How processes are held together.
     pub containment: Containment,
@@ -92,6 +94,8 @@ pub struct Usual {
     pub log_max_bytes: u64,
     /// What is done when there would be more.
     pub log_full: LogFull,
+    /// Whose markers output may hold.
+    pub dialect: String,
 }
 
 impl Default for Usual {
@@ -103,18 +107,20 @@ impl Default for Usual {
             drain_timeout: Duration::from_millis(stepflow_model::drain_default()),
             log_max_bytes: LOG_MAX_BYTES_DEFAULT,
             log_full: LogFull::default(),
+            dialect: stepflow_model::dialect_default(),
         }
     }
 }
 
 impl Usual {
-    pub(crate) fn fill(self, new: &mut NewExecution) {
+    pub(crate) fn fill(&self, new: &mut NewExecution) {
         new.containment.get_or_insert(self.containment);
         new.leftover.get_or_insert(self.leftover);
         new.on_disk_full.get_or_insert(self.on_disk_full);
         new.drain_timeout.get_or_insert(self.drain_timeout);
         new.log_max_bytes.get_or_insert(self.log_max_bytes);
         new.log_full.get_or_insert(self.log_full);
+        new.dialect.get_or_insert_with(|| self.dialect.clone());
     }
 }
 
@@ -164,6 +170,9 @@ pub enum RequestError {
     /// Too little to keep both ends of a log.
     #[error("`log_max_bytes` must be 0, for no limit, or at least {LOG_MAX_BYTES_MIN}")]
     LogMaxBytes,
+    /// No list of dialects.
+    #[error("`dialect`: {0}")]
+    Dialect(#[from] DialectsError),
     /// The engine's own working directory is gone.
     #[error("`working_directory` must be absolute here: this server has no working directory")]
     NoWorkingDirectory,
@@ -210,6 +219,7 @@ impl NewExecution {
             drain_timeout: None,
             log_max_bytes: None,
             log_full: None,
+            dialect: None,
         }
     }
 
@@ -232,6 +242,8 @@ impl NewExecution {
         if self.log_max_bytes.is_some_and(|max| (1..LOG_MAX_BYTES_MIN).contains(&max)) {
             return Err(RequestError::LogMaxBytes);
         }
+        let dialect = self.dialect.unwrap_or_else(stepflow_model::dialect_default);
+        stepflow_model::check_dialects(&dialect)?;
         let (secrets, env): (BTreeMap<_, _>, BTreeMap<_, _>) =
             self.environment.into_iter().partition(|(name, _)| self.mask_env.contains(name));
         let spec = Spec {
@@ -264,6 +276,7 @@ impl NewExecution {
             log_max_bytes: self.log_max_bytes.unwrap_or(LOG_MAX_BYTES_DEFAULT),
             log_full: self.log_full.unwrap_or_default(),
             on_disk_full: self.on_disk_full.unwrap_or_default(),
+            dialect,
             rerun_of: None,
         };
         Ok(Prepared { spec, secrets: secrets.into_iter().collect() })

@@ -41,6 +41,7 @@ fn spec(source: Source) -> Spec {
         log_max_bytes: 0,
         log_full: stepflow_model::LogFull::default(),
         on_disk_full: stepflow_model::OnDiskFull::default(),
+        dialect: stepflow_model::dialect_default(),
         rerun_of: None,
     }
 }
@@ -63,6 +64,8 @@ fn kinds(boot_id: &str) -> Vec<EventKind> {
             parent: None,
             key: None,
             params: serde_json::Map::new(),
+            dialect: None,
+            loose: false,
         },
         EventKind::Exited {
             status: Status::Completed,

@@ -3,7 +3,15 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{ArtifactOrigin, Dropped, ExecutionOrigin, Reason, Status, StepOrigin, StepStatus};
+use crate::{
+    ArtifactOrigin, Dropped, ExecutionOrigin, Problem, Reason, Status, StepOrigin, StepStatus,
+    Test, Text,
+};
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_false(on: &bool) -> bool {
+    !*on
+}
 
 /// One line of `journal.ndjson`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,8 +71,14 @@ pub enum EventKind {
         /// All parameters of the marker.
         #[serde(default, skip_serializing_if = "Map::is_empty")]
         params: Map<String, Value>,
+        /// The dialect that it is told in; own markers if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dialect: Option<String>,
+        /// It has a place of its own: lines do not fall into it.
+        #[serde(default, skip_serializing_if = "is_false")]
+        loose: bool,
     },
-    /// A step has ended.
+    /// A step has ended. May come again for one of a dialect: the later one counts.
     StepFinished {
         /// Its number.
         step: u32,
@@ -78,6 +92,12 @@ pub enum EventKind {
         error: Option<String>,
         /// What ended it: `marker`, `next`, `parent`, `skip`, `end`.
         by: String,
+        /// A short word of its dialect, such as `cached`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+        /// It ended, and nobody said how: completed without a verdict.
+        #[serde(default, skip_serializing_if = "is_false")]
+        done: bool,
     },
     /// How far something is, as the script says. Few of what it says come here: the recorder keeps
     /// the latest of a quarter of a second, and the last before a step's end.
@@ -85,8 +105,9 @@ pub enum EventKind {
         /// The step; the execution if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         step: Option<u32>,
-        /// 0 to 100.
-        percent: f64,
+        /// 0 to 100; absent if only words were said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        percent: Option<f64>,
         /// What is being done; may be empty.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         text: String,
@@ -102,6 +123,9 @@ pub enum EventKind {
         path: String,
         /// Its description; may be empty.
         description: String,
+        /// The dialect that it is told in; own markers if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dialect: Option<String>,
     },
     /// A declared file was copied, or not.
     ArtifactStored {
@@ -129,6 +153,42 @@ pub enum EventKind {
         key: String,
         /// The value.
         value: String,
+        /// A label for people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+        /// The dialect that it is told in; own markers if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dialect: Option<String>,
+    },
+    /// From this line on a dialect is known to be in use.
+    Detected {
+        /// Its name.
+        dialect: String,
+    },
+    /// The script points out a problem, or a notice.
+    #[serde(rename = "annotation")]
+    Problem(Box<Problem>),
+    /// The script wrote a text for people about the whole.
+    Summary(Box<Text>),
+    /// A test has ended.
+    Test(Box<Test>),
+    /// The totals of a run of tests, as its tool printed them.
+    TestSummary {
+        /// The dialect that they are told in.
+        dialect: String,
+        /// The step.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<u32>,
+        /// The package or file, if the tool counts them apart.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        suite: Option<String>,
+        /// How many of what: `passed`, `failed`, …
+        counts: std::collections::BTreeMap<String, u64>,
+    },
+    /// The script declared a secret, which is masked from here on. What it is stands nowhere.
+    SecretDeclared {
+        /// The dialect that it is told in.
+        dialect: String,
     },
     /// Something people should know; the script goes on.
     Warning {
@@ -242,11 +302,13 @@ pub enum EventKind {
 }
 
 /// Codes of warnings that a recorder gives by itself; all others come from the output.
-const OWN_WARNINGS: [&str; 12] = [
+const OWN_WARNINGS: [&str; 14] = [
     "clock_jump",
+    "dialect_panic",
     "disk_failing",
     "disk_full",
     "keeper_lost",
+    "mask_lost",
     "mask_unused",
     "oom_kill",
     "output_lost",
@@ -273,7 +335,15 @@ impl EventKind {
     /// Whether it follows from the output alone: reading the same bytes again gives the same event.
     pub fn is_from_output(&self) -> bool {
         match self {
-            Self::StepStarted { .. } | Self::Artifact { .. } | Self::Meta { .. } => true,
+            Self::StepStarted { .. }
+            | Self::Artifact { .. }
+            | Self::Meta { .. }
+            | Self::Detected { .. }
+            | Self::Problem(_)
+            | Self::Summary(_)
+            | Self::Test(_)
+            | Self::TestSummary { .. }
+            | Self::SecretDeclared { .. } => true,
             Self::StepFinished { by, .. } => by != "end",
             Self::Warning { code, .. } => !OWN_WARNINGS.contains(&code.as_str()),
             // Thinned out by time: which of them are recorded does not follow from the output.

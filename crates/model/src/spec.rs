@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use stepflow_markers::dialects::Selection;
 
 use crate::{ExecutionId, Source};
 
@@ -284,9 +285,33 @@ pub struct Spec {
     /// What becomes of it when the disk does not take its output.
     #[serde(default, skip_serializing_if = "OnDiskFull::is_default")]
     pub on_disk_full: OnDiskFull,
+    /// The dialects in which its output may tell its steps: a list for
+    /// [`Selection::parse`](stepflow_markers::dialects::Selection::parse).
+    #[serde(default = "dialect_default", skip_serializing_if = "is_dialect_default")]
+    pub dialect: String,
     /// The execution that this one repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun_of: Option<ExecutionId>,
+}
+
+/// Default dialects: all that are told from ordinary text.
+pub fn dialect_default() -> String {
+    "auto".to_owned()
+}
+
+/// A list of dialects that cannot be understood.
+pub type DialectsError = stepflow_markers::dialects::SelectionError;
+
+/// Whether a list of dialects can be understood.
+///
+/// # Errors
+/// [`DialectsError`] names the word that is wrong.
+pub fn check_dialects(list: &str) -> Result<(), DialectsError> {
+    Selection::parse(list).map(|_| ())
+}
+
+fn is_dialect_default(list: &str) -> bool {
+    list == "auto"
 }
 
 /// Default grace period between SIGTERM and SIGKILL: 10 s.
@@ -300,6 +325,16 @@ pub const fn drain_default() -> u64 {
 }
 
 impl Spec {
+    /// The dialects in which its output may tell its steps. A variable of the declared environment
+    /// by which a system makes itself known says that its dialect is in use.
+    pub fn dialects(&self) -> Selection {
+        let mut selection = Selection::parse(&self.dialect).unwrap_or_default();
+        for name in self.env.keys() {
+            selection.hint_by_variable(name);
+        }
+        selection
+    }
+
     /// Whether the same can be run again.
     pub fn can_rerun(&self) -> bool {
         self.source.has_command() && self.command.first().is_some_and(|word| !word.is_empty())

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     ANNOTATIONS_MAX, ArtifactOrigin, Dropped, Event, EventKind, ExecutionId, ExecutionOrigin,
-    METADATA_MAX, Note, NoteKind, Reason, Source, Spec, Status, StepOrigin, StepStatus,
-    expected::expected_s,
+    METADATA_MAX, Note, NoteKind, PROBLEMS_MAX, Problem, Reason, Source, Spec, Status, StepOrigin,
+    StepStatus, Tests, Text, expected::expected_s,
 };
 
 /// How far a record has come.
@@ -170,6 +170,18 @@ pub struct Step {
     /// Imported from the original StepFlow Monitor, with this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Box<StepOrigin>>,
+    /// The dialect that it is told in; own markers if absent. Not in the catalog, like what follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<String>,
+    /// A short word of its dialect about its end, such as `cached`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// It has a place of its own: lines do not fall into it.
+    #[serde(default)]
+    pub loose: bool,
+    /// It ended, and nobody said how: completed without a verdict.
+    #[serde(default)]
+    pub done: bool,
 }
 
 /// One declared artifact.
@@ -213,6 +225,18 @@ pub struct Annotation {
     pub step: Option<u32>,
     /// When.
     pub time_us: i64,
+    /// The script itself points it out, with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Box<Problem>>,
+}
+
+/// A dialect that was found in the output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detected {
+    /// Its name.
+    pub dialect: String,
+    /// The line that gave it away.
+    pub line: u64,
 }
 
 /// A place where output is missing that the disk did not take.
@@ -239,9 +263,17 @@ pub struct ExecutionState {
     pub artifacts: Vec<Artifact>,
     /// Artifacts that were removed, as they were.
     pub removed: Vec<Artifact>,
-    /// Warnings, at most [`ANNOTATIONS_MAX`].
+    /// Warnings, at most [`ANNOTATIONS_MAX`], and problems, at most [`PROBLEMS_MAX`].
     pub annotations: Vec<Annotation>,
-    /// The open steps' numbers in order of start; the last one owns the output.
+    /// Dialects in use, in the order in which they were found.
+    pub detected: Vec<Detected>,
+    /// Texts about the whole.
+    pub summaries: Vec<Text>,
+    /// Tests, counted.
+    pub tests: Tests,
+    /// Secrets that its output has declared.
+    pub secrets: u32,
+    /// The open steps' numbers in order of start; the last one that is not loose owns the output.
     pub open: Vec<u32>,
     /// Where the output changes its owner: from this offset and line on, this step (or none).
     pub owners: Vec<(u64, u64, Option<u32>)>,
@@ -333,6 +365,10 @@ impl ExecutionState {
             artifacts: Vec::new(),
             removed: Vec::new(),
             annotations: Vec::new(),
+            detected: Vec::new(),
+            summaries: Vec::new(),
+            tests: Tests::default(),
+            secrets: 0,
             open: Vec::new(),
             owners: Vec::new(),
             pid: None,
@@ -355,7 +391,7 @@ impl ExecutionState {
 
     /// The step that owns the output now; `None`: the preamble, or between steps.
     pub fn current(&self) -> Option<u32> {
-        self.open.last().copied()
+        self.open.iter().rev().copied().find(|open| !self.steps[*open as usize].loose)
     }
 
     /// The step that owns the byte at `offset`.
@@ -406,11 +442,21 @@ impl ExecutionState {
                 self.cgroup.clone_from(cgroup);
                 self.boot_id = Some(boot_id.clone());
             }
-            EventKind::StepStarted { step, name, parent, key, params } => {
+            EventKind::StepStarted { step, name, parent, key, params, dialect, loose } => {
                 self.step_started(event, *step, name, *parent, key.as_ref(), params);
+                if let Some(known) = self.steps.last_mut().filter(|known| known.index == *step) {
+                    known.dialect.clone_from(dialect);
+                    known.loose = *loose;
+                }
+                self.owner_changed(event);
             }
-            EventKind::StepFinished { step, status, exit_code, error, .. } => {
-                self.step_finished(event, *step, *status, *exit_code, error.as_ref());
+            EventKind::StepFinished { step, status, exit_code, error, detail, done, .. } => {
+                if let Some(known) = self.step_finished(event, *step, *status) {
+                    known.exit_code = *exit_code;
+                    known.error.clone_from(error);
+                    known.detail.clone_from(detail);
+                    known.done = *done;
+                }
             }
             EventKind::Progress { step, percent, text } => {
                 let (progress, said) = match step.and_then(|s| self.steps.get_mut(s as usize)) {
@@ -420,10 +466,12 @@ impl ExecutionState {
                     }
                     None => (&mut self.summary.progress, &mut self.summary.progress_text),
                 };
-                *progress = Some(percent.clamp(0.0, 100.0));
+                if let Some(percent) = percent {
+                    *progress = Some(percent.clamp(0.0, 100.0));
+                }
                 *said = Some(text.clone()).filter(|text| !text.is_empty());
             }
-            EventKind::Artifact { artifact, step, path, description } => {
+            EventKind::Artifact { artifact, step, path, description, .. } => {
                 self.artifact_declared(event, *artifact, *step, path, description);
             }
             EventKind::ArtifactStored { artifact, sha256, size, changed, problem } => {
@@ -436,7 +484,7 @@ impl ExecutionState {
                     self.changed_artifacts.push(*artifact);
                 }
             }
-            EventKind::Meta { step, key, value } => {
+            EventKind::Meta { step, key, value, .. } => {
                 self.noted.take_meta();
                 let (metadata, changed) = match step.and_then(|s| self.steps.get_mut(s as usize)) {
                     Some(step) => (&mut step.metadata, Some(step.index)),
@@ -447,6 +495,24 @@ impl ExecutionState {
                 }
                 self.changed_steps.extend(changed);
             }
+            EventKind::Detected { dialect } => {
+                let (dialect, line) = (dialect.clone(), event.lines + 1);
+                self.detected.push(Detected { dialect, line });
+            }
+            EventKind::Problem(problem) => self.problem(event, problem),
+            EventKind::Summary(text) => {
+                self.noted.bytes += text.bytes();
+                self.summaries.push((**text).clone());
+            }
+            EventKind::Test(test) => {
+                self.noted.tests += 1;
+                self.tests.take(test);
+            }
+            EventKind::TestSummary { dialect, step, counts, .. } => {
+                self.noted.tests += 1;
+                self.tests.take_summary(dialect, *step, counts);
+            }
+            EventKind::SecretDeclared { .. } => self.secrets += 1,
             EventKind::Warning { code, message } => self.warn(event, code, message.clone()),
             EventKind::CancelRequested { .. } => {
                 self.summary.cancelling = true;
@@ -491,13 +557,30 @@ impl ExecutionState {
     fn warn(&mut self, event: &Event, code: &str, message: String) {
         self.summary.warnings += 1;
         self.noted.take(code);
-        if self.annotations.len() < ANNOTATIONS_MAX {
+        if self.annotations.len() - self.noted.problems < ANNOTATIONS_MAX {
             self.annotations.push(Annotation {
                 code: code.to_owned(),
                 message,
                 line: event.lines + 1,
                 step: self.current(),
                 time_us: event.time_us,
+                problem: None,
+            });
+        }
+    }
+
+    fn problem(&mut self, event: &Event, problem: &Problem) {
+        self.noted.bytes += problem.bytes();
+        if self.noted.problems < PROBLEMS_MAX {
+            self.noted.problems += 1;
+            self.summary.warnings += 1;
+            self.annotations.push(Annotation {
+                code: problem.level.as_str().to_owned(),
+                message: problem.message.clone(),
+                line: event.lines + 1,
+                step: problem.step,
+                time_us: event.time_us,
+                problem: Some(Box::new(problem.clone())),
             });
         }
     }
@@ -540,6 +623,7 @@ impl ExecutionState {
                     line: self.summary.position.lines + 1,
                     step: self.current(),
                     time_us: note.time_us,
+                    problem: None,
                 });
                 self.summary.warnings += 1;
                 return;
@@ -649,29 +733,31 @@ impl ExecutionState {
             first_line: event.lines + 1,
             last_line: None,
             origin: None,
+            dialect: None,
+            detail: None,
+            loose: false,
+            done: false,
         });
         self.open.push(step);
         self.summary.total_steps = self.steps.len() as u32;
         self.summary.current_step = Some(step);
         self.changed_steps.push(step);
-        self.owner_changed(event);
     }
 
-    fn step_finished(
-        &mut self,
-        event: &Event,
-        step: u32,
-        status: StepStatus,
-        exit_code: Option<i32>,
-        error: Option<&String>,
-    ) {
-        let Some(known) = self.steps.get_mut(step as usize) else { return };
+    /// Ends a step; gives it back if this end counts.
+    fn step_finished(&mut self, event: &Event, step: u32, status: StepStatus) -> Option<&mut Step> {
+        let known = self.steps.get_mut(step as usize)?;
         if known.status.is_end() {
-            return;
+            // Of those of a dialect the later end counts.
+            known.dialect.as_ref()?;
+            match known.status {
+                StepStatus::Completed => self.summary.completed_steps -= 1,
+                StepStatus::Failed => self.summary.failed_steps -= 1,
+                StepStatus::Skipped => self.summary.skipped_steps -= 1,
+                _ => {}
+            }
         }
         known.status = status;
-        known.exit_code = exit_code;
-        known.error = error.cloned();
         known.ended_us = Some(event.time_us);
         known.duration_us = Some(event.at_us.saturating_sub(known.started_at_us));
         known.end_offset = Some(event.offset);
@@ -689,6 +775,7 @@ impl ExecutionState {
         }
         self.changed_steps.push(step);
         self.owner_changed(event);
+        self.steps.get_mut(step as usize)
     }
 
     fn owner_changed(&mut self, event: &Event) {

@@ -1,13 +1,21 @@
-//! The rules: what a marker, or the end, means for the steps that are open.
+//! The rules: what was said in the output, or the end, means for an execution.
+//!
+//! Which line says what about which step is for `stepflow_markers::dialects` to find out; here stand
+//! the limits and what an execution makes of it.
 //!
 //! `decide` and `finish` return events; nothing has happened until somebody applies them.
 
+mod told; // problems, texts, tests, secrets
+
 use serde_json::{Map, Value};
-use stepflow_markers::{Marker, MarkerError, Value as ParamValue};
+use stepflow_markers::{
+    Value as ParamValue,
+    dialects::{self, Cause, EventKind as Said},
+};
 
 use crate::{
-    ARTIFACTS_MAX, EventKind, ExecutionState, METADATA_MAX, METAS_MAX, Reason, STEPS_MAX, Status,
-    Step, StepStatus, state::truthy,
+    ARTIFACTS_MAX, EventKind, ExecutionState, METADATA_MAX, METAS_MAX, Reason, Status, Step,
+    StepStatus, state::truthy,
 };
 
 /// Where on the marker's line an event belongs.
@@ -19,7 +27,7 @@ pub enum At {
     LineEnd,
 }
 
-/// What must happen because of a marker.
+/// What must happen because of what was said.
 #[derive(Debug, Default, PartialEq)]
 pub struct Decision {
     /// Events, in order, each with its place.
@@ -28,46 +36,177 @@ pub struct Decision {
     pub stop: Option<String>,
 }
 
-/// Decides what `marker` means in `state`. `stop_on_error` holds for the whole execution.
-pub fn decide(state: &ExecutionState, marker: &Marker, stop_on_error: bool) -> Decision {
-    match marker {
-        Marker::StepStart { name, params } => start(state, name, &to_json(params)),
-        Marker::StepComplete { name, params } => complete(state, name, &to_json(params)),
-        Marker::StepError { description, params } => {
-            error(state, description, &to_json(params), stop_on_error)
-        }
-        Marker::StepSkip { name, reason, params } => skip(state, name, reason, &to_json(params)),
-        Marker::Progress { percent, text, params } => {
-            let step = match self::text(&to_json(params), "id") {
-                Some(key) => find_open(state, &key).or_else(|| state.current()),
-                None => state.current(),
-            };
-            let progress = EventKind::Progress { step, percent: *percent, text: text.clone() };
-            Decision::just(At::LineStart, progress)
-        }
-        Marker::Artifact { path, description } => {
-            if state.artifacts.len() >= ARTIFACTS_MAX {
-                return warning(state, "artifact_limit", || {
-                    format!("more than {ARTIFACTS_MAX} artifacts: the rest is not collected")
-                });
+/// Decides what was said means in `state`. `opens`: a step begins on the same line after it.
+/// `stop_on_error` holds for the whole execution.
+pub fn decide(
+    state: &ExecutionState,
+    said: &dialects::Event,
+    opens: bool,
+    stop_on_error: bool,
+) -> Decision {
+    let dialect = || (said.dialect != dialects::OWN).then(|| said.dialect.to_owned());
+    let number = |step: &Option<dialects::StepId>| step.map(|step| step.0);
+    match &said.kind {
+        Said::StepStart { step, parent, name, key, params, loose } => Decision::just(
+            At::LineStart,
+            EventKind::StepStarted {
+                step: step.0,
+                name: name.clone(),
+                parent: number(parent),
+                key: key.clone(),
+                params: to_json(params),
+                dialect: dialect(),
+                loose: *loose,
+            },
+        ),
+        Said::StepEnd { step, status, detail, by } => {
+            // What gives way to the next is over before that one's line.
+            let at = if *by == Cause::Next || opens { At::LineStart } else { At::LineEnd };
+            let mut decision = Decision::just(
+                at,
+                finished(step.0, *status, detail.as_deref(), *by, said.dialect == dialects::OWN),
+            );
+            if said.dialect == dialects::OWN
+                && (*status, *by) == (dialects::StepStatus::Failure, Cause::Marker)
+                && let Some(step) = state.steps.get(step.0 as usize)
+            {
+                let description = detail.as_deref().unwrap_or_default();
+                decision.stop = critical_failure(step, description, stop_on_error);
             }
-            Decision::just(
-                At::LineStart,
-                EventKind::Artifact {
-                    artifact: state.artifacts.len() as u32,
-                    step: state.current(),
-                    path: path.clone(),
-                    description: description.clone(),
-                },
-            )
+            decision
         }
-        Marker::Meta { key, value } => meta(state, key, value),
+        Said::Artifact { .. } if state.artifacts.len() >= ARTIFACTS_MAX => {
+            warning(state, "artifact_limit", || {
+                format!("more than {ARTIFACTS_MAX} artifacts: the rest is not collected")
+            })
+        }
+        Said::Artifact { path, name, step } => Decision::just(
+            At::LineStart,
+            EventKind::Artifact {
+                artifact: state.artifacts.len() as u32,
+                step: number(step),
+                path: path.clone(),
+                description: name.clone(),
+                dialect: dialect(),
+            },
+        ),
+        Said::Meta { key, value, title, step } => {
+            meta(state, number(step), key, value, title.as_deref(), dialect())
+        }
+        Said::Progress { value, text, step } => Decision::just(
+            At::LineStart,
+            EventKind::Progress {
+                step: number(step),
+                percent: *value,
+                text: text.clone().unwrap_or_default(),
+            },
+        ),
+        Said::Warning { code, message } => warning(state, code, || message.clone()),
+        Said::Detected => {
+            Decision::just(At::LineStart, EventKind::Detected { dialect: said.dialect.to_owned() })
+        }
+        Said::Annotation(_)
+        | Said::Summary { .. }
+        | Said::Test(_)
+        | Said::TestSummary { .. }
+        | Said::Mask { .. } => told::decide(state, said),
+        Said::Log { .. } => Decision::default(), // The log has it.
+    }
+}
+
+fn finished(
+    step: u32,
+    status: dialects::StepStatus,
+    detail: Option<&str>,
+    by: Cause,
+    own: bool,
+) -> EventKind {
+    use dialects::StepStatus as Ended;
+    let done = status == Ended::Done;
+    let (status, exit_code) = match status {
+        Ended::Success | Ended::Done => (StepStatus::Completed, own.then_some(0)),
+        Ended::Failure => (StepStatus::Failed, own.then_some(1)),
+        Ended::Skipped => (StepStatus::Skipped, None),
+        Ended::Cancelled => (StepStatus::Cancelled, None),
+    };
+    let why = matches!(status, StepStatus::Failed | StepStatus::Skipped);
+    EventKind::StepFinished {
+        step,
+        status,
+        exit_code,
+        error: detail.filter(|_| why).map(str::to_owned),
+        by: match by {
+            Cause::Marker => "marker",
+            Cause::Next => "next",
+            Cause::Parent => "parent",
+            Cause::Skip => "skip",
+            Cause::End => "end",
+        }
+        .to_owned(),
+        detail: detail.filter(|_| !own).map(str::to_owned),
+        done,
+    }
+}
+
+/// The steps that are open, for [`Dialects::take_over`](dialects::Dialects::take_over).
+pub fn open_steps(state: &ExecutionState) -> Vec<dialects::Former> {
+    let former = |open: &u32| {
+        let step = &state.steps[*open as usize];
+        dialects::Former {
+            step: dialects::StepId(step.index),
+            parent: step.parent.filter(|parent| state.open.contains(parent)).map(dialects::StepId),
+            loose: step.loose,
+            own: step.dialect.is_none().then(|| (step.name.clone(), step.key.clone())),
+        }
+    };
+    state.open.iter().map(former).collect()
+}
+
+/// Each of what one read gave rise to, and whether a step begins on the same line after it.
+pub fn with_openings(said: Vec<dialects::Event>) -> Vec<(dialects::Event, bool)> {
+    let mut opens = vec![false; said.len()];
+    for at in (1..said.len()).rev() {
+        let same = said[at - 1].place == said[at].place;
+        let begins = matches!(said[at].kind, Said::StepStart { .. });
+        opens[at - 1] = same && (begins || opens[at]);
+    }
+    said.into_iter().zip(opens).collect()
+}
+
+/// How dialects want steps to end that are open at the end, where they say it.
+pub type Verdicts = std::collections::BTreeMap<u32, StepStatus>;
+
+/// What [`Dialects::settle`](dialects::Dialects::settle) said about the steps that are open.
+pub fn verdicts(open: &[(dialects::StepId, Option<dialects::StepStatus>)]) -> Verdicts {
+    use dialects::StepStatus as Ended;
+    let word = |status| match status {
+        Ended::Success | Ended::Done => StepStatus::Completed,
+        Ended::Failure => StepStatus::Failed,
+        Ended::Skipped => StepStatus::Skipped,
+        Ended::Cancelled => StepStatus::Cancelled,
+    };
+    open.iter().filter_map(|(step, verdict)| Some((step.0, word((*verdict)?)))).collect()
+}
+
+/// How dialects call the end of an execution.
+pub fn ending(outcome: &Verdict, exit_code: Option<i32>) -> dialects::Ending {
+    match (outcome.status, exit_code) {
+        (Status::Completed, _) => dialects::Ending::Exit(0),
+        (Status::Cancelled, _) => dialects::Ending::Cancelled,
+        (_, Some(code)) if code != 0 => dialects::Ending::Exit(code),
+        _ => dialects::Ending::Failed,
     }
 }
 
 /// A key and a value, unless they are known already; only so many, or a loop would fill the journal.
-fn meta(state: &ExecutionState, key: &str, value: &str) -> Decision {
-    let step = state.current();
+fn meta(
+    state: &ExecutionState,
+    step: Option<u32>,
+    key: &str,
+    value: &str,
+    title: Option<&str>,
+    dialect: Option<String>,
+) -> Decision {
     let known = match step.and_then(|step| state.steps.get(step as usize)) {
         Some(step) => &step.metadata,
         None => &state.summary.metadata,
@@ -84,7 +223,8 @@ fn meta(state: &ExecutionState, key: &str, value: &str) -> Decision {
             )
         });
     }
-    let kind = EventKind::Meta { step, key: key.to_owned(), value: value.to_owned() };
+    let (key, value) = (key.to_owned(), value.to_owned());
+    let kind = EventKind::Meta { step, key, value, title: title.map(str::to_owned), dialect };
     Decision::just(At::LineStart, kind)
 }
 
@@ -146,8 +286,14 @@ pub fn verdict(outcome: &Outcome) -> Verdict {
     }
 }
 
-/// The events that close what is still open when the execution ends with `verdict`.
-pub fn finish(state: &ExecutionState, verdict: &Verdict, exit_code: Option<i32>) -> Vec<EventKind> {
+/// The events that close what is still open when the execution ends with `verdict`; `verdicts` of
+/// dialects about single steps come first.
+pub fn finish(
+    state: &ExecutionState,
+    verdict: &Verdict,
+    exit_code: Option<i32>,
+    verdicts: &Verdicts,
+) -> Vec<EventKind> {
     let (status, error) = match verdict.status {
         Status::Completed => (StepStatus::Completed, None),
         Status::Cancelled => (StepStatus::Cancelled, None),
@@ -156,12 +302,25 @@ pub fn finish(state: &ExecutionState, verdict: &Verdict, exit_code: Option<i32>)
     let mut open = state.open.clone();
     open.reverse(); // Children before their parents.
     open.into_iter()
-        .map(|step| EventKind::StepFinished {
-            step,
-            status,
-            exit_code: if status == StepStatus::Cancelled { None } else { exit_code },
-            error: error.clone(),
-            by: "end".to_owned(),
+        .map(|step| match verdicts.get(&step) {
+            Some(status) => EventKind::StepFinished {
+                step,
+                status: *status,
+                exit_code: None,
+                error: None,
+                by: "end".to_owned(),
+                detail: None,
+                done: false,
+            },
+            None => EventKind::StepFinished {
+                step,
+                status,
+                exit_code: if status == StepStatus::Cancelled { None } else { exit_code },
+                error: error.clone(),
+                by: "end".to_owned(),
+                detail: None,
+                done: false,
+            },
         })
         .collect()
 }
@@ -172,180 +331,10 @@ impl Decision {
     }
 }
 
-/// What is said of a line that looks like a marker and is none, unless enough has been said.
-pub fn refused(state: &ExecutionState, why: &MarkerError) -> Option<EventKind> {
-    let code = match why {
-        MarkerError::TooLong { .. } => "marker_refused",
-        // A limit, as those of steps and files are: said once.
-        MarkerError::LineTooLong { .. } => "marker_line_limit",
-    };
-    state.noted.warning(code, || why.to_string())
-}
-
 /// A warning and nothing else; nothing at all if it has been said, or enough has been.
 fn warning(state: &ExecutionState, code: &str, message: impl FnOnce() -> String) -> Decision {
     let warning = state.noted.warning(code, message);
     Decision { events: warning.map(|kind| (At::LineStart, kind)).into_iter().collect(), stop: None }
-}
-
-/// The parent that a new step names, if it is open; else a warning says that there is none.
-fn parent(
-    state: &ExecutionState,
-    name: &str,
-    params: &Map<String, Value>,
-    decision: &mut Decision,
-) -> Option<u32> {
-    let wanted = text(params, "parent")?;
-    let found = find_open(state, &wanted);
-    if found.is_none() {
-        let warning = state.noted.warning("unknown_parent", || {
-            format!(
-                "step `{name}` names the parent `{wanted}`, which is not open: it starts at the top"
-            )
-        });
-        decision.events.extend(warning.map(|kind| (At::LineStart, kind)));
-    }
-    found
-}
-
-/// Whether there is room for one more step; else what to say instead, once.
-fn step_limit(state: &ExecutionState) -> Option<Decision> {
-    (state.steps.len() >= STEPS_MAX).then(|| {
-        warning(state, "step_limit", || {
-            format!("more than {STEPS_MAX} steps: later ones are shown as plain output")
-        })
-    })
-}
-
-/// A step that is not run: its marker's line is all it has. What is open stays open.
-fn skip(state: &ExecutionState, name: &str, reason: &str, params: &Map<String, Value>) -> Decision {
-    if let Some(limit) = step_limit(state) {
-        return limit;
-    }
-    let mut decision = Decision::default();
-    let parent = parent(state, name, params, &mut decision);
-    let step = state.steps.len() as u32;
-    decision.events.push((
-        At::LineStart,
-        EventKind::StepStarted {
-            step,
-            name: name.to_owned(),
-            parent,
-            key: text(params, "id"),
-            params: params.clone(),
-        },
-    ));
-    decision.events.push((
-        At::LineEnd,
-        EventKind::StepFinished {
-            step,
-            status: StepStatus::Skipped,
-            exit_code: None,
-            error: Some(reason.to_owned()).filter(|reason| !reason.is_empty()),
-            by: "skip".to_owned(),
-        },
-    ));
-    decision
-}
-
-fn start(state: &ExecutionState, name: &str, params: &Map<String, Value>) -> Decision {
-    if let Some(limit) = step_limit(state) {
-        return limit;
-    }
-    let key = text(params, "id");
-    let mut decision = Decision::default();
-    let parent = parent(state, name, params, &mut decision);
-    // A start ends its sibling, unless one of the two carries an id: those may run side by side.
-    if key.is_none() {
-        let siblings: Vec<u32> = state
-            .open
-            .iter()
-            .copied()
-            .filter(|open| {
-                let open = &state.steps[*open as usize];
-                open.parent == parent && open.key.is_none()
-            })
-            .collect();
-        for sibling in siblings {
-            close(
-                state,
-                sibling,
-                StepStatus::Completed,
-                Some(0),
-                None,
-                "next",
-                At::LineStart,
-                &mut decision,
-            );
-        }
-    }
-    decision.events.push((
-        At::LineStart,
-        EventKind::StepStarted {
-            step: state.steps.len() as u32,
-            name: name.to_owned(),
-            parent,
-            key,
-            params: params.clone(),
-        },
-    ));
-    decision
-}
-
-fn complete(state: &ExecutionState, name: &str, params: &Map<String, Value>) -> Decision {
-    let found = match text(params, "id") {
-        Some(key) => find_open(state, &key),
-        None => find_named(state, name),
-    };
-    let mut decision = Decision::default();
-    match found {
-        Some(step) => {
-            close(
-                state,
-                step,
-                StepStatus::Completed,
-                Some(0),
-                None,
-                "marker",
-                At::LineEnd,
-                &mut decision,
-            );
-            decision
-        }
-        None => warning(state, "unmatched_complete", || {
-            format!("STEP_COMPLETE:{name} matches no open step and has no effect")
-        }),
-    }
-}
-
-fn error(
-    state: &ExecutionState,
-    description: &str,
-    params: &Map<String, Value>,
-    stop_on_error: bool,
-) -> Decision {
-    let found = match text(params, "id") {
-        Some(key) => find_open(state, &key),
-        None => state.current(),
-    };
-    let mut decision = Decision::default();
-    let Some(step) = found else {
-        return warning(state, "error_outside_step", || {
-            format!("STEP_ERROR outside a step: {description}")
-        });
-    };
-    close(
-        state,
-        step,
-        StepStatus::Failed,
-        Some(1),
-        Some(description),
-        "marker",
-        At::LineEnd,
-        &mut decision,
-    );
-    decision.stop = critical_failure(&state.steps[step as usize], description, stop_on_error);
-    decision
 }
 
 /// What is said of the script's end when `step` has failed with `description`, if that is critical.
@@ -355,79 +344,6 @@ pub fn critical_failure(step: &Step, description: &str, stop_on_error: bool) -> 
     wanted
         .map_or(stop_on_error, truthy)
         .then(|| format!("Critical step failed: {} - {description}", step.name))
-}
-
-/// Closes `step` after everything that is open inside it.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one place builds all closings; a struct would name each twice"
-)]
-fn close(
-    state: &ExecutionState,
-    step: u32,
-    status: StepStatus,
-    exit_code: Option<i32>,
-    error: Option<&str>,
-    by: &str,
-    at: At,
-    decision: &mut Decision,
-) {
-    for inner in state.open.iter().rev() {
-        if *inner != step && is_inside(state, *inner, step) {
-            let (status, error) = match status {
-                StepStatus::Failed => (StepStatus::Failed, error.map(str::to_owned)),
-                _ => (StepStatus::Completed, None),
-            };
-            decision.events.push((
-                at,
-                EventKind::StepFinished {
-                    step: *inner,
-                    status,
-                    exit_code,
-                    error,
-                    by: "parent".to_owned(),
-                },
-            ));
-        }
-    }
-    decision.events.push((
-        at,
-        EventKind::StepFinished {
-            step,
-            status,
-            exit_code,
-            error: error.map(str::to_owned),
-            by: by.to_owned(),
-        },
-    ));
-}
-
-fn is_inside(state: &ExecutionState, inner: u32, outer: u32) -> bool {
-    let mut at = state.steps[inner as usize].parent;
-    while let Some(parent) = at {
-        if parent == outer {
-            return true;
-        }
-        at = state.steps[parent as usize].parent;
-    }
-    false
-}
-
-/// The newest open step with this id, else with this name.
-fn find_open(state: &ExecutionState, wanted: &str) -> Option<u32> {
-    let by_key = |step: &&u32| state.steps[**step as usize].key.as_deref() == Some(wanted);
-    state.open.iter().rev().find(by_key).copied().or_else(|| find_named(state, wanted))
-}
-
-fn find_named(state: &ExecutionState, name: &str) -> Option<u32> {
-    state.open.iter().rev().find(|step| state.steps[**step as usize].name == name).copied()
-}
-
-fn text(params: &Map<String, Value>, key: &str) -> Option<String> {
-    match params.get(key)? {
-        Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    }
 }
 
 fn to_json(params: &[(String, ParamValue)]) -> Map<String, Value> {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use stepflow_markers::parse;
+use stepflow_markers::dialects::{self, Dialects, Selection};
 use stepflow_model::{
     Event, EventKind, ExecutionId, ExecutionState, Note, NoteKind, Reason, Source, Spec, Status,
     StepStatus,
@@ -40,6 +40,7 @@ fn spec() -> Spec {
         log_max_bytes: 0,
         log_full: stepflow_model::LogFull::default(),
         on_disk_full: stepflow_model::OnDiskFull::default(),
+        dialect: stepflow_model::dialect_default(),
         rerun_of: None,
     }
 }
@@ -64,25 +65,19 @@ fn run(output: &str, stop_on_error: bool, outcome: &Outcome) -> Run {
         host: "host".into(),
     };
     run.emit(started, 0, 0, 0);
-    let mut offset = 0;
-    let mut count = 0;
-    for (number, line) in output.lines().enumerate() {
-        let end = offset + line.len() as u64 + 1;
-        if let Ok(Some(marker)) = parse(line.as_bytes()) {
-            let decision = steps::decide(&run.state, &marker, stop_on_error);
-            for (at, kind) in decision.events {
-                match at {
-                    At::LineStart => run.emit(kind, number as u64, offset, number as u64),
-                    At::LineEnd => run.emit(kind, number as u64, end, number as u64 + 1),
-                }
-            }
-            run.stop = run.stop.or(decision.stop);
-        }
-        offset = end;
-        count = number as u64 + 1;
-    }
+    let mut said = Vec::new();
+    let mut dialects = Dialects::new(&Selection::auto());
+    dialects.push(dialects::Stream::Merged, output.as_bytes(), 0, &mut |event| said.push(event));
+    dialects.end_stream(dialects::Stream::Merged, &mut |event| said.push(event));
+    run.hear(said, stop_on_error);
+    let (offset, count) = (output.len() as u64, output.lines().count() as u64);
     let verdict = steps::verdict(outcome);
-    for kind in steps::finish(&run.state, &verdict, outcome.exit_code) {
+    let mut said = Vec::new();
+    let ending = steps::ending(&verdict, outcome.exit_code);
+    let open = dialects.settle(ending, &mut |event| said.push(event));
+    run.hear(said, stop_on_error);
+    let verdicts = steps::verdicts(&open);
+    for kind in steps::finish(&run.state, &verdict, outcome.exit_code, &verdicts) {
         run.emit(kind, count, offset, count);
     }
     let exited = EventKind::Exited {
@@ -100,6 +95,22 @@ fn run(output: &str, stop_on_error: bool, outcome: &Outcome) -> Run {
 }
 
 impl Run {
+    fn hear(&mut self, said: Vec<dialects::Event>, stop_on_error: bool) {
+        for (said, opens) in steps::with_openings(said) {
+            let (place, line) = (said.place, said.place.line);
+            let decision = steps::decide(&self.state, &said, opens, stop_on_error);
+            for (at, kind) in decision.events {
+                match at {
+                    At::LineStart => self.emit(kind, line - 1, place.start, line - 1),
+                    At::LineEnd => self.emit(kind, line - 1, place.end, line),
+                }
+            }
+            if self.stop.is_none() {
+                self.stop = decision.stop;
+            }
+        }
+    }
+
     fn emit(&mut self, kind: EventKind, second: u64, offset: u64, lines: u64) {
         let seq = self.events.len() as u64 + 1;
         let time_us = second as i64 * 1_000_000;
@@ -277,13 +288,7 @@ fn limits_warn_once_and_lose_nothing() {
 #[test]
 fn lines_that_are_too_long_for_markers_are_told_of_once() {
     let line = format!("STEP_START:{}", "n".repeat(stepflow_markers::LINE_BYTES_MAX));
-    let error = parse(line.as_bytes()).unwrap_err();
-    let mut run = Run { state: ExecutionState::new(&spec()), events: vec![], stop: None };
-    for _ in 0..100 {
-        if let Some(kind) = steps::refused(&run.state, &error) {
-            run.emit(kind, 0, 0, 0);
-        }
-    }
+    let run = repeated(&line, 100);
     assert_eq!((run.events.len(), warned(&run, "marker_line_limit")), (1, 1));
     let said = &run.state.annotations[0].message;
     assert!(said.contains("`STEP_START:`") && said.contains("65536 bytes"), "{said}");
@@ -294,11 +299,9 @@ fn lines_that_are_too_long_for_markers_are_told_of_once() {
 fn metadata_is_taken_down_when_it_changes_and_not_without_end() {
     const MOST: usize = stepflow_model::METAS_MAX;
     let mut run = Run { state: ExecutionState::new(&spec()), events: vec![], stop: None };
+    let mut dialects = Dialects::new(&Selection::auto());
     let mut say = |key: &str, value: &str| {
-        let marker = parse(format!("META:{key}:{value}").as_bytes()).unwrap().unwrap();
-        for (_, kind) in steps::decide(&run.state, &marker, false).events {
-            run.emit(kind, 0, 0, 0);
-        }
+        repeat(&mut run, &mut dialects, &format!("META:{key}:{value}"), 1);
         run.events.len()
     };
     for _ in 0..100 {
@@ -312,11 +315,9 @@ fn metadata_is_taken_down_when_it_changes_and_not_without_end() {
     assert_eq!(run.state.summary.metadata["k"], (MOST - 1).to_string());
 
     let mut run = Run { state: ExecutionState::new(&spec()), events: vec![], stop: None };
+    let mut dialects = Dialects::new(&Selection::auto());
     for number in 0..stepflow_model::METADATA_MAX + 100 {
-        let marker = parse(format!("META:k{number}:v").as_bytes()).unwrap().unwrap();
-        for (_, kind) in steps::decide(&run.state, &marker, false).events {
-            run.emit(kind, 0, 0, 0);
-        }
+        repeat(&mut run, &mut dialects, &format!("META:k{number}:v"), 1);
     }
     assert_eq!(run.events.len(), stepflow_model::METADATA_MAX + 1);
 }
@@ -324,13 +325,16 @@ fn metadata_is_taken_down_when_it_changes_and_not_without_end() {
 /// The same marker again and again, and nothing else.
 fn repeated(line: &str, count: usize) -> Run {
     let mut run = Run { state: ExecutionState::new(&spec()), events: vec![], stop: None };
-    let marker = parse(line.as_bytes()).unwrap().unwrap();
-    for _ in 0..count {
-        for (_, kind) in steps::decide(&run.state, &marker, false).events {
-            run.emit(kind, 0, 0, 0);
-        }
-    }
+    let mut dialects = Dialects::new(&Selection::auto());
+    repeat(&mut run, &mut dialects, line, count);
     run
+}
+
+fn repeat(run: &mut Run, dialects: &mut Dialects, line: &str, count: usize) {
+    let lines = format!("{line}\n").repeat(count);
+    let mut said = Vec::new();
+    dialects.push(dialects::Stream::Merged, lines.as_bytes(), 0, &mut |event| said.push(event));
+    run.hear(said, false);
 }
 
 fn warned(run: &Run, code: &str) -> usize {
@@ -369,7 +373,9 @@ fn warnings_end_with_one_that_says_so_and_those_about_limits_are_still_said_once
         }
     }
     // As many as the state holds annotations, from elsewhere and from here; then limits.
-    let mut full = repeated("STEP_COMPLETE:none", MOST * 2);
+    let mut full = Run { state: ExecutionState::new(&spec()), events: vec![], stop: None };
+    let mut dialects = Dialects::new(&Selection::auto());
+    repeat(&mut full, &mut dialects, "STEP_COMPLETE:none", MOST * 2);
     for number in 0..stepflow_model::ANNOTATIONS_MAX {
         let code = "clock_jump".to_owned();
         full.emit(EventKind::Warning { code, message: number.to_string() }, 0, 0, 0);
@@ -377,11 +383,8 @@ fn warnings_end_with_one_that_says_so_and_those_about_limits_are_still_said_once
     assert_eq!(full.state.annotations.len(), stepflow_model::ANNOTATIONS_MAX);
     let before = full.events.len();
     let lines = ["STEP_SKIP:s:r", "STEP_START:s [parent=none]", "ARTIFACT:a:d", "STEP_COMPLETE:x"];
-    for line in lines.iter().flat_map(|line| std::iter::repeat_n(line, 30_000)) {
-        let marker = parse(line.as_bytes()).unwrap().unwrap();
-        for (_, kind) in steps::decide(&full.state, &marker, false).events {
-            full.emit(kind, 0, 0, 0);
-        }
+    for line in lines {
+        repeat(&mut full, &mut dialects, line, 30_000);
     }
     let added = full.events.len() - before;
     let most = 2 * stepflow_model::STEPS_MAX + stepflow_model::ARTIFACTS_MAX + 2;

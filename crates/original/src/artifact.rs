@@ -95,6 +95,7 @@ impl Artifact {
                 step,
                 path: self.path.clone(),
                 description: self.description.clone(),
+                dialect: None,
             },
             EventKind::ArtifactImported { artifact: number, origin: Box::new(self.origin.clone()) },
         ]

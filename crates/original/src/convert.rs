@@ -270,6 +270,8 @@ impl Making<'_> {
             exit_code,
             error,
             by: "import".to_owned(),
+            detail: None,
+            done: false,
         };
         if let Some(status) = step.status {
             let at = step.ended_us.or(follower).or(execution.ended_us).unwrap_or(self.last_us);

@@ -105,6 +105,7 @@ impl Execution {
             log_max_bytes: 0,
             log_full: stepflow_model::LogFull::default(),
             on_disk_full: stepflow_model::OnDiskFull::default(),
+            dialect: stepflow_model::dialect_default(),
             rerun_of: None,
         };
         let exit_code = kept.integer(&mut row, "exit_code");

@@ -123,6 +123,8 @@ impl Step {
                 parent: None,
                 key: None,
                 params: std::mem::take(&mut self.metadata),
+                dialect: None,
+                loose: false,
             },
             EventKind::StepImported { step: number, origin: Box::new(self.origin.clone()) },
         ]

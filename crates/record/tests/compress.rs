@@ -46,6 +46,7 @@ fn spec(number: u64) -> Spec {
         log_max_bytes: 0,
         log_full: stepflow_model::LogFull::default(),
         on_disk_full: stepflow_model::OnDiskFull::default(),
+        dialect: stepflow_model::dialect_default(),
         rerun_of: None,
     }
 }

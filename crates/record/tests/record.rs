@@ -40,6 +40,7 @@ fn spec() -> Spec {
         log_max_bytes: 0,
         log_full: stepflow_model::LogFull::default(),
         on_disk_full: stepflow_model::OnDiskFull::default(),
+        dialect: stepflow_model::dialect_default(),
         rerun_of: None,
     }
 }
@@ -286,6 +287,8 @@ fn journal(dir: &Path) -> Vec<Event> {
         parent: None,
         key: None,
         params: serde_json::Map::new(),
+        dialect: None,
+        loose: false,
     };
     let exited = EventKind::Exited {
         status: Status::Failed,

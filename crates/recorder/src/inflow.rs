@@ -285,7 +285,8 @@ impl Inflow {
             };
             let verdict = self.verdict(&end);
             let exit_code = exit_code(&end);
-            for kind in steps::finish(&self.recording.state, &verdict, exit_code) {
+            let verdicts = self.recording.settle(&verdict, exit_code);
+            for kind in steps::finish(&self.recording.state, &verdict, exit_code, &verdicts) {
                 self.recording.emit(kind);
             }
             self.end = Some(end);

@@ -15,6 +15,8 @@ use nix::sys::signal::SigSet;
 use stepflow_record::{Created, Storage};
 use stepflow_sys::spawn;
 
+use crate::session::files;
+
 /// First argument of the hidden command that makes a process a recorder.
 pub const COMMAND: &str = "__record";
 
@@ -64,6 +66,10 @@ impl Launch<'_> {
             .stderr(Stdio::null());
         if let Some(env) = self.env {
             command.env_clear().envs(env);
+        }
+        if let Ok(spec) = self.storage.spec(created.id) {
+            let dir = self.storage.record_dir(created.id);
+            command.envs(files::variables(&std::path::absolute(&dir).unwrap_or(dir), &spec));
         }
         spawn::keep_fds_in_own_session(&mut command, vec![created.claim.raw_fd()], self.mask);
         let child = command.spawn()?;

@@ -12,10 +12,12 @@ pub mod inflow; // output that nobody here started, recorded by its holder
 mod launch; // how others start one
 pub mod lifecycle; // when "cancel" becomes "kill": pure
 pub mod mask; // keep secrets out of the record, whatever the split into reads
+pub mod offline; // a log that is read and not recorded
 mod pipe; // a recorder whose source is its standard input
 mod progress; // thin out what scripts say about their progress
 mod recording; // the way of a byte
 mod session; // one recorder's life
+mod words; // secrets in what markers say
 mod worker; // threads for what must not hold up the read loop
 
 pub use artifact::ARTIFACT_BYTES_MAX;

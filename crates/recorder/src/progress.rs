@@ -11,7 +11,7 @@ pub(crate) const EVERY_US: u64 = 250_000;
 /// What a script said last about one step, or about the whole.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Said {
-    pub(crate) percent: f64,
+    pub(crate) percent: Option<f64>,
     pub(crate) text: String,
     /// Where the line begins that said it.
     pub(crate) offset: u64,
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     fn said(percent: f64) -> Said {
-        Said { percent, text: String::new(), offset: 0, lines: 0 }
+        Said { percent: Some(percent), text: String::new(), offset: 0, lines: 0 }
     }
 
     #[test]

@@ -1,25 +1,22 @@
 //! The way of a byte: held back, masked, appended, indexed, scanned; and the journal beside it.
 
 mod full; // a disk that does not take what there is
+mod hear; // what the output says
 mod limit; // output that outgrows its limit
 mod replay; // going on with a record whose recorder is gone
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
-use stepflow_markers::{Found, Scanner};
+use stepflow_markers::dialects::{At, Gate, Piece};
 use stepflow_model::{
     Event, EventKind, ExecutionState, LogSync, OnDiskFull, Reason, Spec, Status, Stream,
-    steps::{self, At},
 };
 use stepflow_record::{JournalWriter, RecordError, Writer};
 use stepflow_sys::clock::{Clock, Stamp};
 
 use self::{
     full::{Dropping, Lost},
+    hear::Hearing,
     limit::Limit,
     replay::Replay,
 };
@@ -60,10 +57,10 @@ pub(crate) struct Recording {
     pub(crate) clock: Clock,
     pub(crate) wants: Wants,
     progress: Progress,
-    stop_on_error: bool,
     maskers: [Masker; 2],
-    /// `None` after a panic: it records on without steps.
-    scanners: Option<[Scanner; 2]>,
+    /// What the output itself declares to be secret.
+    gate: Gate,
+    hearing: Hearing,
     /// Where the present stream's run of bytes began: no line piece reaches back beyond.
     run_start: u64,
     stream: Stream,
@@ -113,9 +110,9 @@ impl Recording {
             clock: Clock::default(),
             wants: Wants::default(),
             progress: Progress::default(),
-            stop_on_error: spec.stop_on_error,
+            hearing: Hearing::new(spec, &masker),
             maskers: [masker.clone(), masker],
-            scanners: Some([Scanner::new(), Scanner::new()]),
+            gate: Gate::new(&spec.dialects()),
             run_start: 0,
             stream: Stream::Stdout,
             refused: Vec::new(),
@@ -269,9 +266,14 @@ impl Recording {
     /// already is left out.
     pub(crate) fn rewind(&mut self, masker: Masker) -> Result<(), RecordError> {
         self.refused.clear();
+        let mut masker = masker;
+        for secret in &self.hearing.declared {
+            masker.add(secret);
+        }
         self.known = if masker.is_idle() { 0 } else { self.writer.trailing(b'*')? };
+        self.hearing.words = masker.forgetful();
         self.maskers = [masker.clone(), masker];
-        Ok(())
+        self.rewind_gate()
     }
 
     /// As [`Recording::rewind`], with the masks that there are.
@@ -311,7 +313,7 @@ impl Recording {
 
     /// Bytes that were taken and are not appended yet.
     pub(crate) fn in_hand(&self) -> u64 {
-        let held: usize = self.maskers.iter().map(Masker::held).sum();
+        let held = self.maskers.iter().map(Masker::held).sum::<usize>() + self.gate.held();
         let refused: usize = self.refused.iter().map(|(_, bytes)| bytes.len()).sum();
         (held + refused) as u64
     }
@@ -319,12 +321,23 @@ impl Recording {
     /// Takes what one read brought.
     pub(crate) fn take(&mut self, stream: Stream, bytes: &[u8]) {
         let stamp = self.stamp();
-        let mut masker = std::mem::take(&mut self.maskers[stream as usize]);
-        let decided = masker.push(bytes);
-        let decided = self.unknown(decided);
-        self.append(stream, decided, stamp);
-        self.maskers[stream as usize] = masker;
+        let mut gate = std::mem::take(&mut self.gate);
+        gate.push(self.hearing.stream(stream), bytes, &mut |piece| self.pass(stream, piece, stamp));
+        self.gate = gate;
         self.mind_limit();
+    }
+
+    /// Takes what the gate has let through.
+    fn pass(&mut self, stream: Stream, piece: Piece<'_>, stamp: Stamp) {
+        match piece {
+            Piece::Bytes(bytes) => {
+                let mut masker = std::mem::take(&mut self.maskers[stream as usize]);
+                let decided = self.unknown(masker.push(bytes));
+                self.append(stream, decided, stamp);
+                self.maskers[stream as usize] = masker;
+            }
+            Piece::Secret(secret) => self.hide(stream, secret),
+        }
     }
 
     /// What of `decided` is not appended already.
@@ -337,12 +350,15 @@ impl Recording {
     /// A stream has ended: nothing is held back any more, its last half line counts as whole.
     pub(crate) fn end_stream(&mut self, stream: Stream) {
         let stamp = self.stamp();
+        let mut gate = std::mem::take(&mut self.gate);
+        gate.finish(self.hearing.stream(stream), &mut |piece| self.pass(stream, piece, stamp));
+        self.gate = gate;
         let mut masker = std::mem::take(&mut self.maskers[stream as usize]);
         let decided = self.unknown(masker.finish());
         self.append(stream, decided, stamp);
         self.maskers[stream as usize] = masker;
         if self.refused.is_empty() {
-            self.finish_scan(stream);
+            self.hear_end(stream);
         }
     }
 
@@ -433,7 +449,8 @@ impl Recording {
             Some(step) => (step.progress, step.progress_text.as_deref()),
             None => (summary.progress, summary.progress_text.as_deref()),
         };
-        if known != (Some(said.percent), Some(said.text.as_str()).filter(|text| !text.is_empty())) {
+        let percent = said.percent.or(known.0);
+        if known != (percent, Some(said.text.as_str()).filter(|text| !text.is_empty())) {
             let (offset, lines) = (said.offset, said.lines);
             self.emit_at(said.event(step), offset, lines);
         }
@@ -519,8 +536,9 @@ impl Recording {
             self.refused.push((stream, bytes.to_vec()));
             return;
         }
-        let (base, _) = self.writer.appended();
-        if stream != self.stream {
+        let (base, mut lines) = self.writer.appended();
+        let changes = stream != self.stream;
+        if changes {
             self.stream = stream;
             self.run_start = base;
             self.line_start = base;
@@ -530,101 +548,17 @@ impl Recording {
             self.refused.push((stream, bytes[count..].to_vec()));
         }
         self.note_trouble(result);
-        self.scan(stream, &bytes[..count], base);
+        if changes {
+            // The half line of the other stream has ended with it.
+            let fed = memchr::memchr_iter(b'\n', &bytes[..count]).count() as u64;
+            lines = self.writer.appended().1 - fed;
+        }
+        let at = At { offset: base, lines, floor: self.run_start };
+        self.hear(stream, &bytes[..count], at);
         if let Some(end) = memchr::memrchr(b'\n', &bytes[..count]) {
             self.line_start = base + end as u64 + 1;
         }
         self.drop_if_blocked();
-    }
-
-    fn scan(&mut self, stream: Stream, bytes: &[u8], base: u64) {
-        let mut found = Vec::new();
-        self.guarded(|scanners| {
-            scanners[stream as usize].push(bytes, base, &mut |f| found.push(f));
-        });
-        if found.is_empty() {
-            return;
-        }
-        let (_, lines) = self.writer.appended();
-        let line_ends_from = |at: u64| {
-            let tail = &bytes[at.saturating_sub(base) as usize..];
-            lines - memchr::memchr_iter(b'\n', tail).count() as u64
-        };
-        let places: Vec<_> = found.into_iter().map(|f| (line_ends_from(f.end), f)).collect();
-        for (ended, found) in places {
-            self.act(found, ended.saturating_sub(1), ended);
-        }
-    }
-
-    fn finish_scan(&mut self, stream: Stream) {
-        let mut found = Vec::new();
-        self.guarded(|scanners| scanners[stream as usize].finish(&mut |f| found.push(f)));
-        let (bytes, lines) = self.writer.appended();
-        for mut found in found {
-            // What was dropped has no place of its own.
-            (found.start, found.end) = (found.start.min(bytes), found.end.min(bytes));
-            self.act(found, lines, lines + 1);
-        }
-    }
-
-    /// A scanner that panics must not end the script: from then on there are no more steps.
-    fn guarded(&mut self, scan: impl FnOnce(&mut [Scanner; 2])) {
-        let Some(mut scanners) = self.scanners.take() else { return };
-        match catch_unwind(AssertUnwindSafe(|| {
-            scan(&mut scanners);
-            scanners
-        })) {
-            Ok(scanners) => self.scanners = Some(scanners),
-            Err(_) => self.emit(EventKind::Warning {
-                code: "scanner_panic".to_owned(),
-                message: "reading markers failed inside StepFlow: the output is recorded on, \
-                          without further steps; please report this"
-                    .to_owned(),
-            }),
-        }
-    }
-
-    /// Carries out a marker whose line begins after `lines_before` lines and ends the
-    /// `lines_after`th.
-    fn act(&mut self, found: Found, lines_before: u64, lines_after: u64) {
-        let start = found.start.max(self.run_start);
-        let marker = match found.outcome {
-            Ok(marker) => marker,
-            Err(error) => {
-                if let Some(kind) = steps::refused(&self.state, &error) {
-                    self.emit_found(kind, start, lines_before);
-                }
-                return;
-            }
-        };
-        let decision = steps::decide(&self.state, &marker, self.stop_on_error);
-        for (at, kind) in decision.events {
-            match &kind {
-                EventKind::Artifact { artifact, path, .. } => {
-                    self.wants.artifacts.push((*artifact, path.clone()));
-                    self.wants.sync = true;
-                }
-                EventKind::StepStarted { .. } | EventKind::StepFinished { .. } => {
-                    self.wants.sync = true;
-                }
-                _ => {}
-            }
-            if let EventKind::Progress { step, percent, text } = kind {
-                let said = Said { percent, text, offset: start, lines: lines_before };
-                self.progress.say(step, said);
-                if self.replay.is_none() {
-                    self.tell_progress_if_due();
-                }
-                continue;
-            }
-            match at {
-                At::LineStart => self.emit_found(kind, start, lines_before),
-                At::LineEnd => self.emit_found(kind, found.end, lines_after),
-            }
-        }
-        if self.wants.stop.is_none() {
-            self.wants.stop = decision.stop;
-        }
     }
 }
 
@@ -669,6 +603,7 @@ mod tests {
             log_max_bytes: 0,
             log_full: stepflow_model::LogFull::default(),
             on_disk_full: stepflow_model::OnDiskFull::default(),
+            dialect: stepflow_model::dialect_default(),
             rerun_of: None,
         }
     }
@@ -717,18 +652,78 @@ mod tests {
         assert!(last.state.steps[..2].iter().all(|step| step.status.is_end()));
     }
 
+    fn names(recording: &Recording) -> Vec<&str> {
+        recording.state.steps.iter().map(|step| step.name.as_str()).collect()
+    }
+
     #[test]
-    fn a_panic_in_the_scanner_costs_the_steps_and_no_byte() {
+    fn a_panic_in_a_dialect_costs_the_dialects_and_one_more_the_steps_and_no_byte() {
         let dir = tempfile::tempdir().unwrap();
         let mut recording = recording(dir.path());
-        recording.take(Stream::Stdout, b"STEP_START:A\n");
-        recording.guarded(|_| panic!("injected"));
-        recording.take(Stream::Stdout, b"STEP_START:B\nlast\n");
+        recording.hearing.poison = Some(b"poison");
+        recording.take(Stream::Stdout, b"STEP_START:A [id=a]\n::group::G\n");
+        recording.take(Stream::Stdout, b"poison\n::group::H\necho '");
+        recording.take(Stream::Stdout, b"STEP_START:no\n::group::I\nSTEP_START:B [parent=a]\n");
+        assert_eq!(names(&recording), ["A", "G", "H", "B"], "own markers are still read");
+        assert_eq!(recording.state.steps[3].parent, Some(0));
+        recording.take(Stream::Stdout, b"STEP_COMPLETE:A\n");
+        assert!(recording.state.open.is_empty(), "with all that is inside it");
+        recording.take(Stream::Stdout, b"poison\nSTEP_START:C\n");
+        recording.take(Stream::Stdout, b"STEP_START:D\nlast\n");
         recording.close_entry();
-        assert_eq!(recording.state.steps.len(), 1, "recorded on without steps");
-        assert_eq!(recording.state.annotations[0].code, "scanner_panic");
+        assert_eq!(names(&recording), ["A", "G", "H", "B", "C"], "recorded on without steps");
+        let codes: Vec<_> = recording.state.annotations.iter().map(|a| a.code.as_str()).collect();
+        assert_eq!(codes, ["dialect_panic", "scanner_panic"]);
         let log = LogReader::open(dir.path()).unwrap().unwrap();
-        assert_eq!(log.position().unwrap(), (31, 3));
+        assert_eq!(log.position().unwrap(), recording.writer.appended());
+    }
+
+    #[test]
+    fn output_that_is_not_trusted_says_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let spec = Spec { dialect: "none".to_owned(), ..spec() };
+        let mut recording = Recording::create(dir.path(), &spec, Masker::default()).unwrap();
+        let output = b"STEP_START:A\n::group::G\n::add-mask::hunter22\nhunter22\n";
+        recording.take(Stream::Stdout, output);
+        recording.end_stream(Stream::Stdout);
+        recording.close_entry();
+        assert_eq!(recording.state.summary.position.seq, 0, "no event at all");
+        assert_eq!(std::fs::read(dir.path().join("output.log")).unwrap(), output);
+    }
+
+    #[test]
+    fn what_the_output_declares_secret_is_in_no_file_from_there_on_whatever_the_split() {
+        let output = b"hunter22 before\nSTEP_START:hunter22-a\n::add-mask::hunter22\nhunter22 \
+            aHVudGVyMjI= 68756e7465723232\n::error file=hunter22.c::is hunter22\n\
+            ##vso[task.setvariable variable=k;issecret=true]pass%3Bword\npass;word pass%3Bword\n\
+            ::group::pass;word\n::add-mask::no\n::notice title=a%3Ab%2Cc d::::add-mask\n\
+            ::add-mask::x%25y%0Along line\nx%y long line\n::add-mask::last";
+        let mut logs = Vec::new();
+        for size in 1..60 {
+            let dir = tempfile::tempdir().unwrap();
+            let mut recording = recording(dir.path());
+            for piece in output.chunks(size) {
+                recording.take(Stream::Stdout, piece);
+            }
+            recording.end_stream(Stream::Stdout);
+            recording.close_entry();
+            recording.journal.flush().unwrap();
+            let log = std::fs::read_to_string(dir.path().join("output.log")).unwrap();
+            let (before, after) = log.split_once("::add-mask").unwrap();
+            assert!(before.contains("hunter22 before"));
+            let journal = std::fs::read_to_string(dir.path().join("journal.ndjson")).unwrap();
+            for secret in
+                ["hunter22", "aHVudGVyMjI", "68756e74", "pass;word", "pass%3B", "long line"]
+            {
+                assert!(!after.contains(secret), "{secret}: {after}");
+                assert!(!journal.replace("hunter22-a", "").contains(secret), "{secret}: {journal}");
+            }
+            assert_eq!(recording.state.secrets, 5);
+            assert_eq!(names(&recording), ["hunter22-a", "***"]);
+            logs.push(log);
+        }
+        logs.dedup();
+        assert_eq!(logs.len(), 1, "the same log whatever the split: {logs:?}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One recorder's life: start the keeper, wait in one place, act, end.
 
 mod contain; // the control group of the tree
+pub(crate) mod files; // what actions write their results to
 mod finish; // the end: whole, synced, before anybody hears of it
 mod hint; // a word to those whose script wanted a terminal
 mod signal; // to the tree, and to those who hold the output

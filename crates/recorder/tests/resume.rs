@@ -41,6 +41,7 @@ fn spec() -> Spec {
         log_max_bytes: 0,
         log_full: stepflow_model::LogFull::default(),
         on_disk_full: stepflow_model::OnDiskFull::default(),
+        dialect: stepflow_model::dialect_default(),
         rerun_of: None,
     }
 }
@@ -120,6 +121,31 @@ fn cut(dir: &Path, name: &str, share: f64) {
     file.set_len((size as f64 * share) as u64).unwrap();
 }
 
+/// Lines of other systems.
+const DIALECTS: &[&str] = &[
+    "::group::Deps\n",
+    "::endgroup::\n",
+    "::error file=a.c,line=3::broke%0Ahere\n",
+    "::set-output name=a::b\n",
+    "::stop-commands::tok\n",
+    "::tok::\n",
+    "\x1b[0Ksection_start:1:build\r\x1b[0KBuilding\n",
+    "\x1b[0Ksection_end:2:build\r\x1b[0K\n",
+    "##[section]Starting: x\n",
+    "##vso[task.logdetail id=A;name=Rec;type=build]x\n",
+    "##vso[task.logdetail id=A;state=Completed;result=Failed]x\n",
+    "##teamcity[testStarted name='t']\n",
+    "##teamcity[testFailed name='t' message='m']\n",
+    "##teamcity[testFinished name='t' duration='3']\n",
+    "unfinished ##teamcity[blockOpened name='b']\n",
+    "1..2\n",
+    "ok 1 - one\n",
+    "not ok 2 - two\n",
+    "  ---\n",
+    "  ...\n",
+    "--- :hammer: Go\n",
+];
+
 fn line() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => "[a-z ]{0,12}\n",
@@ -135,6 +161,7 @@ fn line() -> impl Strategy<Value = String> {
         1 => Just("META:key:value\n".to_owned()),
         1 => (0..100_u8).prop_map(|percent| format!("PROGRESS:{percent}:so far\n")),
         1 => Just("STEP_SKIP:Docs:not today\n".to_owned()),
+        4 => proptest::sample::select(DIALECTS).prop_map(str::to_owned),
         1 => Just(format!("token {SECRET}\n")),
         1 => Just("STEP_START:no line end".to_owned()),
         1 => Just("\r\n\n".to_owned()),

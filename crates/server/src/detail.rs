@@ -45,6 +45,7 @@ pub(crate) fn whole(handle: &Handle) -> stepflow_api::ExecutionDetail {
             steps: state.steps.iter().map(|step| Step::new(id, step, now)).collect(),
             artifacts: state.artifacts.iter().map(|file| Artifact::new(id, file)).collect(),
             annotations: state.annotations.iter().map(Annotation::from).collect(),
+            told: stepflow_api::Told::of(state),
             logs: Vec::new(),
             stored_bytes,
             compressed,
@@ -92,8 +93,12 @@ pub(crate) fn streamed(
     let json = |value: serde_json::Result<String>| value.map_err(|e| Problem::internal(&e));
     let head =
         format!("{{\"execution\":{},\"steps\":[", json(serde_json::to_string(&detail.execution))?);
+    let told = match &detail.told {
+        Some(told) => format!("\"told\":{},", json(serde_json::to_string(told))?),
+        None => String::new(),
+    };
     let middle = format!(
-        "],\"stored_bytes\":{},\"compressed\":{},\"artifacts\":{},\"annotations\":{},\"logs\":[",
+        "],\"stored_bytes\":{},\"compressed\":{},\"artifacts\":{},\"annotations\":{},{told}\"logs\":[",
         detail.stored_bytes,
         detail.compressed,
         json(serde_json::to_string(&detail.artifacts))?,

@@ -190,6 +190,7 @@ impl From<RequestError> for Problem {
             | RequestError::Timeout
             | RequestError::DrainTimeout
             | RequestError::LogMaxBytes
+            | RequestError::Dialect(_)
             | RequestError::NoWorkingDirectory => "bad-request",
         };
         Self::new(StatusCode::BAD_REQUEST, kind, &error).hinted(error.hint())

@@ -368,7 +368,7 @@ fn engine_config(config: &ServerConfig) -> EngineConfig {
         catalog: config.catalog.clone(),
         ingest_resume: config.ingest_resume,
         log_sync: config.log_sync,
-        usual: config.usual,
+        usual: config.usual.clone(),
         retention: config.retention.clone(),
         compress_after: config.compress_after,
         disk_min_free: config.disk_min_free,

@@ -297,6 +297,7 @@ async fn a_running_execution_takes_files_too_and_its_own_are_counted_apart() {
             step: None,
             path: path.to_owned(),
             description,
+            dialect: None,
         });
         record.emit(EventKind::ArtifactStored {
             artifact,
@@ -312,6 +313,7 @@ async fn a_running_execution_takes_files_too_and_its_own_are_counted_apart() {
         step: None,
         path: "slow".to_owned(),
         description: String::new(),
+        dialect: None,
     });
     record.ring();
     let slow = format!("/api/artifacts/{}-a2", record.id);
@@ -408,6 +410,8 @@ async fn logs_are_entries_with_their_step_whole_in_pages_and_by_step() {
             exit_code: Some(0),
             error: None,
             by: "end".to_owned(),
+            detail: None,
+            done: false,
         });
         record.print("no end");
         record.end(Status::Completed);

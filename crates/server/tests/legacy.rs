@@ -102,7 +102,13 @@ async fn without_a_subscription_everything_comes_with_one_only_what_was_asked_fo
         record.step(0, "Build");
         record.print("compiling\nlinking\n");
         record.step_ends(0, "Build");
-        record.emit(EventKind::Meta { step: None, key: "k".to_owned(), value: "v".to_owned() });
+        record.emit(EventKind::Meta {
+            step: None,
+            key: "k".to_owned(),
+            value: "v".to_owned(),
+            title: None,
+            dialect: None,
+        });
         record.print("META:k:v\n");
         record.end(Status::Completed);
         record.ring();

@@ -98,6 +98,10 @@ pub fn step(index: u32, status: StepStatus) -> Step {
         progress: None,
         progress_text: None,
         origin: None,
+        dialect: None,
+        detail: None,
+        loose: false,
+        done: false,
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Run {
     pub ends: Ends,
     #[command(flatten)]
     pub log: LogLimit,
+    #[command(flatten)]
+    pub dialect: super::Dialect,
     /// Give the command, one text, to /bin/sh -c
     #[arg(long)]
     pub shell: bool,
@@ -137,6 +139,8 @@ pub struct Pipe {
     pub log_sync: LogSync,
     #[command(flatten)]
     pub log: LogLimit,
+    #[command(flatten)]
+    pub dialect: super::Dialect,
     /// What becomes of it when the disk does not take it
     #[arg(long, value_enum, default_value_t = OnDiskFull::Block, env = "STEPFLOW_ON_DISK_FULL")]
     pub on_disk_full: OnDiskFull,

@@ -81,7 +81,7 @@ pub fn execute(args: Args) -> Result<ExitCode, Failure> {
             artifacts::artifacts(&mut *place()?.source(), command, pager)
         }
         Command::Export(export) => export::export(&mut *place()?.source(), export),
-        Command::Parse { file, tree, json } => parse::parse(file, *tree, json.json),
+        Command::Parse(args) => parse::parse(args),
         Command::Doctor { full, json } => {
             doctor::doctor(&config::storage_as_it_is(args.storage.as_deref())?, *full, json.json)
         }
@@ -109,7 +109,7 @@ fn is_of_this_host(command: &Command) -> bool {
         Command::Run(_)
             | Command::Pipe(_)
             | Command::Serve(_)
-            | Command::Parse { .. }
+            | Command::Parse(_)
             | Command::Doctor { .. }
             | Command::Upgrade { .. }
             | Command::Compress { .. }

@@ -67,6 +67,8 @@ impl Told {
             parent,
             key: Some(format!("k{step}")),
             params: serde_json::Map::new(),
+            dialect: None,
+            loose: false,
         })
     }
 
@@ -77,11 +79,13 @@ impl Told {
             exit_code: None,
             error: error.map(str::to_owned),
             by: "marker".to_owned(),
+            detail: None,
+            done: false,
         })
     }
 
     fn progress(self, step: Option<u32>, percent: f64, text: &str) -> Self {
-        self.tell(EventKind::Progress { step, percent, text: text.to_owned() })
+        self.tell(EventKind::Progress { step, percent: Some(percent), text: text.to_owned() })
     }
 }
 

@@ -110,6 +110,7 @@ fn spec(args: &Pipe) -> Result<Spec, Failure> {
         log_max_bytes: args.log.log_max_bytes,
         log_full: args.log.log_full.into(),
         on_disk_full: args.on_disk_full.into(),
+        dialect: args.dialect.dialect.clone(),
         rerun_of: None,
     })
 }

@@ -67,6 +67,7 @@ pub fn spec(args: &Run, output: Output) -> Result<Spec, Failure> {
         log_max_bytes: args.log.log_max_bytes,
         log_full: args.log.log_full.into(),
         on_disk_full: args.ends.on_disk_full.into(),
+        dialect: args.dialect.dialect.clone(),
         rerun_of: None,
     })
 }

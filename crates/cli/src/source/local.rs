@@ -193,6 +193,7 @@ impl Source for Local {
             steps: state.steps.iter().map(|step| Step::new(id, step, now)).collect(),
             artifacts: state.artifacts.iter().map(|file| Artifact::new(id, file)).collect(),
             annotations: state.annotations.iter().map(Annotation::from).collect(),
+            told: stepflow_api::Told::of(state),
             logs: Vec::new(),
             stored_bytes,
             compressed,

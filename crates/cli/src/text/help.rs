@@ -445,6 +445,23 @@ const ZH: &[(&str, &str)] = &[
         "文件；- 表示标准输出 [默认：标准输出，在终端上为 NAME-ID.html 等]",
     ),
     ("A file, or - for standard input", "文件，或用 - 表示标准输入"),
+    (
+        "Markers to read, of executions that do not say: auto, none, native, github, … [default: auto]",
+        "读取哪些标记，用于未指定的执行：auto、none、native、github…… [默认：auto]",
+    ),
+    ("Print which dialects were found, and why", "打印发现了哪些方言及原因"),
+    (
+        "A file with one digit for each line: 1 standard output, 2 standard error",
+        "每行一个数字的文件：1 为标准输出，2 为标准错误",
+    ),
+    (
+        "How the script ended: what is open at the end of the log is judged by it",
+        "脚本如何结束：日志末尾仍未结束的步骤据此判定",
+    ),
+    (
+        "Markers to read: auto, none, native, github, gitlab, … or several: auto,github",
+        "读取哪些标记：auto、none、native、github、gitlab……或多个：auto,github",
+    ),
     ("Print the resulting steps as a tree", "把得到的步骤打印成树"),
     ("Compare the catalog's indexes with its tables as well", "同时比较目录库的索引与表"),
     ("Those that ended longer ago than this", "结束时间早于此的"),

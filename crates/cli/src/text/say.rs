@@ -30,6 +30,32 @@ messages! {
     being_copied() { "being copied", "正在复制" }
     bytes(count) { "{count} bytes", "{count} 字节" }
 
+    // Of a log that is parsed.
+    warned(line, what) { "line {line}: {what}", "第 {line} 行：{what}" }
+    tests(dialect, passed, failed, error, skipped, todo) {
+        "tests ({dialect}): {passed} passed, {failed} failed, {error} errors, {skipped} skipped, {todo} todo",
+        "测试（{dialect}）：{passed} 通过，{failed} 失败，{error} 错误，{skipped} 跳过，{todo} 待办"
+    }
+    dialect_found(line, sign) { "found in line {line}: {sign}", "于第 {line} 行发现：{sign}" }
+    dialect_not_found(sign) { "not found: no line with {sign}", "未发现：没有包含下列内容的行：{sign}" }
+    dialect_named(sign) { "named, and not found: no line with {sign}", "已指定，但未发现：没有包含下列内容的行：{sign}" }
+    dialect_by_name() { "off: only where it is named (--dialect)", "关闭：仅在指定时启用（--dialect）" }
+    dialect_off() { "off", "关闭" }
+    sign_github() { "a known ::command:: at its start", "行首的已知 ::命令::" }
+    sign_gitlab() { "section_start or section_end, with its erase code", "section_start 或 section_end 及其擦除码" }
+    sign_azure() { "a known ##[word] at its start, or ##vso[area.action]", "行首的已知 ##[词]，或 ##vso[area.action]" }
+    sign_teamcity() { "a whole ##teamcity[message]", "完整的 ##teamcity[消息]" }
+    sign_travis() { "travis_fold or travis_time, with its carriage return", "travis_fold 或 travis_time 及其回车符" }
+    sign_buildkite() {
+        "--- :emoji: text, ^^^ +++, or an inline link; plain --- and +++ only where it is named",
+        "--- :emoji: 文本、^^^ +++ 或内嵌链接；单独的 --- 与 +++ 仅在指定时有效"
+    }
+    sign_tap() {
+        "TAP version 13 or 14, or a plan beside its first point",
+        "TAP version 13 或 14，或紧邻第一个测试点的计划行"
+    }
+    sign_other() { "anything of it", "其任何内容" }
+
     // Of a log.
     missing_here(why) { "~~~ output is missing here: {why}", "~~~ 此处缺少输出：{why}" }
     bytes_more(count) { "[{count} bytes more: --raw]", "[另有 {count} 字节：--raw]" }

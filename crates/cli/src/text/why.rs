@@ -69,6 +69,11 @@ messages! {
         "`{text}` is not a duration: try 90s, 10m or 1h30m", "“{text}”不是时长：可写 90s、10m 或 1h30m"
     }
     no_size(text) { "`{text}` is not a size: try 500M or 50G", "“{text}”不是大小：可写 500M 或 50G" }
+    dialects(why) { "{why}", "无法识别的方言列表：{why}" }
+    no_stream(map, line) {
+        "line {line} of `{map}` is neither 1 (standard output) nor 2 (standard error)",
+        "“{map}”第 {line} 行既不是 1（标准输出）也不是 2（标准错误）"
+    }
     log_too_small(bytes) {
         "a log of {bytes} bytes cannot keep both its ends: 0 for no limit, or at least 1M",
         "{bytes} 字节的日志无法同时保留首尾：写 0 表示不限，或至少 1M"

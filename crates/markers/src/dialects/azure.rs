@@ -80,6 +80,26 @@ impl Dialect for Azure {
     }
 }
 
+/// What a line declares as secret, as it is and as it is written.
+pub(super) fn declared(text: &str, secrets: &mut Vec<String>) {
+    for (at, _) in text.match_indices(OPENING) {
+        let rest = &text[at + OPENING.len()..];
+        if !glue::allows(&text[..at], true) {
+            continue;
+        }
+        let Some(command) = Command::parse(rest) else { continue };
+        let written = rest.split_once(']').map_or("", |(_, message)| message);
+        if command.is_secret() {
+            for secret in [command.message.as_str(), written] {
+                if !secret.trim().is_empty() && !secrets.iter().any(|known| known == secret) {
+                    secrets.push(secret.to_owned());
+                }
+            }
+        }
+        return;
+    }
+}
+
 /// Carries out `##[word]text`; `false` if there is no such word.
 fn format(word: &str, text: &str, cx: &mut Context<'_>) -> bool {
     let annotation =
@@ -147,6 +167,17 @@ impl<'a> Command<'a> {
         digits(&self.get(key)?)
     }
 
+    /// Whether the message is a secret.
+    fn is_secret(&self) -> bool {
+        let says = |key, word| self.get(key).is_some_and(|value| value.eq_ignore_ascii_case(word));
+        match self.action {
+            "task.setsecret" => true,
+            "task.setvariable" => says("issecret", "true"),
+            "task.setendpoint" => says("field", "authParameter"),
+            _ => false,
+        }
+    }
+
     fn act(&self, cx: &mut Context<'_>) {
         let message = self.message.as_str();
         match self.action {
@@ -166,7 +197,7 @@ impl<'a> Command<'a> {
                 }
             }
             "task.setvariable" => {
-                let secret = self.get("issecret").is_some_and(|on| on.eq_ignore_ascii_case("true"));
+                let secret = self.is_secret();
                 if secret {
                     cx.mask(message);
                 }
@@ -174,12 +205,7 @@ impl<'a> Command<'a> {
                     cx.meta(&format!("var.{name}"), if secret { "***" } else { message });
                 }
             }
-            "task.setsecret" => cx.mask(message),
-            "task.setendpoint"
-                if self.get("field").is_some_and(|f| f.eq_ignore_ascii_case("authParameter")) =>
-            {
-                cx.mask(message);
-            }
+            "task.setsecret" | "task.setendpoint" if self.is_secret() => cx.mask(message),
             "task.uploadsummary" => summary(message, None, cx),
             "task.addattachment"
                 if self

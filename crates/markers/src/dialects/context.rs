@@ -3,11 +3,13 @@
 use super::{
     engine::Shared,
     event::{
-        Annotation, Event, EventKind, Level, Place, StepId, StepStatus, Stream, Summary, Test,
+        Annotation, Cause, Event, EventKind, Level, Place, StepId, StepStatus, Stream, Summary,
+        Test,
     },
     line::one_line,
     tree::{Label, OWN_STEPS, Open},
 };
+use crate::Value;
 
 /// The way of a dialect to the tree of steps and to who listens.
 pub(crate) struct Context<'a> {
@@ -67,12 +69,25 @@ impl Context<'_> {
             return None;
         }
         let step = self.shared.tree.start(self.me, label, parent, loose, None);
-        self.say(EventKind::StepStart { step, parent, name: one_line(name), params, loose });
+        let params = params.into_iter().map(|(key, value)| (key, Value::Text(value))).collect();
+        let name = one_line(name);
+        self.say(EventKind::StepStart { step, parent, name, key: None, params, loose });
         Some(step)
     }
 
     /// Ends a step, and before it all that is open inside it. Nothing happens if it is not open.
     pub(crate) fn end(&mut self, step: StepId, status: StepStatus, detail: Option<&str>) {
+        self.end_by(step, status, detail, Cause::Marker);
+    }
+
+    /// [`Context::end`], for another cause than this line's own word.
+    pub(crate) fn end_by(
+        &mut self,
+        step: StepId,
+        status: StepStatus,
+        detail: Option<&str>,
+        by: Cause,
+    ) {
         let mut closed = self.shared.tree.close(step);
         if closed.pop().is_none() {
             return;
@@ -82,15 +97,19 @@ impl Context<'_> {
             let fails = inner.owner == OWN_STEPS && self.is_own() && status == StepStatus::Failure;
             let own = if fails { StepStatus::Failure } else { StepStatus::Done };
             let status = inner.verdict.unwrap_or(own);
-            self.say(EventKind::StepEnd { step: inner.id, status, detail: None });
+            let detail = detail.filter(|_| fails).map(str::to_owned);
+            self.say(EventKind::StepEnd { step: inner.id, status, detail, by: Cause::Parent });
         }
-        self.end_again(step, status, detail);
+        let detail = detail.filter(|text| !text.is_empty());
+        let detail =
+            detail.map(|text| if self.is_own() { text.to_owned() } else { one_line(text) });
+        self.say(EventKind::StepEnd { step, status, detail, by });
     }
 
     /// Says that a step that has ended ended otherwise, or later, than was said.
     pub(crate) fn end_again(&mut self, step: StepId, status: StepStatus, detail: Option<&str>) {
         let detail = detail.filter(|text| !text.is_empty()).map(one_line);
-        self.say(EventKind::StepEnd { step, status, detail });
+        self.say(EventKind::StepEnd { step, status, detail, by: Cause::Marker });
     }
 
     /// The innermost open stacked step, whoever opened it.

@@ -1,14 +1,23 @@
 //! A stream to its lines, whatever its split into reads.
 
-use crate::LINE_BYTES_MAX;
+use crate::{LINE_BYTES_MAX, parse::HEAD_BYTES};
 
-/// Takes a line without its line feed (`None`: it is too long), and where it begins and ends.
-pub(crate) type OnLine<'a> = &'a mut dyn FnMut(Option<&[u8]>, u64, u64);
+/// A line without its line feed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cut<'a> {
+    /// All of it.
+    Whole(&'a [u8]),
+    /// It is too long to be looked at; this is how it begins.
+    Head(&'a [u8]),
+}
+
+/// Takes a line, and where it begins and ends.
+pub(crate) type OnLine<'a> = &'a mut dyn FnMut(Cut<'_>, u64, u64);
 
 /// Cuts one stream into lines.
 #[derive(Debug, Default)]
 pub(crate) struct Cutter {
-    /// The line that has begun and not ended; empty once it is too long.
+    /// The line that has begun and not ended; only how it begins once it is too long.
     open: Vec<u8>,
     start: u64,
     end: u64,
@@ -44,8 +53,8 @@ impl Cutter {
     pub(crate) fn finish(&mut self, on_line: OnLine<'_>) {
         match std::mem::take(&mut self.state) {
             Open::No => return,
-            Open::Yes => on_line(Some(&self.open), self.start, self.end),
-            Open::TooLong => on_line(None, self.start, self.end),
+            Open::Yes => on_line(Cut::Whole(&self.open), self.start, self.end),
+            Open::TooLong => on_line(Cut::Head(&self.open), self.start, self.end),
         }
         self.open.clear();
     }
@@ -63,7 +72,10 @@ impl Cutter {
         if self.state == Open::Yes {
             if self.open.len() + bytes.len() > LINE_BYTES_MAX {
                 self.state = Open::TooLong;
-                self.open = Vec::new();
+                let more = HEAD_BYTES.saturating_sub(self.open.len()).min(bytes.len());
+                self.open.extend_from_slice(&bytes[..more]);
+                self.open.truncate(HEAD_BYTES);
+                self.open.shrink_to_fit();
             } else {
                 self.open.extend_from_slice(bytes);
             }

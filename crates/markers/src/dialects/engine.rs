@@ -1,13 +1,15 @@
 //! Bytes of the streams in, events out: cuts lines and asks the dialects about them.
 
+use std::ops::Range;
+
 use super::{
     Dialect, Entry, Line, Selection, Taken,
     context::Context,
-    cut::Cutter,
-    event::{Event, EventKind, Place, StepId, StepStatus, Stream},
+    cut::{Cut, Cutter},
+    event::{At, Cause, Event, EventKind, Place, StepId, StepStatus, Stream},
     filter::Filter,
     own,
-    tree::{OWN_STEPS, Tree},
+    tree::{FORMER_STEPS, Label, OWN_STEPS, Open, Tree, hash},
     watch::{Table, Watch},
 };
 use crate::LINE_BYTES_MAX;
@@ -43,6 +45,21 @@ impl Ending {
 pub struct Dialects {
     cutters: [Cutter; 2],
     core: Core,
+    /// Lines that have ended, for who does not count them.
+    lines: u64,
+}
+
+/// A step that was open before: see [`Dialects::take_over`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Former {
+    /// Its number.
+    pub step: StepId,
+    /// The step it is nested in.
+    pub parent: Option<StepId>,
+    /// Lines without a place of their own do not fall into it.
+    pub loose: bool,
+    /// An own step: its name, and what its `[id=…]` says.
+    pub own: Option<(String, Option<String>)>,
 }
 
 #[derive(Debug)]
@@ -57,6 +74,10 @@ struct Core {
     shared: Shared,
     /// Where the output ends so far.
     end: Place,
+    /// Where the piece stands that is being read.
+    at: At,
+    /// So many of its bytes are counted, with so many line feeds.
+    counted: (usize, u64),
 }
 
 struct Part {
@@ -102,8 +123,40 @@ impl Dialects {
             detected: 0,
             shared: Shared::default(),
             end: Place::default(),
+            at: At::default(),
+            counted: (0, 0),
         };
-        Self { cutters: [Cutter::default(), Cutter::default()], core }
+        Self { cutters: [Cutter::default(), Cutter::default()], core, lines: 0 }
+    }
+
+    /// Goes on where another has stopped, after `started` steps of which these are open. What that
+    /// one knew of its dialects is not known here: their open steps end with those around them.
+    pub fn take_over(&mut self, started: u32, open: &[Former]) {
+        let open = open.iter().map(|former| {
+            let (name, key) =
+                former.own.as_ref().map_or(("", None), |(name, key)| (name, key.as_deref()));
+            Open {
+                id: former.step,
+                parent: former.parent,
+                owner: if former.own.is_some() { OWN_STEPS } else { FORMER_STEPS },
+                label: if former.own.is_some() {
+                    own::label(name)
+                } else {
+                    Label::new("former", "")
+                },
+                loose: former.loose,
+                id_key: key.map(hash),
+                failed: false,
+                verdict: None,
+            }
+        });
+        self.core.shared.tree.take_over(started, open.collect());
+    }
+
+    /// How many steps have started, and those that are open, in order of their starts.
+    pub fn steps(&self) -> (usize, impl Iterator<Item = StepId>) {
+        let tree = &self.core.shared.tree;
+        (tree.started(), tree.iter().map(|open| open.id))
     }
 
     /// Also says what no dialect recognised, line by line: [`EventKind::Log`]. Ordinary output is
@@ -114,45 +167,82 @@ impl Dialects {
         self
     }
 
-    /// Feeds a stream's next bytes, which stand at `offset` in the output.
+    /// Feeds a stream's next bytes, which stand at `offset` in the output; counts lines itself.
     pub fn push(&mut self, stream: Stream, bytes: &[u8], offset: u64, out: &mut dyn FnMut(Event)) {
+        self.push_at(stream, bytes, At { offset, lines: self.lines, floor: 0 }, out);
+        self.lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
+    }
+
+    /// Feeds a stream's next bytes, for who knows where they stand.
+    pub fn push_at(&mut self, stream: Stream, bytes: &[u8], at: At, out: &mut dyn FnMut(Event)) {
         let (cutter, core) = (&mut self.cutters[slot(stream)], &mut self.core);
-        core.end = Place { stream, start: offset, end: offset + bytes.len() as u64 };
+        if core.is_off() {
+            return;
+        }
+        let At { offset, lines, floor } = at;
+        let end = offset + bytes.len() as u64;
+        core.end = Place { stream, start: offset, end, line: lines + 1 };
+        core.at = at;
+        core.counted = (0, 0);
         let rest = cutter.complete(bytes, offset, &mut |line, start, end| {
-            core.line(line, Place { stream, start, end }, out);
+            core.line(line, Place { stream, start: start.max(floor), end, line: lines + 1 }, out);
         });
         let whole = memchr::memrchr(b'\n', &bytes[rest..]).map_or(rest, |at| rest + at + 1);
-        core.lines(&bytes[rest..whole], offset + rest as u64, stream, out);
+        core.lines(bytes, rest..whole, stream, out);
         cutter.keep(&bytes[whole..], offset + whole as u64);
     }
 
     /// A stream has ended: its last half line counts as whole, and decisions that wait for its next
     /// line are made.
     pub fn end_stream(&mut self, stream: Stream, out: &mut dyn FnMut(Event)) {
+        self.end_stream_at(stream, self.lines, 0, out);
+    }
+
+    /// The same, for who knows that so many `lines` have ended, and where the stream's last run of
+    /// bytes began.
+    pub fn end_stream_at(
+        &mut self,
+        stream: Stream,
+        lines: u64,
+        floor: u64,
+        out: &mut dyn FnMut(Event),
+    ) {
         let (cutter, core) = (&mut self.cutters[slot(stream)], &mut self.core);
+        core.end.line = lines + 1;
         cutter.finish(&mut |line, start, end| {
-            core.line(line, Place { stream, start, end }, out);
+            core.line(line, Place { stream, start: start.max(floor), end, line: lines + 1 }, out);
         });
         core.nothing_follows(stream, out);
     }
 
     /// The execution has ended; its streams have. Closes all that is open.
     pub fn end(&mut self, ending: Ending, out: &mut dyn FnMut(Event)) {
+        let open = self.settle(ending, out);
+        let place = self.core.end_place();
+        for (step, verdict) in open.into_iter().rev() {
+            self.core.shared.tree.close(step);
+            let status = verdict.unwrap_or(ending.status());
+            let kind = EventKind::StepEnd { step, status, detail: None, by: Cause::End };
+            out(Event { place, dialect: super::OWN, kind });
+        }
+    }
+
+    /// The same, but what is open stays so and is returned, in order of the starts, each with the
+    /// verdict that its dialect has over it.
+    pub fn settle(
+        &mut self,
+        ending: Ending,
+        out: &mut dyn FnMut(Event),
+    ) -> Vec<(StepId, Option<StepStatus>)> {
         let core = &mut self.core;
-        let place = Place { start: core.end.end, ..core.end };
+        let place = core.end_place();
         for index in 0..core.parts.len() {
             core.ask(index, place, out, |dialect, cx| {
                 dialect.end(ending, cx);
                 Taken::No
             });
         }
-        let open: Vec<_> = core.shared.tree.iter().rev().map(|o| (o.id, o.verdict)).collect();
-        for (step, verdict) in open {
-            core.shared.tree.close(step);
-            let status = verdict.unwrap_or(ending.status());
-            let kind = EventKind::StepEnd { step, status, detail: None };
-            out(Event { place, dialect: super::OWN, kind });
-        }
+        core.shared.tree.iter().map(|open| (open.id, open.verdict)).collect()
     }
 }
 
@@ -170,8 +260,36 @@ fn bits(mut set: u32) -> impl Iterator<Item = usize> {
 }
 
 impl Core {
-    /// Whole lines at once: what nobody wants to see is passed over.
-    fn lines(&mut self, bytes: &[u8], offset: u64, stream: Stream, out: &mut dyn FnMut(Event)) {
+    /// Nothing is looked for.
+    fn is_off(&self) -> bool {
+        !self.own && self.parts.is_empty() && !self.shared.wants_text
+    }
+
+    fn end_place(&self) -> Place {
+        Place { start: self.end.end, ..self.end }
+    }
+
+    /// The number of the line that begins at `start` in the piece that is being read. Lines are
+    /// counted only where somebody asks, and once.
+    fn number(&mut self, piece: &[u8], start: usize) -> u64 {
+        let (until, lines) = &mut self.counted;
+        if let Some(new) = piece.get(*until..start) {
+            *lines += memchr::memchr_iter(b'\n', new).count() as u64;
+            *until = start;
+        }
+        self.at.lines + *lines + 1
+    }
+
+    /// Whole lines at once, a part of `piece`: what nobody wants to see is passed over.
+    fn lines(
+        &mut self,
+        piece: &[u8],
+        part: Range<usize>,
+        stream: Stream,
+        out: &mut dyn FnMut(Event),
+    ) {
+        let (first, bytes) = (part.start, &piece[part]);
+        let offset = self.at.offset + first as u64;
         let mut filter = Filter::new(bytes);
         let mut at = 0;
         while at < bytes.len() {
@@ -184,8 +302,10 @@ impl Core {
             let rest = &bytes[at..];
             let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
             let start = offset + at as u64;
-            let place = Place { stream, start, end: start + length as u64 + 1 };
-            self.line(Some(&rest[..length]), place, out);
+            let end = start + length as u64 + 1;
+            let line = self.number(piece, first + at);
+            let place = Place { stream, start: start.max(self.at.floor), end, line };
+            self.line(Cut::Whole(&rest[..length]), place, out);
             at += length + 1;
         }
     }
@@ -197,10 +317,19 @@ impl Core {
             || self.shared.quoted_by(stream).is_some()
     }
 
-    /// A whole line; `None` if it is too long to be looked at.
-    fn line(&mut self, bytes: Option<&[u8]>, place: Place, out: &mut dyn FnMut(Event)) {
-        let Some(bytes) = bytes.filter(|bytes| bytes.len() <= LINE_BYTES_MAX) else {
-            return self.nothing_follows(place.stream, out);
+    fn line(&mut self, line: Cut<'_>, place: Place, out: &mut dyn FnMut(Event)) {
+        let bytes = match line {
+            Cut::Whole(bytes) if bytes.len() <= LINE_BYTES_MAX => bytes,
+            Cut::Whole(head) | Cut::Head(head) => {
+                self.nothing_follows(place.stream, out);
+                let hears = self.own
+                    && self.shared.suspended_by.is_none()
+                    && self.shared.quoted_by(place.stream).is_none();
+                if let Some(error) = crate::parse::too_long(head).filter(|_| hears) {
+                    self.own_marker(Err(error), place, out);
+                }
+                return;
+            }
         };
         let line = Line::new(bytes, place);
         if !self.recognise(&line, bytes, out) && self.shared.wants_text {
@@ -251,7 +380,7 @@ impl Core {
 
     /// No further line of `stream` can be part of what is held.
     fn nothing_follows(&mut self, stream: Stream, out: &mut dyn FnMut(Event)) {
-        let place = Place { stream, start: self.end.end, end: self.end.end };
+        let place = Place { stream, ..self.end_place() };
         for index in bits(std::mem::take(&mut self.awaiting[slot(stream)])) {
             self.ask(index, place, out, |dialect, cx| dialect.next(None, cx));
         }
@@ -306,6 +435,9 @@ impl Core {
         }
         if !is_known && taken == Taken::Yes {
             self.detected |= 1 << index;
+            // What was held until this line began before it.
+            let first = said.first().map_or(place, |first: &Event| first.place);
+            let place = if first.start < place.start { first } else { place };
             out(Event { place, dialect: part.entry.name, kind: EventKind::Detected });
         }
         said.into_iter().for_each(out);
@@ -336,8 +468,12 @@ impl Core {
             Ok(Some(marker)) => own::act(&marker, &mut cx),
             Ok(None) => {}
             Err(error) => {
-                let message = error.to_string();
-                cx.say(EventKind::Warning { code: "marker_refused", message });
+                let code = match error {
+                    crate::MarkerError::TooLong { .. } => "marker_refused",
+                    // A limit, as those of steps and files are: said once.
+                    crate::MarkerError::LineTooLong { .. } => "marker_line_limit",
+                };
+                cx.say(EventKind::Warning { code, message: error.to_string() });
             }
         }
     }

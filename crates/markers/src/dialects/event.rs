@@ -1,5 +1,7 @@
 //! What dialects say: the events that every grammar is translated to.
 
+use crate::Params;
+
 /// One of the streams of an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Stream {
@@ -25,6 +27,19 @@ pub struct Place {
     pub start: u64,
     /// Output offset just after its line feed, or after its last byte at the end of the stream.
     pub end: u64,
+    /// Its number, from 1.
+    pub line: u64,
+}
+
+/// Where a piece of a stream stands in the output of its execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct At {
+    /// The offset of its first byte.
+    pub offset: u64,
+    /// Lines that have ended before it.
+    pub lines: u64,
+    /// No line of it is said to begin before this offset: bytes of the other stream stand there.
+    pub floor: u64,
 }
 
 /// Something that a line said.
@@ -52,8 +67,10 @@ pub enum EventKind {
         parent: Option<StepId>,
         /// One line, at most [`crate::NAME_BYTES_MAX`] bytes, not empty.
         name: String,
+        /// Own steps: what its `[id=…]` says.
+        key: Option<String>,
         /// In the order in which the dialect gives them; keys are unique.
-        params: Vec<(String, String)>,
+        params: Params,
         /// Lines without a place of their own do not fall into it.
         loose: bool,
     },
@@ -64,8 +81,10 @@ pub enum EventKind {
         step: StepId,
         /// How.
         status: StepStatus,
-        /// A short word, such as `cached`.
+        /// A short word, such as `cached`; of own steps, why it failed or was skipped.
         detail: Option<String>,
+        /// What ended it.
+        by: Cause,
     },
     /// A problem, or a notice, that the script points out.
     Annotation(Box<Annotation>),
@@ -156,6 +175,21 @@ pub enum StepStatus {
     Cancelled,
     /// It ended, and its dialect gives no verdict.
     Done,
+}
+
+/// What ended a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// A line that says so.
+    Marker,
+    /// The step that came after it.
+    Next,
+    /// The end of a step around it.
+    Parent,
+    /// It was never run: its line is all it has.
+    Skip,
+    /// The end of the execution.
+    End,
 }
 
 /// How a test ended.

@@ -79,6 +79,40 @@ impl Dialect for GitHub {
     }
 }
 
+/// What a line declares as secret, as it is and as it is written; whether it is a command at all.
+/// `stopped`: the word until which commands are stopped.
+pub(super) fn declared(
+    text: &str,
+    stopped: &mut Option<String>,
+    secrets: &mut Vec<String>,
+) -> bool {
+    let Some(command) = parse(text) else { return false };
+    if let Some(token) = stopped {
+        if command.name.eq_ignore_ascii_case(token) {
+            *stopped = None;
+        }
+        return true;
+    }
+    let data = command.text();
+    match command.name.as_str() {
+        "add-mask" => {
+            for secret in [data.as_str(), command.data] {
+                if !secret.trim().is_empty() && !secrets.iter().any(|known| known == secret) {
+                    secrets.push(secret.to_owned());
+                }
+            }
+        }
+        "stop-commands" if is_token(&data) => *stopped = Some(data),
+        name => return is_known(name) && !(command.legacy && SHARED.contains(&name)),
+    }
+    true
+}
+
+/// Whether commands can be stopped until this word.
+fn is_token(token: &str) -> bool {
+    !token.is_empty() && !is_known(token) && !token.eq_ignore_ascii_case("pause-logging")
+}
+
 impl GitHub {
     fn act(&mut self, command: &Command<'_>, cx: &mut Context<'_>) {
         let data = command.text();
@@ -114,7 +148,7 @@ impl GitHub {
     }
 
     fn stop(&mut self, token: &str, cx: &mut Context<'_>) {
-        if token.is_empty() || is_known(token) || token.eq_ignore_ascii_case("pause-logging") {
+        if !is_token(token) {
             return cx.annotation(Annotation {
                 severity: Severity::Warning,
                 message: "invalid stop-commands token".to_owned(),

@@ -11,6 +11,7 @@ mod cut; // a stream -> its lines
 mod engine; // lines -> the dialects' events
 mod event; // what dialects say
 mod filter; // whole reads: what nobody wants to see
+mod gate; // secrets that a script declares, before they are recorded
 mod glue; // markers in the middle of a line
 mod line; // the views of a line
 mod own; // own markers in the common tree
@@ -32,12 +33,13 @@ mod travis;
 
 pub(crate) use self::{context::Context, line::Line, watch::Watch};
 pub use self::{
-    engine::{Dialects, Ending, STEPS_MAX},
+    engine::{Dialects, Ending, Former, STEPS_MAX},
     event::{
-        Annotation, Event, EventKind, Level, OWN, Place, Severity, StepId, StepStatus, Stream,
-        Summary, Test, TestStatus,
+        Annotation, At, Cause, Event, EventKind, Level, OWN, Place, Severity, StepId, StepStatus,
+        Stream, Summary, Test, TestStatus,
     },
-    select::{Selection, SelectionError, names},
+    gate::{Gate, Piece},
+    select::{Choice, Selection, SelectionError, names},
 };
 
 /// What a dialect made of a line.

@@ -2,8 +2,7 @@
 
 use super::{
     context::Context,
-    event::{EventKind, StepId, StepStatus},
-    line::one_line,
+    event::{Cause, EventKind, StepId, StepStatus},
     tree::{Label, OWN_STEPS, hash},
 };
 use crate::{Marker, Params, Value};
@@ -35,11 +34,16 @@ pub(crate) fn act(marker: &Marker, cx: &mut Context<'_>) {
             }
         }
         Marker::StepSkip { name, reason, params } => {
-            if let Some(step) = open(name, params, cx) {
-                cx.end(step, StepStatus::Skipped, Some(reason));
+            if cx.shared.has_room(cx.out, cx.place) {
+                let parent = parent(name, params, cx);
+                let step = open(name, params, parent, cx);
+                cx.end_by(step, StepStatus::Skipped, Some(reason), Cause::Skip);
             }
         }
-        Marker::Artifact { path, description } => cx.artifact(path, description),
+        Marker::Artifact { path, description } => {
+            let (path, name, step) = (path.clone(), description.clone(), cx.innermost());
+            cx.say(EventKind::Artifact { path, name, step });
+        }
         Marker::Meta { key, value } => cx.meta(key, value),
         Marker::Progress { percent, text: doing, params } => {
             let step = text(params, "id").and_then(|key| with_key(&key, cx));
@@ -49,9 +53,12 @@ pub(crate) fn act(marker: &Marker, cx: &mut Context<'_>) {
 }
 
 fn start(name: &str, params: &Params, cx: &mut Context<'_>) {
+    if !cx.shared.has_room(cx.out, cx.place) {
+        return;
+    }
+    let parent = parent(name, params, cx);
     // A start ends its sibling, unless one of the two carries an id: those may run side by side.
     if text(params, "id").is_none() {
-        let parent = parent(params, cx);
         let siblings: Vec<StepId> = cx
             .shared
             .tree
@@ -62,30 +69,40 @@ fn start(name: &str, params: &Params, cx: &mut Context<'_>) {
             .map(|open| open.id)
             .collect();
         for sibling in siblings {
-            cx.end(sibling, StepStatus::Success, None);
+            cx.end_by(sibling, StepStatus::Success, None, Cause::Next);
         }
     }
-    open(name, params, cx);
+    open(name, params, parent, cx);
 }
 
-fn open(name: &str, params: &Params, cx: &mut Context<'_>) -> Option<StepId> {
-    if !cx.shared.has_room(cx.out, cx.place) {
-        return None;
-    }
-    let parent = parent(params, cx);
-    let id_key = text(params, "id").map(|key| hash(&key));
-    let label = Label::new("step", name);
+fn open(name: &str, params: &Params, parent: Option<StepId>, cx: &mut Context<'_>) -> StepId {
+    let key = text(params, "id");
+    let label = label(name);
+    let id_key = key.as_deref().map(hash);
     let step = cx.shared.tree.start(OWN_STEPS, label, parent, false, id_key);
-    let params = params.iter().map(|(key, value)| (key.clone(), shown(value))).collect();
-    cx.say(EventKind::StepStart { step, parent, name: one_line(name), params, loose: false });
-    Some(step)
+    let (name, params) = (name.to_owned(), params.clone());
+    cx.say(EventKind::StepStart { step, parent, name, key, params, loose: false });
+    step
+}
+
+/// What tells an own step from others.
+pub(crate) fn label(name: &str) -> Label {
+    Label::new("step", name)
 }
 
 /// The open step that the marker names as parent; else the innermost one of a dialect, because own
 /// steps are inside each other only where they say so.
-fn parent(params: &Params, cx: &Context<'_>) -> Option<StepId> {
-    if let Some(parent) = text(params, "parent").and_then(|wanted| with_key(&wanted, cx)) {
-        return Some(parent);
+fn parent(name: &str, params: &Params, cx: &mut Context<'_>) -> Option<StepId> {
+    if let Some(wanted) = text(params, "parent") {
+        if let Some(parent) = with_key(&wanted, cx) {
+            return Some(parent);
+        }
+        cx.say(EventKind::Warning {
+            code: "unknown_parent",
+            message: format!(
+                "step `{name}` names the parent `{wanted}`, which is not open: it starts at the top"
+            ),
+        });
     }
     cx.shared.tree.last(|open| open.owner != OWN_STEPS && !open.loose)
 }
@@ -105,7 +122,7 @@ fn with_key(wanted: &str, cx: &Context<'_>) -> Option<StepId> {
 }
 
 fn named(name: &str, cx: &Context<'_>) -> Option<StepId> {
-    cx.find_label(Label::new("step", name))
+    cx.find_label(label(name))
 }
 
 fn text(params: &Params, key: &str) -> Option<String> {

@@ -12,6 +12,19 @@ pub struct Selection {
     hinted: u32,
 }
 
+/// Why a dialect is looked for, or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// Its lines are looked for; what counts is what cannot be anything else.
+    On,
+    /// It was named, or a variable says so: it is known to be in use.
+    Known,
+    /// Not chosen.
+    Off,
+    /// Only on where somebody names it.
+    OptIn,
+}
+
 /// A choice that cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectionError {
@@ -112,9 +125,32 @@ impl Selection {
         self.own
     }
 
+    /// Whether this dialect is on.
+    pub fn has(&self, name: &str) -> bool {
+        self.entries().any(|(entry, _)| entry.name == name)
+    }
+
+    /// Whether this dialect is known to be in use.
+    pub fn is_hinted(&self, name: &str) -> bool {
+        self.entries().any(|(entry, hinted)| entry.name == name && hinted)
+    }
+
     /// Whether dialects are on at all.
     pub fn has_dialects(&self) -> bool {
         self.on != 0
+    }
+
+    /// Every dialect that there is, in the order of asking, and why it is looked for or not.
+    pub fn choices(&self) -> Vec<(&'static str, Choice)> {
+        let choice =
+            |index: usize, entry: &Entry| match (self.on & 1 << index, self.hinted & 1 << index) {
+                (0, _) if entry.opt_in => Choice::OptIn,
+                (0, _) => Choice::Off,
+                (_, 0) => Choice::On,
+                _ => Choice::Known,
+            };
+        let all = ENTRIES.iter().enumerate();
+        all.map(|(index, entry)| (entry.name, choice(index, entry))).collect()
     }
 
     /// The dialects that are on, in the order of asking, and whether each is known to be in use.

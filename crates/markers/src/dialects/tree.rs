@@ -9,6 +9,8 @@ pub(crate) const LOOSE_MAX: usize = 1_000;
 
 /// Who opened a step: the index of a dialect, or this for own markers.
 pub(crate) const OWN_STEPS: u8 = u8::MAX;
+/// Who opened a step that was open before: nobody ends it but those around it.
+pub(crate) const FORMER_STEPS: u8 = u8::MAX - 1;
 
 /// What distinguishes a step among those of its dialect.
 ///
@@ -102,6 +104,13 @@ impl Tree {
             verdict: None,
         });
         id
+    }
+
+    /// Takes over what was open when `started` steps had started, in order of their starts.
+    pub(crate) fn take_over(&mut self, started: u32, open: Vec<Open>) {
+        self.loose = open.iter().filter(|open| open.loose).count();
+        self.started = started;
+        self.open = open;
     }
 
     /// Forgets a step and all inside it; gives them innermost first, itself last. Empty if it is not

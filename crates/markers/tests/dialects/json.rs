@@ -1,8 +1,9 @@
 //! Events as the table of cases writes them.
 
 use serde_json::{Map, Value, json};
-use stepflow_markers::dialects::{
-    Event, EventKind, Level, Severity, StepId, StepStatus, Summary, TestStatus,
+use stepflow_markers::{
+    Value as ParamValue,
+    dialects::{Event, EventKind, Level, Severity, StepId, StepStatus, Summary, TestStatus},
 };
 
 /// An event as JSON; `None` for those that the table does not have.
@@ -16,17 +17,17 @@ pub fn kind(kind: &EventKind) -> Option<Value> {
         object.insert(key.to_owned(), value);
     };
     match kind {
-        EventKind::StepStart { step, parent, name, params, loose: _ } => {
+        EventKind::StepStart { step, parent, name, params, .. } => {
             put("type", json!("step_start"));
             put("id", id(Some(*step)));
             put("parent", id(*parent));
             put("name", json!(name));
             if !params.is_empty() {
-                let params = params.iter().map(|(k, v)| (k.clone(), json!(v))).collect();
+                let params = params.iter().map(|(k, v)| (k.clone(), json!(shown(v)))).collect();
                 put("params", Value::Object(params));
             }
         }
-        EventKind::StepEnd { step, status, detail } => {
+        EventKind::StepEnd { step, status, detail, .. } => {
             put("type", json!("step_end"));
             put("id", id(Some(*step)));
             put("status", json!(step_status(*status)));
@@ -136,6 +137,15 @@ pub fn kind(kind: &EventKind) -> Option<Value> {
         EventKind::Detected | EventKind::Warning { .. } => return None,
     }
     Some(Value::Object(object))
+}
+
+fn shown(value: &ParamValue) -> String {
+    match value {
+        ParamValue::Bool(on) => on.to_string(),
+        ParamValue::Int(number) => number.to_string(),
+        ParamValue::Float(number) => number.to_string(),
+        ParamValue::Text(text) => text.clone(),
+    }
 }
 
 fn id(step: Option<StepId>) -> Value {

@@ -4,8 +4,17 @@
 use crate::{EventKind, WARNINGS_MAX};
 
 /// Said once, and not counted.
-const ONCE: [&str; 5] =
-    ["step_limit", "artifact_limit", "marker_line_limit", "meta_limit", NO_MORE];
+const ONCE: [&str; 9] = [
+    "step_limit",
+    "artifact_limit",
+    "marker_line_limit",
+    "meta_limit",
+    "problem_limit",
+    "summary_limit",
+    "test_limit",
+    "secret_limit",
+    NO_MORE,
+];
 /// Said as often as there is reason to, up to [`WARNINGS_MAX`] together.
 const COUNTED: [&str; 4] =
     ["unmatched_complete", "error_outside_step", "unknown_parent", "marker_refused"];
@@ -18,6 +27,11 @@ pub(crate) struct Noted {
     once: [bool; ONCE.len()],
     counted: usize,
     metas: usize,
+    /// Problems, and bytes of problems and texts.
+    pub(crate) problems: usize,
+    pub(crate) bytes: usize,
+    /// Tests and totals.
+    pub(crate) tests: usize,
 }
 
 impl Noted {

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-use stepflow_markers::Scanner;
+use stepflow_markers::dialects::At;
 use stepflow_model::{EventKind, Reason, Stream};
 use stepflow_record::RecordError;
 use stepflow_sys::disk;
@@ -110,7 +110,7 @@ impl Recording {
     ///
     /// Returns why, and a sentence for people.
     pub(crate) fn give_up(&mut self, waited_s: u64) -> (Reason, String) {
-        self.scanners = None; // Nothing that is lost is looked at.
+        self.hearing.dialects = None; // Nothing that is lost is looked at.
         self.lose_refused();
         let (reason, what) = Self::verdict_on_disk(self.failing);
         (reason, format!("{what} for {waited_s} s"))
@@ -140,23 +140,14 @@ impl Recording {
         if let Some(dropping) = &mut self.dropping {
             dropping.at_line_start = bytes.last() == Some(&b'\n');
         }
-        let mut found = Vec::new();
-        self.guarded(|scanners| {
-            scanners[stream as usize].push(bytes, base, &mut |f| found.push(f));
-        });
-        for mut marker in found {
-            if self.has_room_for_steps() {
-                marker.start = marker.start.min(appended);
-                marker.end = appended;
-                self.act(marker, lines, lines);
-            } else if let Some(lost) = &mut self.lost {
-                lost.markers += 1;
-            }
+        let left_out = self.hear_lost(stream, bytes, At { offset: base, lines, floor: 0 });
+        if let Some(lost) = &mut self.lost {
+            lost.markers += left_out;
         }
     }
 
     /// Whether more can be taken down than the ends of what is open.
-    fn has_room_for_steps(&self) -> bool {
+    pub(super) fn has_room_for_steps(&self) -> bool {
         !self.is_blocked() && self.journal.room() > self.ends_need()
     }
 
@@ -228,11 +219,10 @@ impl Recording {
     pub(super) fn go_on_at_line_start(&mut self) {
         let now = self.clock.at_us();
         let Some(dropping) = &mut self.dropping else { return };
-        let Some(wait) = dropping.line_wait.filter(|wait| dropping.at_line_start || *wait == 0)
-        else {
+        // A line whose rest is recorded all the same is too long to be a marker.
+        if dropping.line_wait.is_none_or(|wait| wait > 0 && !dropping.at_line_start) {
             return;
-        };
-        let cuts = wait == 0 && !dropping.at_line_start;
+        }
         dropping.line_wait = None;
         dropping.went_on_at = now;
         self.tell_of_gap(true);
@@ -241,15 +231,6 @@ impl Recording {
         self.writer.end_half_line();
         let (base, _) = self.writer.appended();
         (self.run_start, self.line_start) = (base, base);
-        if cuts {
-            // Nor is the rest of a line a line of its own: it is no marker, whatever it says.
-            self.guarded(|scanners| {
-                for scanner in scanners {
-                    *scanner = Scanner::new();
-                    scanner.push(b"x", base.saturating_sub(1), &mut |_| {});
-                }
-            });
-        }
     }
 
     /// Says what was lost since this was said last. `goes_on`: output follows, and a half line before

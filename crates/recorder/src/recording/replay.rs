@@ -7,6 +7,7 @@
 
 use std::{collections::VecDeque, path::Path};
 
+use stepflow_markers::dialects::At;
 use stepflow_model::{Event, EventKind, Spec, StepStatus, Stream, steps};
 use stepflow_record::{
     JournalWriter, LogReader, RecordError, Writer, cut_journal, read_journal, recover_to_resume,
@@ -18,6 +19,8 @@ use crate::mask::Masker;
 
 /// Recorded output is read again in pieces of this size.
 const PIECE: u64 = 64 * 1024;
+/// No more output than this is always read again from its beginning.
+const WHOLE: u64 = 1024 * 1024;
 
 /// Journaled events from some line on, and the time of what is read again.
 pub(super) struct Replay {
@@ -84,9 +87,14 @@ impl Recording {
         }
         let mut recording = Self::new(spec, masker.clone(), writer, JournalWriter::resume(dir)?);
         recording.rewind(masker)?;
-        let panicked = |event: &Event| matches!(&event.kind, EventKind::Warning { code, .. } if code == "scanner_panic");
-        if events.iter().any(|(_, event)| panicked(event)) {
-            recording.scanners = None;
+        let warned = |wanted| {
+            let is = |event: &Event| matches!(&event.kind, EventKind::Warning { code, .. } if code == wanted);
+            events.iter().any(|(_, event)| is(event))
+        };
+        if warned("scanner_panic") {
+            recording.hearing.dialects = None;
+        } else if warned("dialect_panic") {
+            recording.own_markers_alone();
         }
         let log = LogReader::open(dir)?;
         let last_ns = log.as_ref().map_or(Ok(None), LogReader::last_time_ns)?.unwrap_or(0);
@@ -102,7 +110,14 @@ impl Recording {
         }
         let anchor = match &log {
             Some(log) => {
-                let anchor = anchor(&events, log)?;
+                // What dialects know follows from all that was printed. One that nobody has noticed
+                // yet knows nothing but the line or two before.
+                let detected = |event: &Event| matches!(event.kind, EventKind::Detected { .. });
+                let anchor = if bytes <= WHOLE || events.iter().any(|(_, e)| detected(e)) {
+                    0
+                } else {
+                    anchor(&events, log)?
+                };
                 match log.dropped()? {
                     Some(gone) if anchor < gone.to => line_start_behind(log, gone.to, bytes)?,
                     _ => anchor,
@@ -119,6 +134,7 @@ impl Recording {
         for (_, event) in &events {
             recording.apply_known(event);
         }
+        recording.take_over();
         recording.replay = Some(Replay { known, settled: None, read_ns: last_ns, last });
         if let Some(log) = &log {
             recording.read_again(log, anchor, bytes)?;
@@ -137,6 +153,16 @@ impl Recording {
         if recording.progress.due_us().is_some() {
             recording.tell_progress();
         }
+        recording.agree();
+        recording.rewind_gate()?;
+        if recording.state.secrets > 0 {
+            recording.emit(EventKind::Warning {
+                code: "mask_lost".to_owned(),
+                message: "secrets that the output declared before its recorder went away are not \
+                          known any more: they are not masked from here on"
+                    .to_owned(),
+            });
+        }
         Ok(recording)
     }
 
@@ -150,7 +176,7 @@ impl Recording {
             && let Some(step) = self.state.steps.get(*step as usize)
         {
             let error = error.as_deref().unwrap_or_default();
-            self.wants.stop = steps::critical_failure(step, error, self.stop_on_error);
+            self.wants.stop = steps::critical_failure(step, error, self.hearing.stop_on_error);
         }
     }
 
@@ -159,33 +185,39 @@ impl Recording {
         let mut at = from;
         let mut lines = if from == 0 { 0 } else { log.line_at(from)? - 1 };
         self.line_start = from;
+        let stream = self.hearing.stream(Stream::Stdout);
         if from > 0 && log.dropped()?.is_some_and(|gone| gone.to <= from) {
             // Behind a gap nobody knows that a line begins here; if none does, this is no marker.
             let mut before = [0];
             log.read_at(&mut before, from - 1)?;
             if before != *b"\n" {
-                self.guarded(|scanners| {
-                    scanners[Stream::Stdout as usize].push(b"x", from - 1, &mut |_| {});
-                });
+                let at = At { offset: from - 1, lines, floor: 0 };
+                self.guarded(|dialects| dialects.push_at(stream, b"x", at, &mut |_| {}));
             }
         }
         let mut piece = Vec::new();
         while at < until {
             piece.resize(PIECE.min(until - at) as usize, 0);
             log.read_at(&mut piece, at)?;
-            let mut found = Vec::new();
-            self.guarded(|scanners| {
-                scanners[Stream::Stdout as usize].push(&piece, at, &mut |f| found.push(f));
-            });
-            for found in found {
-                let before = &piece[..(found.end - at) as usize];
-                let ended = lines + memchr::memchr_iter(b'\n', before).count() as u64;
+            let mut said = Vec::new();
+            let here = At { offset: at, lines, floor: 0 };
+            let whole =
+                self.guarded(|d| d.push_at(stream, &piece, here, &mut |event| said.push(event)));
+            let mut rest = said.as_slice();
+            while let Some(first) = rest.first() {
+                // All that one line says, at the time of that line.
+                let count = rest.iter().take_while(|event| event.place == first.place).count();
+                let (line, after) = rest.split_at(count);
+                rest = after;
                 if let Some(replay) = &mut self.replay
-                    && let Some(line) = log.lines_from_offset(found.start, 1)?.first()
+                    && let Some(line) = log.lines_from_offset(first.place.start, 1)?.first()
                 {
                     replay.read_ns = line.time_ns;
                 }
-                self.act(found, ended - 1, ended);
+                self.act(line.to_vec());
+            }
+            if !whole {
+                self.fall_back();
             }
             lines += memchr::memchr_iter(b'\n', &piece).count() as u64;
             if let Some(end) = memchr::memrchr(b'\n', &piece) {

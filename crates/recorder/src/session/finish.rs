@@ -5,7 +5,7 @@ use std::{fs::File, time::Duration};
 use stepflow_model::{EventKind, steps};
 use stepflow_sys::tree;
 
-use super::{RETRY_US, Session};
+use super::{RETRY_US, Session, files};
 
 impl Session {
     pub(super) fn outcome(&self) -> steps::Outcome {
@@ -46,7 +46,12 @@ impl Session {
         }
         let verdict = steps::verdict(&outcome);
         self.hint_at_terminal(&verdict);
-        for kind in steps::finish(&self.recording.state, &verdict, outcome.exit_code) {
+        // Once: they are gone then.
+        let said = files::collect(&self.dir, &self.spec);
+        self.recording.say(said);
+        let verdicts = self.recording.settle(&verdict, outcome.exit_code);
+        let state = &self.recording.state;
+        for kind in steps::finish(state, &verdict, outcome.exit_code, &verdicts) {
             self.recording.emit(kind);
         }
         self.recording.sync(&mut self.durable);

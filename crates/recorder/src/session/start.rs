@@ -33,7 +33,7 @@ use stepflow_sys::{
     tree,
 };
 
-use super::{Output, Session, SessionError, Source, Terminal, contain::make_group, system};
+use super::{Output, Session, SessionError, Source, Terminal, contain::make_group, files, system};
 use crate::{
     artifact::{Collector, Job},
     doorbell::Doorbell,
@@ -63,6 +63,7 @@ impl Session {
         let masker = Masker::new(secrets.iter().map(|(_, value)| value.clone()));
         let mut recording = Recording::create(&dir, &spec, masker)?;
         recording.reserve();
+        files::make(&dir, &spec).map_err(system("make the files of GitHub's actions"))?;
         for name in &spec.mask_env {
             let known = secrets.iter().find(|(known, _)| known == name);
             if known.is_none_or(|(_, value)| Masker::is_too_short(value)) {

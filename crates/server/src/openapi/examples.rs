@@ -56,6 +56,7 @@ impl Examples {
             steps: steps.collect(),
             artifacts: self.artifacts(),
             annotations: state.annotations.iter().map(api::Annotation::from).collect(),
+            told: api::Told::of(state),
             logs: Vec::new(),
             stored_bytes: 8_192,
             compressed: true,

@@ -129,7 +129,7 @@ fn searching(schemas: &mut Schemas) -> Vec<Operation> {
                 "id": "0198c2aa-0000-7000-8000-000000000001", "args": ["make", "all"],
                 "shell": false, "stop_on_error": false, "split_stderr": false, "bound": true, "log_sync": "interval",
                 "containment": "auto", "on_leftover": "kill", "log_max_bytes": 10_737_418_240_u64,
-                "log_full": "keep-ends", "on_disk_full": "block", "drain_seconds": 5.0,
+                "log_full": "keep-ends", "on_disk_full": "block", "dialect": "auto", "drain_seconds": 5.0,
                 "timeout_seconds": 600.0, "grace_seconds": 10.0, "mask_env": ["TOKEN"],
                 "terminal": {"cols": 80, "rows": 24}, "can_rerun": true,
                 "repeats": ["0198c2aa-0000-7000-8000-000000000000"],

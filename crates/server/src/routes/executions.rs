@@ -323,6 +323,7 @@ fn new_execution(request: CreateRequest) -> Result<NewExecution, RequestError> {
         drain_timeout,
         log_max_bytes: request.log_max_bytes,
         log_full: request.log_full.map(Into::into),
+        dialect: request.dialect,
         ..NewExecution::new(command)
     })
 }

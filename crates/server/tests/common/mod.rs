@@ -72,6 +72,7 @@ pub fn spec(name: &str) -> Spec {
         log_max_bytes: 0,
         log_full: stepflow_model::LogFull::default(),
         on_disk_full: stepflow_model::OnDiskFull::default(),
+        dialect: stepflow_model::dialect_default(),
         rerun_of: None,
     }
 }
@@ -140,6 +141,7 @@ impl TestRecord {
             step: None,
             path: path.to_owned(),
             description: String::new(),
+            dialect: None,
         });
         let digest = format!("{artifact:064x}");
         let dir = self.storage.artifact_dir(self.id);
@@ -168,6 +170,8 @@ impl TestRecord {
             parent: None,
             key: None,
             params: serde_json::Map::new(),
+            dialect: None,
+            loose: false,
         });
         self.print(format!("STEP_START:{name}\n"));
     }
@@ -184,6 +188,8 @@ impl TestRecord {
             exit_code: Some(i32::from(status != StepStatus::Completed)),
             error: None,
             by: "marker".to_owned(),
+            detail: None,
+            done: false,
         });
     }
 
@@ -239,6 +245,7 @@ pub fn ended_record(storage: &Storage) -> ExecutionId {
         step: Some(0),
         path: "out/report.html".to_owned(),
         description: "Report".to_owned(),
+        dialect: None,
     });
     record.print("ARTIFACT:out/report.html:Report\n");
     let copy = b"<script>alert(1)</script>";
@@ -258,6 +265,7 @@ pub fn ended_record(storage: &Storage) -> ExecutionId {
         step: None,
         path: "missing.txt".to_owned(),
         description: String::new(),
+        dialect: None,
     });
     record.print("ARTIFACT:missing.txt\n");
     record.emit(EventKind::ArtifactStored {

@@ -175,6 +175,10 @@ export type Step = {
   start_offset: number;
   /** Output byte behind it; null while it is open. */
   end_offset: number | null;
+  /** The system whose markers tell it; absent for StepFlow's own. */
+  dialect?: string;
+  /** A short word of that system about its end, such as `cached`. */
+  detail?: string;
   /** Its lines: `timestamp`, `content`, `level`. Empty with `logs=0`. */
   logs: Array<unknown>;
 };
@@ -229,6 +233,30 @@ export type Artifact = {
   changed: boolean;
 };
 
+/** A problem that a script points out. */
+export type Pointed = {
+  /** The system whose marker it is. */
+  dialect: string;
+  /** `error`, `warning` or `notice`. */
+  level: string;
+  /** The source file, as printed. */
+  file: string | null;
+  /** Its line, from 1. */
+  line: number | null;
+  /** Its column. */
+  col: number | null;
+  /** The last line. */
+  end_line: number | null;
+  /** The last column. */
+  end_col: number | null;
+  /** A heading. */
+  title: string | null;
+  /** The tool's own code for it. */
+  code: string | null;
+  /** More text, such as a stack trace. */
+  details: string | null;
+};
+
 /** Something people should know. */
 export type Annotation = {
   /** A stable word. */
@@ -241,6 +269,56 @@ export type Annotation = {
   step: number | null;
   /** When it was noted. */
   time: string;
+  /** The script itself points it out, with this; absent for what StepFlow noted. */
+  pointed?: Pointed;
+};
+
+/** A system whose markers were found in the output. */
+export type DetectedDialect = {
+  /** Its name. */
+  dialect: string;
+  /** The line that gave it away. */
+  line: number;
+};
+
+/** A text for people about the whole execution: itself, or where it is. */
+export type SummaryText = {
+  /** The system whose marker it is. */
+  dialect: string;
+  /** Index of the step it belongs to. */
+  step: number | null;
+  /** The text, in Markdown. */
+  markdown: string | null;
+  /** The file that holds it, as written. */
+  path: string | null;
+  /** A heading. */
+  name: string | null;
+};
+
+/** How many tests ended how. */
+export type TestCounts = {
+  /** With success. */
+  passed: number;
+  /** What they test is wrong. */
+  failed: number;
+  /** They could not test, or never finished. */
+  error: number;
+  /** Not run, or expected to fail. */
+  skipped: number;
+  /** Known not to work yet. */
+  todo: number;
+};
+
+/** What output says in the markers of other systems, beside steps, artifacts and annotations. */
+export type Told = {
+  /** The systems, in the order in which they were found. */
+  dialects: Array<DetectedDialect>;
+  /** Texts about the whole. */
+  summaries: Array<SummaryText>;
+  /** Tests by the system that tells of them; not to be added up, two may tell of the same run. */
+  tests: Record<string, TestCounts>;
+  /** Secrets that the output declared, and that are masked from there on. */
+  masks: number;
 };
 
 /** How grave a line is. */
@@ -623,6 +701,8 @@ export type ExecutionSpec = {
   log_full: string;
   /** What becomes of it when the disk does not take its output: `block` or `kill`. */
   on_disk_full: string;
+  /** Whose markers its output may hold: `auto`, `none`, names. Older servers do not say it. */
+  dialect: string;
   /** For how long the output of what is left over is still recorded. */
   drain_seconds: number;
   /** Its time limit. */
@@ -892,6 +972,8 @@ export type ExecutionDetail = {
   artifacts: Array<Artifact>;
   /** In order of time. */
   annotations: Array<Annotation>;
+  /** What its output says in the markers of other systems; absent where it says nothing. */
+  told?: Told;
   /** Lines outside all steps, streamed from the record; empty with `?logs=0`. */
   logs: Array<unknown>;
   /** Bytes that its log takes up on the disk, the index included; older servers do not say it. */
@@ -983,6 +1065,11 @@ export type CreateRequest = {
   log_max_bytes?: number;
   /** What is done when there would be more; as the server does it if absent. */
   log_full?: LogFull;
+  /**
+   * Whose markers its output may hold, a list with commas: `auto`, `none`, `native`, `github`, ….
+   * As the server does it if absent.
+   */
+  dialect?: string;
   /** Answer when it has ended. */
   wait?: boolean;
 };

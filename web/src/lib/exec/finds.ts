@@ -1,6 +1,6 @@
 // Errors, warnings and notices of one log as rows of a list, step by step. Pure.
 
-import type { LevelSource, LogLevel } from '$lib/api/types';
+import type { Annotation, LevelSource, LogLevel } from '$lib/api/types';
 
 export interface Find {
   /** 0: about no line in particular. */
@@ -9,6 +9,21 @@ export interface Find {
   readonly level: LogLevel;
   readonly source: LevelSource | 'recorder';
   readonly text: string;
+}
+
+/** What the recorder noted itself, or what the script points out in the markers of another system. */
+export function noted(one: Annotation): Find {
+  const { line, step, message: text, pointed } = one;
+  if (pointed === undefined) return { line, step, level: 'warning', source: 'recorder', text };
+  const { file, line: row, col, level } = pointed;
+  const place = [file, row, col].filter((part) => part !== null).join(':');
+  return {
+    line,
+    step,
+    level: level === 'error' || level === 'notice' ? level : 'warning',
+    source: 'marker',
+    text: file === null ? text : `${place}: ${text}`,
+  };
 }
 
 export interface FindRow {

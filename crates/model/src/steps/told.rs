@@ -1,0 +1,118 @@
+//! Problems, texts, tests and secrets: each kind has its limit, and past it there is one warning.
+
+use stepflow_markers::dialects::{self, EventKind as Said};
+
+use super::{At, Decision, warning};
+use crate::{
+    EventKind, ExecutionState, PROBLEMS_MAX, Problem, SECRETS_MAX, Severity, TESTS_MAX, TEXTS_MAX,
+    TOLD_BYTES_MAX, Test, TestStatus, Text,
+};
+
+pub(super) fn decide(state: &ExecutionState, said: &dialects::Event) -> Decision {
+    let dialect = said.dialect.to_owned();
+    let number = |step: Option<dialects::StepId>| step.map(|step| step.0);
+    match &said.kind {
+        Said::Annotation(told) => {
+            let problem = problem(dialect, told);
+            let room = TOLD_BYTES_MAX.saturating_sub(state.noted.bytes);
+            if state.noted.problems >= PROBLEMS_MAX || problem.bytes() > room {
+                return warning(state, "problem_limit", || {
+                    format!(
+                        "more than {PROBLEMS_MAX} problems, or too long ones: the rest is only in the log"
+                    )
+                });
+            }
+            Decision::just(At::LineStart, EventKind::Problem(Box::new(problem)))
+        }
+        Said::Summary { source, step } => {
+            let mut text =
+                Text { dialect, step: number(*step), markdown: None, path: None, name: None };
+            match source {
+                dialects::Summary::Markdown(markdown) => text.markdown = Some(markdown.clone()),
+                dialects::Summary::File { path, name } => {
+                    text.path = Some(path.clone());
+                    text.name.clone_from(name);
+                }
+            }
+            let room = TOLD_BYTES_MAX.saturating_sub(state.noted.bytes);
+            if state.summaries.len() >= TEXTS_MAX || text.bytes() > room {
+                return warning(state, "summary_limit", || {
+                    format!(
+                        "more than {TEXTS_MAX} summaries, or too long ones: the rest is not kept"
+                    )
+                });
+            }
+            Decision::just(At::LineStart, EventKind::Summary(Box::new(text)))
+        }
+        Said::Test(_) | Said::TestSummary { .. } if state.noted.tests >= TESTS_MAX => {
+            warning(state, "test_limit", || {
+                format!("more than {TESTS_MAX} tests: the rest is not counted")
+            })
+        }
+        Said::Test(told) => {
+            let test = Test {
+                dialect,
+                name: told.name.clone(),
+                status: test_status(told.status),
+                step: number(told.step),
+                suite: told.suite.clone(),
+                message: told.message.clone(),
+                duration_ms: told.duration_ms,
+                attempt: told.attempt,
+            };
+            Decision::just(At::LineStart, EventKind::Test(Box::new(test)))
+        }
+        Said::TestSummary { counts, suite, step, status: _ } => Decision::just(
+            At::LineStart,
+            EventKind::TestSummary {
+                dialect,
+                step: number(*step),
+                suite: suite.clone(),
+                counts: counts.iter().cloned().collect(),
+            },
+        ),
+        Said::Mask { .. } if state.secrets as usize >= SECRETS_MAX => {
+            warning(state, "secret_limit", || {
+                format!(
+                    "the output declares more than {SECRETS_MAX} secrets: the rest is not masked"
+                )
+            })
+        }
+        Said::Mask { .. } => Decision::just(At::LineStart, EventKind::SecretDeclared { dialect }),
+        _ => Decision::default(),
+    }
+}
+
+fn problem(dialect: String, told: &dialects::Annotation) -> Problem {
+    Problem {
+        dialect,
+        level: match told.severity {
+            dialects::Severity::Error => Severity::Error,
+            dialects::Severity::Warning => Severity::Warning,
+            dialects::Severity::Notice => Severity::Notice,
+        },
+        message: told.message.clone(),
+        step: told.step.map(|step| step.0),
+        file: told.file.clone(),
+        line: told.line,
+        col: told.col,
+        end_line: told.end_line,
+        end_col: told.end_col,
+        title: told.title.clone(),
+        code: told.code.clone(),
+        details: told.details.clone(),
+    }
+}
+
+fn test_status(status: dialects::TestStatus) -> TestStatus {
+    match status {
+        dialects::TestStatus::Passed => TestStatus::Passed,
+        dialects::TestStatus::Failed => TestStatus::Failed,
+        dialects::TestStatus::Error => TestStatus::Error,
+        dialects::TestStatus::Skipped => TestStatus::Skipped,
+        dialects::TestStatus::Todo => TestStatus::Todo,
+        dialects::TestStatus::Xfailed => TestStatus::Xfailed,
+        dialects::TestStatus::Xpassed => TestStatus::Xpassed,
+        dialects::TestStatus::Unknown => TestStatus::Unknown,
+    }
+}
