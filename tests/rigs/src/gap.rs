@@ -48,7 +48,8 @@ impl<'a> Account<'a> {
         let (offset, bytes) = (number(&line["offset"])?, number(&line["bytes"])?);
         if !line["dropped"].is_object() {
             let mut text = line["text"].as_str().unwrap_or_default().to_owned();
-            if line["partial"] != true {
+            // The one before a gap may have lost its end.
+            if line["partial"] != true && (text.len() as u64) < bytes {
                 text.push('\n');
             }
             if text.len() as u64 != bytes {
