@@ -176,7 +176,7 @@ fn ended(address: &str, id: ExecutionId, all: &[u8], gone: Dropped) -> Result<u6
             for line in lines {
                 account.line(line).map_err(|found| format!("{path}: {found}"))?;
             }
-            let last = lines.last().map(|line| &line["number"]).and_then(Value::as_u64);
+            let last = lines.last().map(|line| &line["n"]).and_then(Value::as_u64);
             let dropped = lines.last().map(|line| &line["dropped"]["lines"]);
             from = last.unwrap_or(from) + dropped.and_then(Value::as_u64).unwrap_or(0).max(1);
         }
