@@ -31,9 +31,9 @@ impl Dropped {
         self.from <= offset && offset < self.to
     }
 
-    /// Whether a byte from `from` up to `to` is gone.
+    /// Whether a byte from `from` up to `to` is gone. Of no bytes none is.
     pub const fn touches(&self, from: u64, to: u64) -> bool {
-        from < self.to && self.from < to
+        from < to && from < self.to && self.from < to
     }
 }
 
@@ -47,5 +47,18 @@ impl std::fmt::Display for Dropped {
              log_max_bytes is reached \u{2026}",
             self.from, self.to
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_bytes_inside_of_a_gap_are_none_that_are_gone() {
+        let gone = Dropped { from: 10, to: 20, lines_from: 1, lines_to: 2 };
+        assert!(!gone.touches(15, 15) && !gone.touches(10, 10));
+        assert!(gone.touches(15, 16) && gone.touches(0, 11) && gone.touches(19, 30));
+        assert!(!gone.touches(0, 10) && !gone.touches(20, 30));
     }
 }

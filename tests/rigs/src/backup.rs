@@ -23,8 +23,8 @@ use crate::{
 /// From the beginning of one backup to that of the next.
 const EVERY: Duration = Duration::from_secs(1);
 /// Scripts that are running at a time; and all of them, so that a slow machine comes to an end.
-const AT_ONCE: u64 = 3;
-const SCRIPTS_MAX: u64 = 400;
+const AT_ONCE: u64 = 2;
+const SCRIPTS_MAX: u64 = 150;
 
 pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
     let scratch = Scratch::new(&options.program);

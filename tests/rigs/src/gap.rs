@@ -48,7 +48,8 @@ impl<'a> Account<'a> {
         let (offset, bytes) = (number(&line["offset"])?, number(&line["bytes"])?);
         if !line["dropped"].is_object() {
             let mut text = line["text"].as_str().unwrap_or_default().to_owned();
-            if line["partial"] != true {
+            // The one before a gap may have lost its end.
+            if line["partial"] != true && (text.len() as u64) < bytes {
                 text.push('\n');
             }
             if text.len() as u64 != bytes {
@@ -175,7 +176,7 @@ fn ended(address: &str, id: ExecutionId, all: &[u8], gone: Dropped) -> Result<u6
             for line in lines {
                 account.line(line).map_err(|found| format!("{path}: {found}"))?;
             }
-            let last = lines.last().map(|line| &line["number"]).and_then(Value::as_u64);
+            let last = lines.last().map(|line| &line["n"]).and_then(Value::as_u64);
             let dropped = lines.last().map(|line| &line["dropped"]["lines"]);
             from = last.unwrap_or(from) + dropped.and_then(Value::as_u64).unwrap_or(0).max(1);
         }

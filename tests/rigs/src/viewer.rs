@@ -252,7 +252,8 @@ fn said(json: &[u8]) -> Result<Option<Next>, String> {
         }
         let before = bytes.len();
         bytes.extend(line.text.into_bytes());
-        if !line.partial {
+        // The one before a gap may have lost its end.
+        if !line.partial && ((bytes.len() - before) as u64) < line.bytes {
             bytes.push(b'\n');
         }
         if (bytes.len() - before) as u64 != line.bytes {
