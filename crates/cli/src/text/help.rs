@@ -72,10 +72,12 @@ fn argument(argument: Arg) -> Arg {
         _ => "选项",
     };
     let notes = notes(&argument);
+    // Only of what takes a value: clap checks that.
+    let takes_value = argument.get_action().takes_values();
     let argument = argument
         .help_heading(heading)
-        .hide_default_value(true)
-        .hide_possible_values(true)
+        .hide_default_value(takes_value)
+        .hide_possible_values(takes_value)
         .hide_env(true);
     let help = match (help, notes.is_empty()) {
         (Some(help), false) => Some(format!("{help} {notes}")),
