@@ -139,8 +139,8 @@ mod tests {
     use super::*;
 
     fn run(name: &str, count: u64, seconds: f64, outcome: Outcome) -> Run {
-        let (figures, args) = (String::new(), Vec::new());
-        Run { name: name.to_owned(), outcome, figures, seconds, seed: 1, count, args }
+        let (figures, args, seen) = (String::new(), Vec::new(), String::new());
+        Run { name: name.to_owned(), outcome, figures, seconds, seed: 1, count, args, seen }
     }
 
     #[test]
