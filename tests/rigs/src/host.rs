@@ -1,6 +1,8 @@
 //! Strange things happen to the host: a PID is given to another process, the host has another boot id,
 //! the wall clock jumps, descriptors run out, a recorder is stopped, whoever started it goes away.
 
+mod phases; // a cancel whose server is killed between two of them
+
 use std::{
     fs,
     os::unix::process::CommandExt,
@@ -55,7 +57,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
             6 => leftovers(&scratch)?,
             7 => stopped(&scratch)?,
             8 => without_server(&scratch)?,
-            9 => phases(&scratch, &mut random, rounds / 10)?,
+            9 => phases::phases(&scratch, &mut random, rounds / 10)?,
             _ => clients(&scratch)?,
         });
     }
@@ -260,7 +262,8 @@ fn descriptors(scratch: &Scratch) -> Result<String, String> {
         let _ = fs::remove_file(&starts);
         let script = format!("echo started >> '{}'", starts.display());
         let how = if detached { ["--detach", "--output=quiet"] } else { ["--output", "quiet"] };
-        let run = scratch.command(&[&["run"], &how[..], &["--", "sh", "-c", &script, &mark]].concat());
+        let run =
+            scratch.command(&[&["run"], &how[..], &["--", "sh", "-c", &script, &mark]].concat());
         let status = Command::new("sh")
             .args(["-c", &format!("ulimit -n {limit} && exec \"$@\""), "sh"])
             .arg(run.get_program())
@@ -452,90 +455,6 @@ fn without_server(scratch: &Scratch) -> Result<String, String> {
         return Err(format!("time limit without a server: {:?}", summary.reason));
     }
     Ok("a time limit without a server is kept".to_owned())
-}
-
-/// What the journal says last when the server is killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Nothing of the cancel yet.
-    Asked,
-    /// The wish is recorded.
-    Wished,
-    /// SIGTERM has been sent.
-    Term,
-    /// The grace period is over, SIGKILL has been sent.
-    Kill,
-    /// The end.
-    End,
-    /// Some moment.
-    Some,
-}
-
-impl Phase {
-    const ALL: [Self; 6] =
-        [Self::Asked, Self::Wished, Self::Term, Self::Kill, Self::End, Self::Some];
-
-    fn is_reached(self, scratch: &Scratch, id: ExecutionId) -> bool {
-        let sent = |kind: &EventKind, wanted: Signal| {
-            matches!(kind, EventKind::SignalSent { signal, .. } if *signal == wanted as i32)
-        };
-        let events = read_journal(&scratch.storage.record_dir(id)).unwrap_or_default();
-        events.iter().any(|(_, event)| match self {
-            Self::Asked | Self::Some => true,
-            Self::Wished => matches!(event.kind, EventKind::CancelRequested { .. }),
-            Self::Term => sent(&event.kind, Signal::SIGTERM),
-            Self::Kill => sent(&event.kind, Signal::SIGKILL),
-            Self::End => matches!(event.kind, EventKind::Exited { .. }),
-        })
-    }
-}
-
-/// The server is killed between each two phases of a cancel, and at random moments of it.
-fn phases(scratch: &Scratch, random: &mut Rng, rounds: u64) -> Result<String, String> {
-    let rounds = rounds.max(Phase::ALL.len() as u64);
-    let mut unheard = 0;
-    for round in 0..rounds {
-        let phase = Phase::ALL.get(round as usize).copied().unwrap_or(Phase::Some);
-        let mut server = serve(scratch)?;
-        let script = "trap '' TERM; while :; do sleep 0.1; done";
-        let id = scratch.detach(&["--grace", "400ms"], &["sh", "-c", script]);
-        scratch.pids(id);
-        let socket = stepflow_client::Server::at(scratch.storage.run_dir().join("server.sock"));
-        let asking = thread::spawn(move || {
-            socket.post(&format!("/api/executions/{id}/cancel"), &serde_json::json!({})).is_ok()
-        });
-        if phase == Phase::Some {
-            thread::sleep(Duration::from_micros(random.below(600_000)));
-        } else {
-            eventually("the cancel comes so far", || phase.is_reached(scratch, id).then_some(()));
-        }
-        let _ = server.kill();
-        let _ = server.wait();
-        let accepted = asking.join().unwrap_or(false);
-        if phase != Phase::Asked && phase != Phase::Some {
-            // The wish is recorded: what follows needs no server, accepted or not.
-            let summary = scratch.ended(id).state.summary;
-            if summary.status != Status::Cancelled {
-                return Err(format!("killed at {phase:?}: it ended as {:?}", summary.status));
-            }
-        }
-        let mut server = serve(scratch)?;
-        if !accepted {
-            unheard += 1;
-            // Not accepted: it may have been heard all the same. Asked again it ends.
-            let _ = scratch.output(&["cancel", &id.to_string()]);
-        }
-        let summary = scratch.ended(id).state.summary;
-        let _ = server.kill();
-        let _ = server.wait();
-        if summary.status != Status::Cancelled {
-            return Err(format!("round {round}: an accepted cancel ended as {:?}", summary.status));
-        }
-    }
-    Ok(format!(
-        "{rounds} cancels with a server killed between each two phases and at random: none lost \
-         ({unheard} asked again)"
-    ))
 }
 
 /// Whoever started it hangs up or is killed, in the foreground and detached.

@@ -107,8 +107,7 @@ impl Served {
             }
             KillMode::Process => {
                 // In a container systemd's word about one of the host's units is not taken.
-                if !detail.contains("executions outlive it") && !detail.starts_with("a container")
-                {
+                if !detail.contains("executions outlive it") && !detail.starts_with("a container") {
                     return Err(format!("doctor does not say that a stop spares: {detail:?}"));
                 }
                 let (said, health) = (logged(), health());

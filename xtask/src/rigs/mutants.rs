@@ -127,11 +127,7 @@ pub fn run(root: &Path, names: &[String]) -> Result<(), String> {
     let copy = root.join("target/mutants/copy");
     let out = root.join("target/mutants/target");
     checked_out(root, &copy)?;
-    let seen = format!(
-        "{} of {}",
-        line(root, "date", &["-u", "+%Y-%m-%d"]),
-        report::commit(&copy)
-    );
+    let seen = format!("{} of {}", line(root, "date", &["-u", "+%Y-%m-%d"]), report::commit(&copy));
     let mut runs = Vec::new();
     for mutant in &chosen {
         let rig = rigs.iter().find(|rig| rig.name == mutant.rig);
@@ -217,9 +213,26 @@ fn judged(mutant: &Mutant, run: Run) -> Run {
     }
 }
 
-/// `Err`: the first error of the compiler.
+/// Our own crates, which the patches change.
+fn crates(copy: &Path) -> Result<Vec<String>, String> {
+    let entries = fs::read_dir(copy.join("crates")).map_err(|error| format!("crates: {error}"))?;
+    let mut names = vec!["stepflow-rigs".to_owned()];
+    for entry in entries.flatten() {
+        let text = fs::read_to_string(entry.path().join("Cargo.toml")).unwrap_or_default();
+        let name = text.lines().find_map(|line| line.strip_prefix("name = "));
+        names.extend(name.map(|name| name.trim_matches('"').to_owned()));
+    }
+    Ok(names)
+}
+
+/// `Err`: the first error of the compiler. Our own crates are built often and run once: they are not
+/// optimized. What comes from elsewhere is as it always is.
 fn built(copy: &Path, out: &Path) -> Result<(), String> {
+    let plain = crates(copy)?.into_iter();
+    let plain = plain
+        .flat_map(|name| ["--config".to_owned(), format!("profile.ci.package.{name}.opt-level=0")]);
     let output = Command::new("cargo")
+        .args(plain)
         .args(["build", "--quiet", "--profile", "ci"])
         .args(["--package", "stepflow-monitor", "--package", "stepflow-rigs", "--package", "xtask"])
         .env("CARGO_TARGET_DIR", out)
@@ -276,9 +289,7 @@ mod tests {
     fn only_a_failure_in_the_words_of_the_patch_is_the_mutant_found() {
         let text = "# rig: kill --kills 9\n# breaks: G1\n# seen: bytes are gone\n+++ b/crates/a.rs\n-    a();\n";
         let mutant = parse(Path::new("x/one.patch"), text).unwrap();
-        let run = |outcome, figures: &str| {
-            judged(&mutant, mutant.run(outcome, figures.to_owned()))
-        };
+        let run = |outcome, figures: &str| judged(&mutant, mutant.run(outcome, figures.to_owned()));
         let found = run(Outcome::Broken, "round 2: 3 bytes are gone (exit status: 1)");
         assert_eq!(found.outcome, Outcome::Held);
         assert!(mutant.was_found_by(&found));
