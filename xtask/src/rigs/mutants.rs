@@ -25,6 +25,8 @@ use crate::rigs::{
 
 /// Where they are.
 pub const DIR: &str = "tests/rigs/mutants";
+/// So much of what a rig says is kept.
+const SAID_CHARS: usize = 400;
 /// Where the result of a run is, below the workspace.
 pub const RESULT: &str = "target/mutants.json";
 
@@ -134,7 +136,7 @@ pub fn run(root: &Path, names: &[String]) -> Result<(), String> {
         let rig = rig.ok_or(format!("{}: there is no rig {}", mutant.name, mutant.rig))?;
         println!("--- {}: {}", mutant.name, mutant.line);
         let run = Run { seen: seen.clone(), ..one(&copy, &out, rig, mutant)? };
-        told(&Place::new(&copy), &run);
+        told(&Place::new(&copy), &rig.name, &run);
         runs.push(run);
         // After each: an interrupted run keeps what it has.
         Report::new(root, "mutants", runs.clone()).write(&root.join(RESULT))?;
@@ -209,8 +211,20 @@ fn judged(mutant: &Mutant, run: Run) -> Run {
     Run {
         seconds: run.seconds,
         count: run.count,
-        ..mutant.run(outcome, format!("{} said: {}", mutant.rig, run.figures))
+        ..mutant.run(outcome, format!("{} said: {}", mutant.rig, short(&run.figures, &mutant.seen)))
     }
+}
+
+/// Not more than a few lines, with the words that were looked for.
+fn short(text: &str, seen: &str) -> String {
+    let part: String = text.chars().take(SAID_CHARS).collect();
+    if part.len() == text.len() {
+        return part;
+    }
+    if part.contains(seen) || !text.contains(seen) {
+        return format!("{part}…");
+    }
+    format!("{part}… {seen} …")
 }
 
 /// Our own crates, which the patches change.

@@ -72,7 +72,7 @@ pub fn soak(root: &Path, args: &[String]) -> Result<(), String> {
     for rig in &chosen {
         while let Some(seed) = next(rig, &runs, &plan) {
             let run = place.run(rig, &rig.soak_args(), seed)?;
-            told(&place, &run);
+            told(&place, &rig.name, &run);
             let text = serde_json::to_string(&run).map_err(|error| error.to_string())?;
             OpenOptions::new()
                 .append(true)
