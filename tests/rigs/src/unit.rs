@@ -173,17 +173,17 @@ fn look(program: &str) -> Result<String, String> {
         }
     }
     let all_run = |after: &str| {
-        eventually("the executions are found again", || {
-            let text = active()?.to_string();
-            ids.iter().all(|id| text.contains(&id.to_string())).then_some(())
-        });
-        for id in &ids {
-            let summary = state(*id).map_err(|error| error.to_string())?;
-            if summary.status != stepflow_model::Status::Running {
-                return Err(format!("after {after}: {:?} {:?}", summary.status, summary.reason));
+        eventually("the executions are found again, or have ended", || {
+            for id in &ids {
+                let summary = state(*id).ok()?;
+                if summary.status.is_end() {
+                    let (status, reason) = (summary.status, summary.reason);
+                    return Some(Err(format!("after {after}: {status:?} {reason:?}")));
+                }
             }
-        }
-        Ok(())
+            let text = active()?.to_string();
+            ids.iter().all(|id| text.contains(&id.to_string())).then_some(Ok(()))
+        })
     };
     let mut before = main_pid()?;
     for what in ["restart", "reload", "crash"] {
