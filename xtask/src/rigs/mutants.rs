@@ -186,14 +186,13 @@ fn one(copy: &Path, out: &Path, rig: &Rig, mutant: &Mutant) -> Result<Run, Strin
         let why = format!("it does not fit the source any more: {why}");
         return Ok(mutant.run(Outcome::NotBuilt, why));
     }
-    let run = match built(copy, out) {
-        Err(error) => Ok(mutant.run(Outcome::NotBuilt, error)),
-        Ok(()) => {
-            let mut place = Place::new(copy);
-            place.programs = out.join("ci");
-            place.tasks = Some(out.join("ci/xtask"));
-            place.run(rig, &mutant.args, super::SEED).map(|run| judged(mutant, run))
-        }
+    let run = if let Err(error) = built(copy, out) {
+        Ok(mutant.run(Outcome::NotBuilt, error))
+    } else {
+        let mut place = Place::new(copy);
+        place.programs = out.join("ci");
+        place.tasks = Some(out.join("ci/xtask"));
+        place.run(rig, &mutant.args, super::SEED).map(|run| judged(mutant, run))
     };
     if let Some(why) = patch(&["--reverse"])? {
         return Err(format!("{} cannot be taken back: {why}", mutant.name));
