@@ -59,7 +59,9 @@ fn stay_full(options: &Options, disk: &Path, random: &mut Rng) -> Result<u64, St
     let root = disk.join("storage");
     let scratch = Scratch::new(&options.program).at(&root);
     let me = std::env::current_exe().map_err(|error| error.to_string())?.display().to_string();
-    let steps: String = (0..OPEN).map(|n| format!("STEP_START:Step {n} [id=s{n}]\n")).collect();
+    let steps: Vec<String> =
+        (0..OPEN).map(|n| format!("STEP_START:Step {n} [id=s{n}]\n")).collect();
+    let steps = steps.concat();
     let begin = scratch.work().join("begin");
     fs::write(&begin, &steps).map_err(|error| error.to_string())?;
     let script =
