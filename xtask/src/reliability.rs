@@ -149,8 +149,6 @@ fn figures(root: &Path) -> Result<String, String> {
     let (table, mutants) = (table(root)?, mutants::mutants(root)?);
     let ci = Report::read(&root.join(CI)).ok();
     let seen = Report::read(&root.join(MUTANTS)).map(|report| report.runs).unwrap_or_default();
-    let seen: Vec<String> =
-        seen.into_iter().filter(|run| run.outcome == Outcome::Held).map(|run| run.name).collect();
     let soak = soak(root);
     let mut text = String::from("\n## Figures\n\n");
     match &ci {
@@ -216,7 +214,7 @@ fn one(
     text: &mut String,
     entry: &Guarantee,
     mutants: &[Mutant],
-    seen: &[String],
+    seen: &[Run],
     ci: Option<&Report>,
     soak: Option<&Report>,
 ) {
@@ -244,15 +242,17 @@ fn one(
         let _ = writeln!(text, "- Last: {}.", last.join("; "));
     }
     let of_entry = |mutant: &&Mutant| mutant.breaks.contains(&entry.id);
-    let (found, open): (Vec<&Mutant>, Vec<&Mutant>) =
-        mutants.iter().filter(of_entry).partition(|mutant| seen.contains(&mutant.name));
-    let patches = found.into_iter().map(|mutant| {
-        format!(
-            "`{}` -> {} said \"{}\" (`{}.patch`)",
-            mutant.line, mutant.rig, mutant.seen, mutant.name
-        )
-    });
-    let broken: Vec<String> = patches.chain(entry.mutants.iter().cloned()).collect();
+    let (mut broken, mut open) = (Vec::new(), Vec::new());
+    for mutant in mutants.iter().filter(of_entry) {
+        match seen.iter().find(|run| mutant.was_found_by(run)) {
+            None => open.push(mutant),
+            Some(run) => broken.push(format!(
+                "`{}` -> {} said \"{}\" (`{}.patch`, {})",
+                mutant.line, mutant.rig, mutant.seen, mutant.name, run.seen
+            )),
+        }
+    }
+    broken.extend(entry.mutants.iter().cloned());
     if !broken.is_empty() {
         let _ = writeln!(text, "- Seen failing: {}.", broken.join("; "));
     }

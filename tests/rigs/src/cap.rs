@@ -24,6 +24,9 @@ const TIMES: u64 = 10;
 /// Beyond the limit: one step of dropping, entries at both sides of the gap, one read.
 const SLACK: u64 = (1 << 20) + 3 * 192 * 1024;
 
+/// Of bytes that are wrong so many are printed.
+const SAID_BYTES: usize = 80;
+
 /// What the script prints, byte for byte, and how it is told to.
 struct Script {
     all: Arc<Vec<u8>>,
@@ -78,7 +81,8 @@ fn complete(lines: &[Line], all: &[u8], mut at: u64) -> Result<u64, String> {
             None => {
                 let there = all.get(line.offset as usize..line.end as usize).unwrap_or_default();
                 if there.strip_suffix(b"\n").unwrap_or(there) != line.text {
-                    let text = String::from_utf8_lossy(&line.text);
+                    let text = &line.text[..line.text.len().min(SAID_BYTES)];
+                    let text = String::from_utf8_lossy(text);
                     return Err(format!("other bytes are shown at {}: {text:?}", line.offset));
                 }
             }

@@ -20,6 +20,9 @@ use crate::{
 };
 
 const LINES: u64 = 4_000;
+/// Steps that are open when the disk stays full: their ends are journaled as well, which are more than
+/// what is left of the journal's last page.
+const OPEN: usize = 60;
 
 pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
     let Ok(disk) = std::panic::catch_unwind(|| SmallDisk::mount("16m")) else {
@@ -66,9 +69,15 @@ fn stay_full(options: &Options, disk: &Path, random: &mut Rng) -> Result<u64, St
     let root = disk.join("storage");
     let scratch = Scratch::new(&options.program).at(&root);
     let me = std::env::current_exe().map_err(|error| error.to_string())?.display().to_string();
-    let writer = [&me, oracle::COMMAND, "0", "0", "1000000", "50"];
-    let id = scratch.detach(&["--on-disk-full", "kill"], &writer);
-    let from = random.below(150_000);
+    let steps: Vec<String> =
+        (0..OPEN).map(|n| format!("STEP_START:Step {n} [id=s{n}]\n")).collect();
+    let steps = steps.concat();
+    let begin = scratch.work().join("begin");
+    fs::write(&begin, &steps).map_err(|error| error.to_string())?;
+    let script =
+        format!("cat '{}'; exec '{me}' {} 0 0 1000000 50", begin.display(), oracle::COMMAND);
+    let id = scratch.detach(&["--on-disk-full", "kill"], &["sh", "-c", &script]);
+    let from = steps.len() as u64 + random.below(150_000);
     until("some output", || position(&scratch, id).map(|(bytes, _)| bytes > from))?;
     let ballast = disk.join("ballast");
     let mut file = File::create(&ballast).map_err(|error| error.to_string())?;
@@ -100,8 +109,12 @@ fn stay_full(options: &Options, disk: &Path, random: &mut Rng) -> Result<u64, St
     if !state.annotations.iter().any(|warning| warning.code == "output_lost") {
         return Err("nothing is said of what is lost".to_owned());
     }
+    if state.steps.len() != OPEN || !state.open.is_empty() {
+        return Err(format!("{} steps, {} of them open", state.steps.len(), state.open.len()));
+    }
     let mut checker = Checker::default();
-    checker.take(&recorded(&scratch, id)?)?;
+    let bytes = recorded(&scratch, id)?;
+    checker.take(bytes.strip_prefix(steps.as_bytes()).ok_or("the steps are not recorded")?)?;
     checker.finish()?;
     let flaws = scratch.storage.verify(id).map_err(|error| error.to_string())?.flaws;
     if !flaws.is_empty() {

@@ -8,13 +8,22 @@ pub(crate) struct Group(PathBuf);
 impl Group {
     /// Makes one below the root of the version 2 hierarchy; `Err`: why that cannot be here.
     pub(crate) fn make(name: &str) -> Result<Self, String> {
+        Self::named(&format!("{name}-{}", std::process::id()))
+    }
+
+    /// The same, with the name of a unit.
+    pub(crate) fn make_unit(name: &str) -> Result<Self, String> {
+        Self::named(&format!("{name}-{}.service", std::process::id()))
+    }
+
+    fn named(name: &str) -> Result<Self, String> {
         let mounts = fs::read_to_string("/proc/self/mountinfo").map_err(|e| e.to_string())?;
         let mounted = mounts.lines().find_map(|line| {
             let (before, after) = line.split_once(" - ")?;
             after.starts_with("cgroup2 ").then(|| before.split(' ').nth(4).map(PathBuf::from))?
         });
         let point = mounted.ok_or("no cgroup2 file system is mounted")?;
-        let dir = point.join(format!("{name}-{}", std::process::id()));
+        let dir = point.join(name);
         fs::create_dir(&dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
         let group = Self(dir);
         if group.0.join("cgroup.kill").exists() {

@@ -1,6 +1,8 @@
 //! Strange things happen to the host: a PID is given to another process, the host has another boot id,
 //! the wall clock jumps, descriptors run out, a recorder is stopped, whoever started it goes away.
 
+mod phases; // a cancel whose server is killed between two of them
+
 use std::{
     fs,
     os::unix::process::CommandExt,
@@ -42,18 +44,23 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
     }
     let mut random = Rng::new(options.seed);
     let scratch = Scratch::new(&options.program);
-    let figures = [
-        reuse(options)?,
-        boot(&scratch)?,
-        clock(&scratch)?,
-        descriptors(&scratch)?,
-        ends(&scratch, options.rounds)?,
-        leftovers(&scratch)?,
-        stopped(&scratch)?,
-        without_server(&scratch)?,
-        phases(&scratch, &mut random, options.rounds / 10)?,
-        clients(&scratch)?,
-    ];
+    let rounds = options.rounds;
+    let mut figures = Vec::new();
+    // One of them by its number, for whoever works on it.
+    for part in (1..=10).filter(|part| options.part == 0 || options.part == *part) {
+        figures.push(match part {
+            1 => reuse(options)?,
+            2 => boot(&scratch)?,
+            3 => clock(&scratch)?,
+            4 => descriptors(&scratch)?,
+            5 => ends(&scratch, rounds)?,
+            6 => leftovers(&scratch)?,
+            7 => stopped(&scratch)?,
+            8 => without_server(&scratch)?,
+            9 => phases::phases(&scratch, &mut random, rounds / 10)?,
+            _ => clients(&scratch)?,
+        });
+    }
     Ok(Outcome::Held(figures.join("; ")))
 }
 
@@ -243,15 +250,20 @@ fn clock(scratch: &Scratch) -> Result<String, String> {
         .to_owned())
 }
 
-/// A start with few descriptors works or fails whole.
+/// A start with few descriptors works or fails whole, in the foreground and detached. From a limit
+/// that lets nothing begin to one that lets everything, one more each time: whichever descriptor is
+/// the one that cannot be had, it is met.
 fn descriptors(scratch: &Scratch) -> Result<String, String> {
     let starts = scratch.work().join("starts");
     let (mut whole, mut refused) = (0, 0);
-    for limit in 3..48 {
-        let mark = format!("stepflow-host-fds-{}-{limit}", std::process::id());
+    for (limit, detached) in (3..48).flat_map(|limit| [(limit, false), (limit, true)]) {
+        let what = format!("{limit} descriptors, detached {detached}");
+        let mark = format!("stepflow-host-fds-{}-{limit}-{detached}", std::process::id());
         let _ = fs::remove_file(&starts);
         let script = format!("echo started >> '{}'", starts.display());
-        let run = scratch.command(&["run", "--output", "quiet", "--", "sh", "-c", &script, &mark]);
+        let how = if detached { ["--detach", "--output=quiet"] } else { ["--output", "quiet"] };
+        let run =
+            scratch.command(&[&["run"], &how[..], &["--", "sh", "-c", &script, &mark]].concat());
         let status = Command::new("sh")
             .args(["-c", &format!("ulimit -n {limit} && exec \"$@\""), "sh"])
             .arg(run.get_program())
@@ -267,7 +279,7 @@ fn descriptors(scratch: &Scratch) -> Result<String, String> {
             (Some(code), 0) if code != 0 => refused += 1,
             // Started, and then too few descriptors to record it as it should be: it is told.
             (Some(125), 1) => refused += 1,
-            other => return Err(format!("{limit} descriptors: (exit code, starts) {other:?}")),
+            other => return Err(format!("{what}: (exit code, starts) {other:?}")),
         }
     }
     let listed = scratch.output(&["ls", "--json"]);
@@ -275,10 +287,12 @@ fn descriptors(scratch: &Scratch) -> Result<String, String> {
     if !listed.status.success() || !open.is_empty() {
         return Err(format!("descriptors: {open:?} have no end"));
     }
-    if whole == 0 || refused == 0 {
+    if whole < 2 || refused < 2 {
         return Err(format!("descriptors: not a sweep, {whole} whole, {refused} refused"));
     }
-    Ok(format!("descriptors from 3 to 47: {whole} starts whole, {refused} refused whole"))
+    Ok(format!(
+        "descriptors from 3 to 47, foreground and detached: {whole} starts whole, {refused} refused whole"
+    ))
 }
 
 /// Every exit code and every signal, through pipes and a terminal.
@@ -287,8 +301,11 @@ fn ends(scratch: &Scratch, rounds: u64) -> Result<String, String> {
     let step = (100 / rounds.max(1)).clamp(1, 32) as usize;
     let mut codes: Vec<i32> = (0..256).step_by(step).collect();
     codes.extend([1, 2, 124, 125, 126, 127, 128, 130, 137, 254, 255]);
+    // Those that end a process, the first and last real-time ones among them; those that nobody
+    // notices who does not ask for them; and the one that stops whoever gets it.
+    let (ignored, stop) = ([17, 18, 20, 21, 22, 23, 28], 19);
     let signals: Vec<i32> =
-        (1..32).filter(|s| ![17, 18, 19, 20, 21, 22, 23, 28].contains(s)).collect();
+        (1..32).chain([34, 64]).filter(|s| !ignored.contains(s) && *s != stop).collect();
     let mut count = 0;
     for pty in [false, true] {
         let mut options = vec!["--output", "quiet"];
@@ -312,6 +329,16 @@ fn ends(scratch: &Scratch, rounds: u64) -> Result<String, String> {
             let found = run(format!("kill -{signal} $$; sleep 5"));
             if found != (Some(128 + signal), None, Some(*signal)) {
                 return Err(format!("signal {signal}, terminal {pty}: {found:?}"));
+            }
+            count += 1;
+        }
+        for signal in ignored.iter().chain([&stop]) {
+            let script = format!(
+                "(while kill -CONT $$ 2>/dev/null; do sleep 0.05; done) & kill -{signal} $$; exit 7"
+            );
+            let found = run(script);
+            if found != (Some(7), Some(7), None) {
+                return Err(format!("signal {signal}, terminal {pty}, is no end: {found:?}"));
             }
             count += 1;
         }
@@ -428,37 +455,6 @@ fn without_server(scratch: &Scratch) -> Result<String, String> {
         return Err(format!("time limit without a server: {:?}", summary.reason));
     }
     Ok("a time limit without a server is kept".to_owned())
-}
-
-/// The server is killed at some moment of a cancel.
-fn phases(scratch: &Scratch, random: &mut Rng, rounds: u64) -> Result<String, String> {
-    for round in 0..rounds.max(4) {
-        let mut server = serve(scratch)?;
-        let script = "trap '' TERM; while :; do sleep 0.1; done";
-        let id = scratch.detach(&["--grace", "400ms"], &["sh", "-c", script]);
-        scratch.pids(id);
-        let socket = stepflow_client::Server::at(scratch.storage.run_dir().join("server.sock"));
-        let asking = thread::spawn(move || {
-            socket.post(&format!("/api/executions/{id}/cancel"), &serde_json::json!({})).is_ok()
-        });
-        // Before the wish, before SIGTERM, in the grace period, at SIGKILL, at the end.
-        thread::sleep(Duration::from_micros(random.below(600_000)));
-        let _ = server.kill();
-        let _ = server.wait();
-        let accepted = asking.join().unwrap_or(false);
-        let mut server = serve(scratch)?;
-        if !accepted {
-            // Not accepted: it may have been heard all the same. Asked again it ends.
-            let _ = scratch.output(&["cancel", &id.to_string()]);
-        }
-        let summary = scratch.ended(id).state.summary;
-        let _ = server.kill();
-        let _ = server.wait();
-        if summary.status != Status::Cancelled {
-            return Err(format!("round {round}: an accepted cancel ended as {:?}", summary.status));
-        }
-    }
-    Ok(format!("{} cancels with a killed server: none lost", rounds.max(4)))
 }
 
 /// Whoever started it hangs up or is killed, in the foreground and detached.

@@ -2,27 +2,30 @@
 //! catalog that is damaged or gone, two servers at once, two hundred executions after a kill, viewers
 //! that are stopped.
 
+mod stopped; // viewers that take nothing
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     os::unix::fs::FileExt,
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use nix::sys::signal::Signal;
 use rusqlite::Connection as Database;
 use serde_json::{Value, json};
 use stepflow_model::ExecutionId;
-use stepflow_testkit::{Ended, PATIENCE, Rng, Scratch, eventually, is_alive, kill, signal};
+use stepflow_testkit::{Ended, PATIENCE, Rng, Scratch, eventually, is_alive, kill};
 
 use crate::{
-    Options, Outcome, net, oracle,
+    Options, Outcome, oracle,
     served::{Served, accepted, ask},
     viewer::{Connection, Next, Transcript, Way},
 };
+
+pub(crate) use stopped::view;
 
 /// Hidden command: viewers in a process of their own, so that they can be stopped.
 pub(crate) const VIEW: &str = "view";
@@ -42,7 +45,7 @@ type Part = fn(&Options) -> Result<String, String>;
 
 pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
     let mut held = Vec::new();
-    let parts: [Part; 6] = [live, files, locked, damaged, races, stopped];
+    let parts: [Part; 6] = [live, files, locked, damaged, races, stopped::stopped];
     // One of them by its number, from 1, for whoever works on it.
     let only = options.part as usize;
     for (_, part) in parts.iter().enumerate().filter(|(at, _)| only == 0 || at + 1 == only) {
@@ -462,130 +465,4 @@ fn chain(program: &str, rounds: u64) -> Result<Duration, String> {
         let _ = two[1 - loser].0.wait();
     }
     Ok(longest)
-}
-
-/// F15: half of the viewers are stopped.
-fn stopped(options: &Options) -> Result<String, String> {
-    let half = (options.viewers / 2).to_string();
-    let mut took = Vec::new();
-    let mut dropped = 0.0;
-    for stop in [false, true] {
-        let scratch = Scratch::new(&options.program);
-        let server = Served::start(&scratch, &[])?;
-        let me = std::env::current_exe().map_err(|error| error.to_string())?.display().to_string();
-        let id = scratch.detach(&[], &[&me, net::PACE, "2000000", "8000000"]);
-        let (_, _, script) = scratch.pids(id);
-        let record = scratch.storage.record_dir(id).display().to_string();
-        let view = || -> Result<Ended, String> {
-            let child = Command::new(&me)
-                .args([VIEW, &server.address, &id.to_string(), &record, &half])
-                .spawn()
-                .map_err(|error| error.to_string())?;
-            Ok(Ended(child))
-        };
-        let (mut one, mut other) = (view()?, view()?);
-        let begun = Instant::now();
-        thread::sleep(Duration::from_millis(300));
-        if stop {
-            signal(one.0.id() as i32, Signal::SIGSTOP);
-        }
-        while is_alive(script) {
-            thread::sleep(Duration::from_millis(5));
-        }
-        let script_took = begun.elapsed();
-        finished(&mut other)?;
-        took.push((script_took, begun.elapsed()));
-        if stop {
-            let name = "stepflow_viewers_dropped_total";
-            let stopped = Instant::now();
-            // Not before its time, and then all of them.
-            loop {
-                dropped = figure(&server.address, name).unwrap_or(0.0);
-                if dropped > 0.0 && begun.elapsed() < Duration::from_secs(30) {
-                    return Err(format!("cut after {:?}", begun.elapsed()));
-                }
-                if dropped >= (options.viewers / 2) as f64 {
-                    break;
-                }
-                if stopped.elapsed() > Duration::from_secs(60) {
-                    return Err(format!("{dropped} stopped viewers were cut off"));
-                }
-                thread::sleep(Duration::from_millis(100));
-            }
-            signal(one.0.id() as i32, Signal::SIGCONT);
-        }
-        finished(&mut one)?;
-    }
-    let slower =
-        |stopped: Duration, none: Duration| stopped.as_secs_f64() / none.as_secs_f64() - 1.0;
-    let (script, others) = (slower(took[1].0, took[0].0), slower(took[1].1, took[0].1));
-    // The contract's 5 %, four times: this machine does other things as well.
-    if script > 0.2 || others > 0.2 {
-        return Err(format!(
-            "stopped viewers cost {:.0} % and {:.0} %",
-            script * 1e2,
-            others * 1e2
-        ));
-    }
-    Ok(format!(
-        "{half} of {} viewers stopped: script {:+.1} %, the others {:+.1} %; {dropped} cut after 30 s, all \
-         resumed and saw every byte once",
-        options.viewers,
-        script * 1e2,
-        others * 1e2
-    ))
-}
-
-fn finished(viewers: &mut Ended) -> Result<(), String> {
-    let begun = Instant::now();
-    loop {
-        match viewers.0.try_wait() {
-            Ok(Some(status)) if status.success() => return Ok(()),
-            Ok(Some(status)) => return Err(format!("viewers: {status}")),
-            _ if begun.elapsed() > PATIENCE * 6 => return Err("viewers do not end".to_owned()),
-            _ => thread::sleep(Duration::from_millis(5)),
-        }
-    }
-}
-
-/// `view ADDRESS ID RECORD COUNT`: viewers that read to the end, coming again when they are cut off.
-pub(crate) fn view(args: &[String]) -> ExitCode {
-    let [address, id, record, count] = args else { return ExitCode::from(2) };
-    let (Ok(id), Ok(count)) = (id.parse::<ExecutionId>(), count.parse::<u64>()) else {
-        return ExitCode::from(2);
-    };
-    let viewers: Vec<_> = (0..count)
-        .map(|number| {
-            let (address, record) = (address.clone(), record.clone());
-            thread::spawn(move || -> Result<(), String> {
-                let mut transcript = Transcript::new(record.as_ref())?;
-                let way = if number % 2 == 0 { Way::WebSocket } else { Way::Events };
-                loop {
-                    let opened = Connection::open(&address, id, way, transcript.at, PATIENCE * 4);
-                    let mut connection = opened.map_err(|error| error.to_string())?;
-                    loop {
-                        match connection.next()? {
-                            Next::Bytes(offset, bytes) => transcript.take(offset, &bytes)?,
-                            Next::Nothing => {}
-                            Next::Gap(_) => return Err("a gap where nothing is gone".to_owned()),
-                            Next::End => return Ok(()),
-                            Next::Gone(_) => break,
-                        }
-                    }
-                }
-            })
-        })
-        .collect();
-    let mut code = ExitCode::SUCCESS;
-    for viewer in viewers {
-        match viewer.join() {
-            Ok(Ok(())) => {}
-            Ok(Err(why)) => {
-                println!("a viewer: {why}");
-                code = ExitCode::FAILURE;
-            }
-            Err(_) => code = ExitCode::FAILURE,
-        }
-    }
-    code
 }

@@ -89,7 +89,7 @@ fn units(dir: &Path, program: &str, said: &Path) -> std::io::Result<()> {
         units.join("rig.service"),
         format!(
             "[Unit]\nDefaultDependencies=no\nAfter=stepflow.service\n[Service]\nType=simple\n\
-             ExecStart={} {INSIDE} {}\nExecStopPost=/bin/systemctl --no-block exit\n",
+             ExecStart={} {INSIDE} {} {program}\nExecStopPost=/bin/systemctl --no-block exit\n",
             me.display(),
             said.display()
         ),
@@ -102,8 +102,8 @@ fn units(dir: &Path, program: &str, said: &Path) -> std::io::Result<()> {
 
 /// Beside the server's unit.
 pub(crate) fn inside(args: &[String]) -> ExitCode {
-    let [said, ..] = args else { return ExitCode::from(2) };
-    let found = std::panic::catch_unwind(look).unwrap_or_else(|panic| {
+    let [said, program] = args else { return ExitCode::from(2) };
+    let found = std::panic::catch_unwind(|| look(program)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         Err(text.unwrap_or_else(|| "it panicked".to_owned()))
     });
@@ -129,10 +129,31 @@ fn main_pid() -> Result<i32, String> {
     pid.parse().map_err(|_| format!("MainPID `{pid}`"))
 }
 
-fn look() -> Result<String, String> {
+/// What `stepflow doctor` says of the unit, whose `KillMode=` systemd knows.
+fn says(program: &str, wanted: &str) -> Result<(), String> {
+    let output = Command::new(program)
+        .args(["--storage", STORAGE, "doctor"])
+        .env_remove("LC_ALL")
+        .env("LANG", "C.UTF-8")
+        .output()
+        .map_err(|error| format!("doctor: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if text.contains(wanted) {
+        return Ok(());
+    }
+    let line = text.lines().find(|line| line.contains("service")).unwrap_or(&text);
+    Err(format!("doctor does not say \"{wanted}\": {line}"))
+}
+
+fn look(program: &str) -> Result<String, String> {
     let socket = Server::at(Path::new(STORAGE).join("run/server.sock"));
     let active = || socket.get("/api/executions/active").ok();
     eventually("the unit serves", active);
+    // In a container it is none of systemd's to say.
+    let boxed = ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists());
+    if !boxed {
+        says(program, "stepflow.service: executions outlive it")?;
+    }
     let script = "until test -e /run/go; do sleep 0.05; done; exit 3";
     let body = serde_json::json!({"command": ["sh", "-c", script]});
     let mut ids: Vec<ExecutionId> = Vec::new();
@@ -152,17 +173,17 @@ fn look() -> Result<String, String> {
         }
     }
     let all_run = |after: &str| {
-        eventually("the executions are found again", || {
-            let text = active()?.to_string();
-            ids.iter().all(|id| text.contains(&id.to_string())).then_some(())
-        });
-        for id in &ids {
-            let summary = state(*id).map_err(|error| error.to_string())?;
-            if summary.status != stepflow_model::Status::Running {
-                return Err(format!("after {after}: {:?} {:?}", summary.status, summary.reason));
+        eventually("the executions are found again, or have ended", || {
+            for id in &ids {
+                let summary = state(*id).ok()?;
+                if summary.status.is_end() {
+                    let (status, reason) = (summary.status, summary.reason);
+                    return Some(Err(format!("after {after}: {status:?} {reason:?}")));
+                }
             }
-        }
-        Ok(())
+            let text = active()?.to_string();
+            ids.iter().all(|id| text.contains(&id.to_string())).then_some(Ok(()))
+        })
     };
     let mut before = main_pid()?;
     for what in ["restart", "reload", "crash"] {
@@ -171,7 +192,7 @@ fn look() -> Result<String, String> {
         } else {
             systemctl(&[what, "stepflow.service"])?;
         }
-        before = eventually("another process serves", || {
+        before = eventually(&format!("another process serves after {what}"), || {
             let now = main_pid().ok()?;
             let up = systemctl(&["is-active", "stepflow.service"]).is_ok();
             (now != before && now > 0 && up).then_some(now)
@@ -185,10 +206,15 @@ fn look() -> Result<String, String> {
             return Err(format!("exit code {code}"));
         }
     }
+    fs::write("/etc/systemd/system/stepflow.service.d/whole.conf", "[Service]\nKillMode=mixed\n")
+        .map_err(|error| error.to_string())?;
+    systemctl(&["daemon-reload"])?;
+    says(program, "stepflow.service: its stop kills executions")?;
     systemctl(&["stop", "stepflow.service"])?;
     let version = systemctl(&["--version"])?;
     let version = version.lines().next().unwrap_or_default();
     Ok(format!(
-        "{version}: restart, reload (--takeover) and a crash under 3 executions, none ended by it"
+        "{version}: restart, reload (--takeover) and a crash under 3 executions, none ended by it; doctor \
+         said so, and that it is otherwise with another KillMode"
     ))
 }

@@ -81,7 +81,7 @@ pub fn rigs(root: &Path, args: &[String]) -> Result<(), String> {
     let mut runs = Vec::new();
     for rig in &chosen {
         let run = place.run(rig, &rig.ci_args(), asked.seed.unwrap_or(SEED))?;
-        told(&place, &run);
+        told(&place, &rig.name, &run);
         runs.push(run);
         // After each: an interrupted run keeps what it has.
         Report::new(root, "ci", runs.clone()).write(&root.join(RESULT))?;
@@ -115,11 +115,11 @@ pub fn build(root: &Path, rigs: &[Rig]) -> Result<(), String> {
     )
 }
 
-/// Says at once what a run came to.
-pub fn told(place: &Place, run: &Run) {
+/// Says at once what a run of `rig` came to.
+pub fn told(place: &Place, rig: &str, run: &Run) {
     println!("--- {} {}: {} ({:.1} s)", run.name, run.outcome.word(), run.figures, run.seconds);
     if run.outcome == Outcome::Broken {
-        println!("{}\n--- the end of target/rigs/{}.log", place.tail(&run.name), run.name);
+        println!("{}\n--- the end of {}/{rig}.log", place.tail(rig), place.logs.display());
     }
 }
 

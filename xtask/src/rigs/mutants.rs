@@ -8,23 +8,28 @@
 //! # breaks: G1
 //! # seen: 3 bytes were seen, 0 are recorded
 //! ```
-//! `rig` is a rig and its arguments, `breaks` the numbers, `seen` a part of what it must say.
+//! `rig` is a rig and its arguments, `breaks` the numbers, `seen` a part of what it must say; where it
+//! is a race which of two things is found first, both, with ` | ` between them.
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use crate::rigs::{
     registry::{self, Rig},
-    report::{Report, line},
+    report::{self, Report, line},
     run::{Outcome, Place, Run},
     told,
 };
 
 /// Where they are.
 pub const DIR: &str = "tests/rigs/mutants";
+/// Rigs that measure the program: what is not optimized takes more memory without being broken.
+const MEASURED: [&str; 1] = ["mem"];
+/// So much of what a rig says is kept.
+const SAID_CHARS: usize = 400;
 /// Where the result of a run is, below the workspace.
 pub const RESULT: &str = "target/mutants.json";
 
@@ -85,97 +90,189 @@ fn parse(path: &Path, text: &str) -> Result<Mutant, String> {
     })
 }
 
+impl Mutant {
+    /// Whether `run`, which was kept, shows that the rig failed as this patch says today: of one
+    /// that was changed since, nothing is known.
+    pub fn was_found_by(&self, run: &Run) -> bool {
+        run.name == self.name
+            && run.outcome == Outcome::Held
+            && run.args == self.args
+            && run.figures.starts_with(&format!("{} said: ", self.rig))
+            && self.is_said_in(&run.figures)
+    }
+
+    /// Whether what must be said is said there.
+    fn is_said_in(&self, text: &str) -> bool {
+        self.seen.split(" | ").any(|part| text.contains(part))
+    }
+
+    fn run(&self, outcome: Outcome, figures: String) -> Run {
+        Run {
+            name: self.name.clone(),
+            outcome,
+            figures,
+            seconds: 0.0,
+            seed: super::SEED,
+            count: 0,
+            args: self.args.clone(),
+            seen: String::new(),
+        }
+    }
+}
+
 /// Runs those of these rigs (or names), in a copy of what is committed.
 pub fn run(root: &Path, names: &[String]) -> Result<(), String> {
     let rigs = registry::rigs(root)?;
+    let all = mutants(root)?;
+    let known = |name: &String| all.iter().any(|one| one.rig == *name || one.name == *name);
+    if let Some(name) = names.iter().find(|name| !known(name)) {
+        return Err(format!("no mutant of {name}"));
+    }
     let wanted = |mutant: &Mutant| {
         names.is_empty() || names.contains(&mutant.rig) || names.contains(&mutant.name)
     };
-    let chosen: Vec<Mutant> = mutants(root)?.into_iter().filter(wanted).collect();
-    if chosen.is_empty() {
-        return Err(format!("no mutant of {}", names.join(", ")));
-    }
+    let mut chosen: Vec<Mutant> = all.into_iter().filter(wanted).collect();
+    // By the file that each breaks: those of one crate come together, and less is built anew.
+    chosen.sort_by(|a, b| a.line.cmp(&b.line));
     let copy = root.join("target/mutants/copy");
     let out = root.join("target/mutants/target");
     checked_out(root, &copy)?;
+    let seen = format!("{} of {}", line(root, "date", &["-u", "+%Y-%m-%d"]), report::commit(&copy));
     let mut runs = Vec::new();
     for mutant in &chosen {
         let rig = rigs.iter().find(|rig| rig.name == mutant.rig);
         let rig = rig.ok_or(format!("{}: there is no rig {}", mutant.name, mutant.rig))?;
         println!("--- {}: {}", mutant.name, mutant.line);
-        let run = one(&copy, &out, rig, mutant)?;
+        let run = Run { seen: seen.clone(), ..one(&copy, &out, rig, mutant)? };
+        told(&Place::new(&copy), &rig.name, &run);
         runs.push(run);
+        // After each: an interrupted run keeps what it has.
+        Report::new(root, "mutants", runs.clone()).write(&root.join(RESULT))?;
     }
-    removed(root, &copy);
     let report = Report::new(root, "mutants", runs);
     println!("\n{}{}", report.table(), report.counted());
-    report.write(&root.join(RESULT))?;
     if report.counts().1 > 0 { Err("a mutant was not found".to_owned()) } else { Ok(()) }
 }
 
-/// A work tree of the commit that is checked out here.
+/// A work tree of the commit that is checked out here. One that is there already is kept, so that
+/// only what has changed is built anew.
 fn checked_out(root: &Path, copy: &Path) -> Result<(), String> {
-    removed(root, copy);
     let head = line(root, "git", &["rev-parse", "HEAD"]);
+    let git = |dir: &Path, args: &[&str]| {
+        let output = Command::new("git").args(args).current_dir(dir).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if copy.join(".git").exists()
+        && git(copy, &["reset", "--quiet", "--hard"])
+        && git(copy, &["checkout", "--quiet", "--detach", &head])
+    {
+        return Ok(());
+    }
+    git(root, &["worktree", "remove", "--force", &copy.display().to_string()]);
+    let _ = fs::remove_dir_all(copy);
+    git(root, &["worktree", "prune"]); // One whose directory was removed by hand.
     let copy = copy.display().to_string();
     crate::run(root, "git", &["worktree", "add", "--detach", "--quiet", &copy, &head])
-}
-
-/// Removes the work tree, if it is there.
-fn removed(root: &Path, copy: &Path) {
-    let _ = Command::new("git")
-        .args(["worktree", "remove", "--force"])
-        .arg(copy)
-        .current_dir(root)
-        .output();
-    let _ = fs::remove_dir_all(copy);
 }
 
 /// Held: the rig failed, with the words that it must say.
 fn one(copy: &Path, out: &Path, rig: &Rig, mutant: &Mutant) -> Result<Run, String> {
     let patch = |more: &[&str]| {
-        let status = Command::new("git")
+        let output = Command::new("git")
             .arg("apply")
             .args(more)
             .arg(&mutant.path)
             .current_dir(copy)
-            .status()
+            .output()
             .map_err(|error| format!("git apply: {error}"))?;
-        if status.success() {
-            return Ok(());
+        if output.status.success() {
+            return Ok(None);
         }
-        Err(format!("{} does not fit the source any more", mutant.path.display()))
+        Ok::<_, String>(Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
     };
-    patch(&[])?;
-    let built = Command::new("cargo")
-        .args(["build", "--quiet", "--profile", "ci"])
-        .args(["--package", "stepflow-monitor", "--package", "stepflow-rigs", "--package", "xtask"])
-        .env("CARGO_TARGET_DIR", out)
-        .current_dir(copy)
-        .status()
-        .map_err(|error| format!("cargo: {error}"))?;
-    let mut run = if built.success() {
+    if let Some(why) = patch(&[])? {
+        let why = format!("it does not fit the source any more: {why}");
+        return Ok(mutant.run(Outcome::NotBuilt, why));
+    }
+    let run = if let Err(error) = built(copy, out, rig) {
+        Ok(mutant.run(Outcome::NotBuilt, error))
+    } else {
         let mut place = Place::new(copy);
         place.programs = out.join("ci");
         place.tasks = Some(out.join("ci/xtask"));
-        place.run(rig, &mutant.args, super::SEED)
-    } else {
-        Err("it does not compile".to_owned())
+        place.run(rig, &mutant.args, super::SEED).map(|run| judged(mutant, run))
     };
-    patch(&["--reverse"])?;
-    if let Ok(run) = &mut run {
-        run.name.clone_from(&mutant.name);
-        let found = run.outcome == Outcome::Broken && run.figures.contains(&mutant.seen);
-        run.figures = format!("{} said: {}", mutant.rig, run.figures);
-        run.outcome = match run.outcome {
-            Outcome::NotRun => Outcome::NotRun,
-            _ if found => Outcome::Held,
-            _ => Outcome::Broken,
-        };
-        let place = Place::new(copy);
-        told(&place, run);
+    if let Some(why) = patch(&["--reverse"])? {
+        return Err(format!("{} cannot be taken back: {why}", mutant.name));
     }
     run
+}
+
+/// A rig of which no word was heard that it must say has failed for another reason, or not at all.
+fn judged(mutant: &Mutant, run: Run) -> Run {
+    let outcome = match run.outcome {
+        Outcome::Broken if mutant.is_said_in(&run.figures) => Outcome::Held,
+        Outcome::Broken | Outcome::Held => Outcome::Broken,
+        other => other,
+    };
+    Run {
+        seconds: run.seconds,
+        count: run.count,
+        ..mutant.run(outcome, format!("{} said: {}", mutant.rig, short(&run.figures, &mutant.seen)))
+    }
+}
+
+/// Not more than a few lines of what a rig said, from before the words that were looked for.
+fn short(text: &str, seen: &str) -> String {
+    let at = seen.split(" | ").find_map(|part| text.find(part)).unwrap_or(0);
+    let skipped = text[..at].chars().count().saturating_sub(SAID_CHARS / 2);
+    let mut part: String = text.chars().skip(skipped).take(SAID_CHARS).collect();
+    if skipped > 0 {
+        part.insert(0, '…');
+    }
+    if skipped + SAID_CHARS < text.chars().count() {
+        part.push('…');
+    }
+    part
+}
+
+/// Our own crates, which the patches change.
+fn crates(copy: &Path) -> Result<Vec<String>, String> {
+    let entries = fs::read_dir(copy.join("crates")).map_err(|error| format!("crates: {error}"))?;
+    let mut names = vec!["stepflow-rigs".to_owned()];
+    for entry in entries.flatten() {
+        let text = fs::read_to_string(entry.path().join("Cargo.toml")).unwrap_or_default();
+        let name = text.lines().find_map(|line| line.strip_prefix("name = "));
+        names.extend(name.map(|name| name.trim_matches('"').to_owned()));
+    }
+    Ok(names)
+}
+
+/// `Err`: the first error of the compiler. Our own crates are built often and run once: they are not
+/// optimized, unless the rig measures them. What comes from elsewhere is as it always is.
+fn built(copy: &Path, out: &Path, rig: &Rig) -> Result<(), String> {
+    let plain = if MEASURED.contains(&rig.name.as_str()) { Vec::new() } else { crates(copy)? };
+    let plain = plain.into_iter();
+    let plain = plain
+        .flat_map(|name| ["--config".to_owned(), format!("profile.ci.package.{name}.opt-level=0")]);
+    let output = Command::new("cargo")
+        .args(plain)
+        .args(["build", "--quiet", "--profile", "ci"])
+        .args(["--package", "stepflow-monitor", "--package", "stepflow-rigs", "--package", "xtask"])
+        .env("CARGO_TARGET_DIR", out)
+        // A line is another between two builds: without this each builds whole crates.
+        .env("CARGO_INCREMENTAL", "1")
+        .stdin(Stdio::null())
+        .current_dir(copy)
+        .output()
+        .map_err(|error| format!("cargo: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    println!("{text}");
+    let error = text.lines().find(|line| line.starts_with("error"));
+    Err(format!("it does not compile: {}", error.unwrap_or("cargo does not say why")))
 }
 
 #[cfg(test)]
@@ -190,7 +287,9 @@ mod tests {
         assert!(!all.is_empty());
         for mutant in all {
             assert!(rigs.iter().any(|rig| rig.name == mutant.rig), "{}: no such rig", mutant.name);
-            assert!(mutant.line.starts_with("crates/"), "{} breaks {}", mutant.name, mutant.line);
+            let ours = ["crates/", "packaging/", "web/src/"];
+            let ours = ours.iter().any(|part| mutant.line.starts_with(part));
+            assert!(ours, "{} breaks {}", mutant.name, mutant.line);
             let fits = Command::new("git")
                 .args(["apply", "--check"])
                 .arg(&mutant.path)
@@ -200,6 +299,42 @@ mod tests {
             let why = String::from_utf8_lossy(&fits.stderr);
             assert!(fits.status.success(), "{}: {why}", mutant.name);
         }
+    }
+
+    #[test]
+    fn every_rig_has_a_line_that_turns_it_red() {
+        let all = mutants(&crate::root()).unwrap();
+        for rig in registry::rigs(&crate::root()).unwrap() {
+            assert!(all.iter().any(|mutant| mutant.rig == rig.name), "{} has none", rig.name);
+        }
+    }
+
+    #[test]
+    fn only_a_failure_in_the_words_of_the_patch_is_the_mutant_found() {
+        let text = "# rig: kill --kills 9\n# breaks: G1\n# seen: bytes are gone\n+++ b/crates/a.rs\n-    a();\n";
+        let mutant = parse(Path::new("x/one.patch"), text).unwrap();
+        let run = |outcome, figures: &str| judged(&mutant, mutant.run(outcome, figures.to_owned()));
+        let found = run(Outcome::Broken, "round 2: 3 bytes are gone (exit status: 1)");
+        assert_eq!(found.outcome, Outcome::Held);
+        assert!(mutant.was_found_by(&found));
+        for (outcome, said, then) in [
+            (Outcome::Broken, "the server does not start", Outcome::Broken),
+            (Outcome::Held, "0 bytes are gone", Outcome::Broken),
+            (Outcome::NotRun, "no root", Outcome::NotRun),
+            (Outcome::NotBuilt, "it does not compile: error", Outcome::NotBuilt),
+        ] {
+            let run = run(outcome, said);
+            assert_eq!(run.outcome, then, "{said}");
+            assert!(!mutant.was_found_by(&run), "{said}");
+        }
+        let far = format!("{}3 bytes are gone{}", "x".repeat(9_000), "y".repeat(9_000));
+        let found = run(Outcome::Broken, &far);
+        assert!(mutant.was_found_by(&found) && found.figures.len() < 500, "{}", found.figures);
+        let either = parse(Path::new("x/one.patch"), &text.replace("bytes are", "bytes | byte is"));
+        assert!(either.unwrap().is_said_in("1 byte is gone"));
+        // Of a patch that asks for something else since, nothing is known.
+        let other = parse(Path::new("x/one.patch"), &text.replace("--kills 9", "--kills 8"));
+        assert!(!other.unwrap().was_found_by(&found));
     }
 
     #[test]

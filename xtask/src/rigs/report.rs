@@ -40,7 +40,8 @@ impl Report {
     /// How many of each.
     pub fn counts(&self) -> (usize, usize, usize) {
         let count = |wanted| self.runs.iter().filter(|run| run.outcome == wanted).count();
-        (count(Outcome::Held), count(Outcome::Broken), count(Outcome::NotRun))
+        let broken = count(Outcome::Broken) + count(Outcome::NotBuilt);
+        (count(Outcome::Held), broken, count(Outcome::NotRun))
     }
 
     /// How many of each, as tests say it.

@@ -34,6 +34,8 @@ pub enum Outcome {
     Broken,
     /// The host lacks something.
     NotRun,
+    /// A mutant that cannot be built, or does not fit the source: nothing was asked.
+    NotBuilt,
 }
 
 impl Outcome {
@@ -43,6 +45,7 @@ impl Outcome {
             Self::Held => "held",
             Self::Broken => "BROKEN",
             Self::NotRun => "NOT RUN",
+            Self::NotBuilt => "NOT BUILT",
         }
     }
 }
@@ -64,6 +67,9 @@ pub struct Run {
     pub count: u64,
     /// Its arguments.
     pub args: Vec<String>,
+    /// When and of which commit, where runs of several days stand side by side.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub seen: String,
 }
 
 /// Programs and directories of rigs.
@@ -175,6 +181,7 @@ impl Place {
             seed,
             count: rig.count.ci,
             args: args.to_vec(),
+            seen: String::new(),
         })
     }
 

@@ -72,7 +72,7 @@ pub fn soak(root: &Path, args: &[String]) -> Result<(), String> {
     for rig in &chosen {
         while let Some(seed) = next(rig, &runs, &plan) {
             let run = place.run(rig, &rig.soak_args(), seed)?;
-            told(&place, &run);
+            told(&place, &rig.name, &run);
             let text = serde_json::to_string(&run).map_err(|error| error.to_string())?;
             OpenOptions::new()
                 .append(true)
@@ -139,8 +139,8 @@ mod tests {
     use super::*;
 
     fn run(name: &str, count: u64, seconds: f64, outcome: Outcome) -> Run {
-        let (figures, args) = (String::new(), Vec::new());
-        Run { name: name.to_owned(), outcome, figures, seconds, seed: 1, count, args }
+        let (figures, args, seen) = (String::new(), Vec::new(), String::new());
+        Run { name: name.to_owned(), outcome, figures, seconds, seed: 1, count, args, seen }
     }
 
     #[test]
