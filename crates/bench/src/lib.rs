@@ -126,6 +126,13 @@ pub fn bench(options: &Options, progress: &mut dyn FnMut(Part)) -> Result<Report
             Part::Recovery => part::recovery::measure(run),
         }
     });
+    if place.check().is_err() {
+        // Who heard Ctrl-C ends the process when everything is removed; what went wrong meanwhile is
+        // that it was removed.
+        loop {
+            thread::park();
+        }
+    }
     place.clear();
     measured?;
     Ok(Report {
