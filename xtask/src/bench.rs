@@ -32,16 +32,17 @@ struct Size {
 const SMOKE: [Size; 1] = [Size { name: "smoke", args: &["--quick", "--runs", "3"] }];
 
 /// What `docs/performance.md` shows. Each by itself, so that one that fails takes no other along.
-const FULL: [Size; 6] = [
+const FULL: [Size; 7] = [
     Size { name: "usual", args: &[] },
     Size { name: "small", args: &["api", "--executions", "1000"] },
     Size { name: "million", args: &["api", "catalog", "recovery", "--executions", "1000000"] },
-    Size { name: "gigabyte", args: &["capture", "--megabytes", "1000", "--runs", "5"] },
+    Size { name: "gigabyte", args: &["capture", "storage", "--megabytes", "1000", "--runs", "5"] },
     Size { name: "streams-500", args: &["streams", "start", "recovery", "--streams", "500"] },
     Size {
         name: "streams-1000",
         args: &["streams", "start", "fanout", "--streams", "1000", "--viewers", "1000"],
     },
+    Size { name: "ingest-10000", args: &["ingest", "--ingest", "10000", "--time", "20s"] },
 ];
 
 /// A line of the history.
@@ -263,6 +264,7 @@ fn table(report: &Value, before: Option<&Value>) -> String {
             "seconds" => " s",
             "mb_per_second" => " MB/s",
             "mb" => " MB",
+            "bytes" => " B",
             "percent" => " %",
             "times" => " x",
             _ => "",

@@ -20,11 +20,15 @@ pub enum Part {
     Fanout,
     /// A server that is killed, and one that finds much.
     Recovery,
+    /// What executions take on the disk, and how fast a log is searched.
+    Storage,
+    /// Very many streams from elsewhere.
+    Ingest,
 }
 
 impl Part {
     /// All of them, in the order in which they run.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Api,
         Self::Catalog,
         Self::Capture,
@@ -32,6 +36,8 @@ impl Part {
         Self::Start,
         Self::Fanout,
         Self::Recovery,
+        Self::Storage,
+        Self::Ingest,
     ];
 
     /// As it is spelled.
@@ -44,6 +50,8 @@ impl Part {
             Self::Start => "start",
             Self::Fanout => "fanout",
             Self::Recovery => "recovery",
+            Self::Storage => "storage",
+            Self::Ingest => "ingest",
         }
     }
 
@@ -67,8 +75,10 @@ pub enum Unit {
     MbPerSecond,
     /// Millions of bytes.
     Mb,
-    /// Hundredths of one core.
+    /// Hundredths.
     Percent,
+    /// Bytes.
+    Bytes,
     /// A number of things.
     Count,
     /// How many times as much.
@@ -164,6 +174,8 @@ figures! {
     CaptureRaw "capture_raw" Capture Seconds Some(Bar::RatioAtMost(1.8));
     /// `run --output quiet`, without markers.
     CapturePlain "capture_plain" Capture Seconds Some(Bar::RatioAtMost(1.5));
+    /// The first of them without its syncs, as `cat` has none: what is not the disk.
+    CaptureUnsynced "capture_unsynced" Capture Seconds None;
     /// The speed of the first of them.
     CaptureSpeed "capture_speed" Capture MbPerSecond None;
 
@@ -206,6 +218,22 @@ figures! {
     ColdStart "cold_start" Recovery Seconds Some(Bar::AtMost(1.0));
     /// Anonymous memory of that server.
     Idle "idle" Recovery Mb Some(Bar::AtMost(30.0));
+
+    /// The catalog's file, for each execution of three steps.
+    CatalogBytes "catalog_bytes" Storage Bytes Some(Bar::AtMost(2_048.0));
+    /// The record of an execution of three steps and twelve lines, whole blocks.
+    RecordBytes "record_bytes" Storage Bytes Some(Bar::AtMost(16_384.0));
+    /// The index of output at full speed, of the output.
+    IndexShare "index_share" Storage Percent Some(Bar::AtMost(1.0));
+    /// The one line of a log with a word in it, beside `rg` or `grep`.
+    Search "search" Storage Seconds Some(Bar::RatioAtMost(2.0));
+
+    /// Lines that the server does not have, or a viewer did not get.
+    IngestLost "ingest_lost" Ingest Count Some(Bar::AtMost(0.0));
+    /// From the sender to the viewers of some streams, the slowest hundredth.
+    IngestSlow "ingest_slow" Ingest Ms Some(Bar::AtMost(500.0));
+    /// Anonymous memory of the server meanwhile.
+    IngestMemory "ingest_memory" Ingest Mb Some(Bar::AtMost(400.0));
 }
 
 impl Serialize for What {

@@ -12,7 +12,7 @@ use std::{
 use axum::{Router, body::Bytes, http::header, routing};
 use tokio::{net::TcpListener, runtime::Builder};
 
-use crate::fill;
+use crate::{fill, part::ingest, raise_files};
 
 /// The first argument that makes this program a helper of its own bench. Not for people.
 pub const HELPER: &str = "__bench";
@@ -20,11 +20,21 @@ pub const HELPER: &str = "__bench";
 /// Is the helper that `args`, those after [`HELPER`], ask for, until it is done.
 pub fn help(args: &[OsString]) -> io::Result<()> {
     let words: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
+    raise_files();
     let usage = || io::Error::new(io::ErrorKind::InvalidInput, "not for people: `stepflow bench`");
     match words.as_slice() {
         ["print", lines, rate, gate] => {
             let number = |word: &str| word.parse::<u64>().map_err(|_| usage());
             print(number(lines)?, number(rate)?, gate)
+        }
+        ["ingest", to, streams, lines, first_us] => {
+            let number = |word: &str| word.parse::<u64>().map_err(|_| usage());
+            let to = to.parse().map_err(|_| usage())?;
+            let (streams, lines) = (number(streams)?, number(lines)?);
+            let first_us = first_us.parse().map_err(|_| usage())?;
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let whole = runtime.block_on(ingest::load(to, streams, lines, first_us))?;
+            writeln!(io::stdout(), "{whole}")
         }
         ["bare", routes @ ..] => bare(routes),
         _ => Err(usage()),

@@ -26,6 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::{Serialize, Serializer};
 
 pub use crate::{
@@ -48,6 +49,8 @@ pub struct Sizes {
     pub viewers: u64,
     /// Output of one script.
     pub megabytes: u64,
+    /// Streams from elsewhere.
+    pub ingest: u64,
     /// How long each load of requests lasts.
     #[serde(serialize_with = "seconds")]
     pub request_time: Duration,
@@ -70,6 +73,7 @@ impl Sizes {
         streams: 200,
         viewers: 200,
         megabytes: 250,
+        ingest: 500,
         request_time: Duration::from_millis(400),
         catalog_time: Duration::from_millis(1_500),
         stream_time: Duration::from_secs(5),
@@ -81,6 +85,7 @@ impl Sizes {
         streams: 50,
         viewers: 50,
         megabytes: 50,
+        ingest: 100,
         request_time: Duration::from_millis(150),
         catalog_time: Duration::from_millis(400),
         stream_time: Duration::from_secs(2),
@@ -109,6 +114,7 @@ pub struct Options {
 /// If something of it cannot be carried out; a figure that is not what it should be is no error.
 pub fn bench(options: &Options, progress: &mut dyn FnMut(Part)) -> Result<Report, BenchError> {
     let begun = Instant::now();
+    raise_files();
     let place = Place::new(&options.dir, room(options))?;
     watch(&place)?;
     let machine = Machine::here(place.dir());
@@ -124,6 +130,8 @@ pub fn bench(options: &Options, progress: &mut dyn FnMut(Part)) -> Result<Report
             Part::Start => part::start::measure(run),
             Part::Fanout => part::fanout::measure(run),
             Part::Recovery => part::recovery::measure(run),
+            Part::Storage => part::storage::measure(run),
+            Part::Ingest => part::ingest::measure(run),
         }
     });
     if place.check().is_err() {
@@ -145,12 +153,20 @@ pub fn bench(options: &Options, progress: &mut dyn FnMut(Part)) -> Result<Report
     })
 }
 
+/// As many open files as may be: each viewer is one.
+fn raise_files() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard); // Too few fail with a hint.
+    }
+}
+
 /// Bytes that are used at once, at most, and as much again.
 fn room(options: &Options) -> u64 {
     let Sizes { executions, megabytes, streams, .. } = options.sizes;
     let has = |part| options.parts.contains(&part);
     let catalogs = if has(Part::Catalog) { 3 } else { 1 };
-    let capture = if has(Part::Capture) { 4 * megabytes * 1_000_000 } else { 0 };
+    let capture =
+        if has(Part::Capture) || has(Part::Storage) { 4 * megabytes * 1_000_000 } else { 0 };
     2 * (catalogs * executions * 3_000 + capture + streams * 100_000) + (256 << 20)
 }
 

@@ -9,6 +9,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use nix::{
@@ -16,7 +17,11 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::BenchError;
+use crate::{BenchError, process};
+
+/// What is ended, or removed, is looked at this often, so many times: five seconds.
+const LOOK: Duration = Duration::from_millis(20);
+const LOOKS: u32 = 250;
 
 /// A directory of the bench's own, and what runs in it.
 #[derive(Debug, Clone)]
@@ -27,7 +32,6 @@ struct Inner {
     dir: PathBuf,
     program: PathBuf,
     running: Mutex<Vec<Pid>>,
-    storages: Mutex<Vec<PathBuf>>,
     stopped: AtomicBool,
 }
 
@@ -49,24 +53,20 @@ impl Place {
             .map_err(BenchError::io(format!("make {}", dir.display())))?;
         // Absolute: servers run in it.
         let dir = fs::canonicalize(&dir).map_err(BenchError::io("find the directory again"))?;
-        let program = std::env::current_exe().map_err(BenchError::io("find this program"))?;
-        let (running, storages) = (Mutex::default(), Mutex::default());
+        // Ourselves, even when the file has been replaced by an upgrade.
+        let program = PathBuf::from("/proc/self/exe");
+        let running = Mutex::default();
         let stopped = AtomicBool::new(false);
-        Ok(Self(Arc::new(Inner { dir, program, running, storages, stopped })))
+        Ok(Self(Arc::new(Inner { dir, program, running, stopped })))
     }
 
     pub(crate) fn dir(&self) -> &Path {
         &self.0.dir
     }
 
-    /// A directory for a storage, which is the bench's to clean up.
+    /// A directory for a storage.
     pub(crate) fn storage(&self, name: &str) -> PathBuf {
-        let path = self.0.dir.join(name);
-        let mut storages = self.0.storages.lock().unwrap_or_else(PoisonError::into_inner);
-        if !storages.contains(&path) {
-            storages.push(path.clone());
-        }
-        path
+        self.0.dir.join(name)
     }
 
     /// This program, in this directory, with none of the caller's settings.
@@ -109,24 +109,28 @@ impl Place {
     /// Ends what runs and removes everything.
     pub(crate) fn clear(&self) {
         self.0.stopped.store(true, SeqCst);
-        let storages =
-            std::mem::take(&mut *self.0.storages.lock().unwrap_or_else(PoisonError::into_inner));
-        for storage in storages.iter().filter(|storage| storage.join("run").exists()) {
-            let mut cancel = self.stepflow();
-            cancel.arg("--storage").arg(storage).args(["cancel", "--all", "--json"]);
-            let _ = cancel.stdout(Stdio::null()).stderr(Stdio::null()).status();
-        }
-        for pid in
-            std::mem::take(&mut *self.0.running.lock().unwrap_or_else(PoisonError::into_inner))
-        {
+        // First the servers, which would start more; then recorders, whose keepers end their scripts.
+        let servers =
+            std::mem::take(&mut *self.0.running.lock().unwrap_or_else(PoisonError::into_inner));
+        for pid in servers {
             let _ = kill(pid, Signal::SIGKILL);
         }
+        for _ in 0..LOOKS {
+            let left = process::naming(&self.0.dir);
+            if left.is_empty() {
+                break;
+            }
+            for pid in left {
+                let _ = kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
+            }
+            std::thread::sleep(LOOK);
+        }
         // What was just ended may still have made a file.
-        for _ in 0..50 {
+        for _ in 0..LOOKS {
             if fs::remove_dir_all(&self.0.dir).is_ok() || !self.0.dir.exists() {
                 break;
             }
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            std::thread::sleep(LOOK);
         }
     }
 }

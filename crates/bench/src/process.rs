@@ -1,6 +1,10 @@
 //! What processes take: memory and time of the processor, as the kernel counts them.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Ticks of the processor's time a second, in `/proc`: fixed on Linux.
 const TICKS_A_SECOND: f64 = 100.0;
@@ -29,18 +33,9 @@ impl Taken {
 
 /// Server, recorders and keepers of a storage: it stands in their command lines. Scripts do not count.
 pub(crate) fn of_storage(storage: &Path) -> Taken {
-    let path = storage.as_os_str().as_encoded_bytes();
     let mut taken = Taken::default();
-    let Ok(entries) = fs::read_dir("/proc") else { return taken };
-    for entry in entries.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
-            continue;
-        };
-        let dir = entry.path();
-        let line = fs::read(dir.join("cmdline")).unwrap_or_default();
-        if memchr::memmem::find(&line, path).is_none() {
-            continue;
-        }
+    for pid in naming(storage) {
+        let dir = PathBuf::from(format!("/proc/{pid}"));
         let rollup = fs::read_to_string(dir.join("smaps_rollup")).unwrap_or_default();
         taken.proportional_mb += megabytes(&rollup, "Pss:");
         taken.resident_mb += megabytes(&rollup, "Rss:");
@@ -49,6 +44,18 @@ pub(crate) fn of_storage(storage: &Path) -> Taken {
         }
     }
     taken
+}
+
+/// Processes that name `path` in their command lines.
+pub(crate) fn naming(path: &Path) -> Vec<u32> {
+    let path = path.as_os_str().as_encoded_bytes();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let names = |pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        memchr::memmem::find(&line, path).is_some()
+    };
+    pids.filter(names).collect()
 }
 
 /// Anonymous resident memory of one process, megabytes.

@@ -27,21 +27,23 @@ pub(crate) fn measure(run: &mut Run<'_>) -> Result<(), BenchError> {
         timed(Command::new("cat").arg(path))?;
     }
     let cases = [
-        (What::CaptureQuiet, "quiet", &marked),
-        (What::CaptureRaw, "raw", &marked),
-        (What::CapturePlain, "quiet", &plain),
+        (What::CaptureQuiet, ["quiet", "interval"], &marked),
+        (What::CaptureRaw, ["raw", "interval"], &marked),
+        (What::CapturePlain, ["quiet", "interval"], &plain),
+        (What::CaptureUnsynced, ["quiet", "never"], &marked),
     ];
     let mut figures: Vec<Figure> =
         cases.iter().map(|(what, ..)| Figure::new(*what, None, vec![])).collect();
     for _ in 0..run.options.runs {
-        for (figure, (_, output, file)) in figures.iter_mut().zip(cases) {
+        for (figure, (_, [output, sync], file)) in figures.iter_mut().zip(cases) {
             run.check()?;
             settle();
             figure.limits.push(copy(run.place.dir(), file)?);
             settle();
             let storage = run.place.storage("capture");
             let mut command = run.place.stepflow();
-            command.arg("--storage").arg(&storage).args(["run", "--output", output, "--", "cat"]);
+            command.arg("--storage").arg(&storage).args(["run", "--output", output]);
+            command.args(["--log-sync", sync, "--", "cat"]);
             figure.runs.push(timed(command.arg(file))?);
             let _ = fs::remove_dir_all(&storage);
         }
@@ -55,7 +57,7 @@ pub(crate) fn measure(run: &mut Run<'_>) -> Result<(), BenchError> {
     Ok(())
 }
 
-fn write(path: &Path, megabytes: u64, markers: bool) -> std::io::Result<()> {
+pub(super) fn write(path: &Path, megabytes: u64, markers: bool) -> std::io::Result<()> {
     let mut file = BufWriter::with_capacity(1 << 20, fs::File::create(path)?);
     for number in 0..megabytes * 1_000_000 / LINE.len() as u64 {
         if markers && number.is_multiple_of(LINES_A_STEP) {

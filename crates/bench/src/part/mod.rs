@@ -4,9 +4,11 @@ pub(crate) mod api; // requests
 pub(crate) mod capture; // the output of one script
 pub(crate) mod catalog; // writes and reads
 pub(crate) mod fanout; // many viewers of one script
+pub(crate) mod ingest; // very many streams from elsewhere
 mod raw; // what SQLite does without us
 pub(crate) mod recovery; // a server that is killed, and one that finds much
 pub(crate) mod start; // scripts that end at once
+pub(crate) mod storage; // what executions take, and how fast logs are searched
 pub(crate) mod streams; // many scripts, each with a viewer
 
 use crate::{BenchError, Options, Sizes, figure::Figure, place::Place};

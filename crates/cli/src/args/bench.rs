@@ -1,6 +1,6 @@
 //! Flags of `bench`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use stepflow_bench::{Part, Sizes};
 
@@ -26,6 +26,12 @@ pub struct Bench {
     /// Output of one script, in millions of bytes [default: 250; --quick: 50]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub megabytes: Option<u64>,
+    /// Streams from elsewhere [default: 500; --quick: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=15_000))]
+    pub ingest: Option<u64>,
+    /// How long scripts print, at least 2 s [default: 5s; --quick: 2s]
+    #[arg(long, value_name = "TIME", value_parser = super::duration)]
+    pub time: Option<Duration>,
     /// How often each figure is taken
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
     pub runs: u64,
@@ -58,6 +64,10 @@ impl Bench {
             streams: self.streams.unwrap_or(usual.streams),
             viewers: self.viewers.unwrap_or(usual.viewers),
             megabytes: self.megabytes.unwrap_or(usual.megabytes),
+            ingest: self.ingest.unwrap_or(usual.ingest),
+            stream_time: self
+                .time
+                .map_or(usual.stream_time, |time| time.max(Duration::from_secs(2))),
             ..usual
         }
     }

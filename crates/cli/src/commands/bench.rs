@@ -166,7 +166,15 @@ fn verdict(report: &Report) -> Vec<String> {
     if let Some(mixed) = find(What::Mixed) {
         said.push(say::keeps(number(mixed.median())));
     }
-    let short: Vec<String> = report.short().map(|figure| say::what(figure.what)).collect();
+    let mut short: Vec<String> = Vec::new();
+    for figure in report.short() {
+        // What it is of stands behind a semicolon; several sizes of one thing are said once.
+        let what = say::what(figure.what);
+        let what = what.split([';', '；']).next().unwrap_or_default().to_owned();
+        if !short.contains(&what) {
+            short.push(what);
+        }
+    }
     if short.is_empty() {
         said.push(say::all_well());
     } else {

@@ -192,6 +192,14 @@ const ZH: &[(&str, &str)] = &[
         "Output of one script, in millions of bytes [default: 250; --quick: 50]",
         "一个脚本的输出，单位百万字节 [默认：250；--quick：50]",
     ),
+    (
+        "Streams from elsewhere [default: 500; --quick: 100]",
+        "外部流的数量 [默认：500；--quick：100]",
+    ),
+    (
+        "How long scripts print, at least 2 s [default: 5s; --quick: 2s]",
+        "脚本打印多久，至少 2 秒 [默认：5s；--quick：2s]",
+    ),
     ("How often each figure is taken", "每个数值测量的次数"),
     (
         "A directory on the disk that is to carry the load; what is made in it is removed [default: beside the storage]",

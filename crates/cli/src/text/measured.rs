@@ -79,6 +79,7 @@ pub fn what(what: What) -> String {
         CaptureQuiet "run --output quiet, markers" "run --output quiet，含标记";
         CaptureRaw "run --output raw, markers" "run --output raw，含标记";
         CapturePlain "run --output quiet, no markers" "run --output quiet，无标记";
+        CaptureUnsynced "run --log-sync never, markers" "run --log-sync never，含标记";
         CaptureSpeed "output of one script" "单个脚本的输出";
         StreamsLost "lines lost or twice; scripts" "丢失或重复的行；脚本数";
         StreamsMedian "line to viewer, median; scripts" "行到观看者，中位数；脚本数";
@@ -97,6 +98,13 @@ pub fn what(what: What) -> String {
         CaughtUp "killed, caught up; scripts" "被杀后追上；脚本数";
         RecoveryLost "scripts lost by it; scripts" "因此丢失的脚本；脚本数";
         ColdStart "start until it serves; executions" "启动至可服务；执行数";
+        CatalogBytes "catalog, of each; executions" "目录库，每次执行；执行数";
+        RecordBytes "record of 12 lines, 3 steps" "12 行 3 步的记录";
+        IndexShare "index, of the output" "索引占输出";
+        Search "search for one line; MB" "搜索一行；MB";
+        IngestLost "lines lost or twice; streams" "丢失或重复的行；流";
+        IngestSlow "line to viewer, p99; streams" "行到观看者，p99；流";
+        IngestMemory "memory of the server; streams" "服务器内存；流";
         Idle "memory of that server; executions" "该服务器的内存；执行数";
     }
     .to_owned()
@@ -115,6 +123,8 @@ pub fn part(part: Part) -> String {
                 Part::Start => "启动",
                 Part::Fanout => "多人观看",
                 Part::Recovery => "恢复",
+                Part::Storage => "存储",
+                Part::Ingest => "外部流",
             };
             format!("{name} {}", part.as_str())
         }
@@ -130,6 +140,7 @@ pub fn unit(unit: Unit, value: &str) -> String {
         Unit::MbPerSecond => format!("{value} MB/s"),
         Unit::Mb => format!("{value} MB"),
         Unit::Percent => format!("{value} %"),
+        Unit::Bytes => format!("{value} B"),
         Unit::Count => value.to_owned(),
         Unit::Times => format!("{value} x"),
     }

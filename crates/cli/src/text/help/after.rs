@@ -96,8 +96,8 @@ const PROSE: &[(&str, &str)] = &[
         "不做任何改动；无论服务器是否运行都可使用。",
     ),
     (
-        "Parts: api (requests), catalog (reads and writes), capture (output of one script), streams (many\nscripts, each watched), start (scripts that end at once), fanout (many viewers of one script),\nrecovery (a server that is killed, or starts over much).",
-        "部分：api（请求）、catalog（读写）、capture（单个脚本的输出）、streams（大量脚本，每个都有人观看）、\nstart（立即结束的脚本）、fanout（多人观看一个脚本）、recovery（服务器被杀，或在大量数据上启动）。",
+        "Parts: api (requests), catalog (reads and writes), capture (output of one script), streams (many\nscripts, each watched), start (scripts that end at once), fanout (many viewers of one script),\nrecovery (a server that is killed, or starts over much), storage (what executions take, search in a\nlog), ingest (very many streams from elsewhere).",
+        "部分：api（请求）、catalog（读写）、capture（单个脚本的输出）、streams（大量脚本，每个都有人观看）、\nstart（立即结束的脚本）、fanout（多人观看一个脚本）、recovery（服务器被杀，或在大量数据上启动）、\nstorage（执行占用的空间，日志搜索）、ingest（大量外部流）。",
     ),
     ("Exit code: 1 if something failed, else 0.", "退出码：有失败项为 1，否则为 0。"),
     (
