@@ -114,8 +114,8 @@ fn measure(root: &Path, size: &Size, parts: &[&str]) -> Result<Value, String> {
     Ok(report)
 }
 
-/// Part of `cargo xtask test`: it completes, loses nothing, and is not far from its bars.
-pub fn smoke(root: &Path) -> Result<(), String> {
+/// It completes, loses nothing, and is not far from its bars.
+fn smoke(root: &Path) -> Result<(), String> {
     for size in &SMOKE {
         let report = measure(root, size, &[])?;
         let short: Vec<String> =
