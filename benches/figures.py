@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The figures of docs/performance.md, measured on this machine: `cargo xtask bench`.
+"""The figures of docs/performance.md, measured on this machine: `cargo xtask bench --figures`.
 
 Everything is compared with something else in the same run, or counted; nothing here passes or fails.
 Needs the release build with its examples, and room for 4 GB in the temporary directory.
@@ -289,7 +289,7 @@ def main():
     print(f"{os.cpu_count()} cores, {cpu}, Linux {os.uname().release}")
     work = pathlib.Path(tempfile.mkdtemp(prefix="stepflow-bench-"))
     try:
-        # `cargo xtask bench`: all; `figures.py tree start`: these.
+        # `cargo xtask bench --figures`: all; `figures.py tree start`: these.
         alone = {"capture": capture, "start": start, "tree": tree, "lists": lists, "memory": recorder_memory}
         chosen = sys.argv[1:]
         for name, measure in alone.items():

@@ -6,11 +6,14 @@
 //! `cargo xtask codegen [--check]`: the page's types from the wire's.
 //! `cargo xtask rigs [NAME…]`: breaks the whole on purpose (part of `test`; `tests/rigs/README.md`).
 //! `cargo xtask soak [--minutes 60]`: the same with as much as the time allows.
+//! `cargo xtask bench [--smoke | --full | --page | --figures] [PART…]`: what this machine can carry; `--smoke`
+//! fails far from the bars, `--full` is kept in `docs/performance/` and shown in `docs/performance.md`.
 //! `cargo xtask fuzz [--seconds 30] [NAME…]`, `cargo xtask prop [--cases N]`: two of them by themselves.
 //! `cargo xtask prove NUMBER…`: every test and rig of a guarantee of `docs/reliability.md`.
 //! `cargo xtask reliability [--keep | --check]`: that page, from its table and the last figures.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that talks to a person")]
 
+mod bench; // figures, kept and shown
 mod codegen; // what is generated and committed
 mod fuzz; // any bytes, guided by coverage
 mod need; // what the tests need, installed if it is missing
@@ -47,7 +50,7 @@ fn main() -> ExitCode {
         "check" => check(),
         "tidy" => tidy::tidy(&root()),
         "openapi" => openapi(),
-        "bench" => bench(),
+        "bench" => bench::bench(&root(), &args),
         "codegen" => match env::args().nth(2).as_deref() {
             None => codegen::codegen(&root(), false),
             Some("--check") => codegen::codegen(&root(), true),
@@ -143,17 +146,4 @@ fn check() -> Result<(), String> {
     run(&root, "cargo", &["doc", "--workspace", "--no-deps", "--quiet"])?;
     need::deny()?;
     run(&root, "cargo", &["deny", "check", "bans", "licenses", "sources"])
-}
-
-fn bench() -> Result<(), String> {
-    let root = root();
-    run(
-        &root,
-        "cargo",
-        &["build", "--release", "--package", "stepflow-monitor", "--bins", "--examples"],
-    )?;
-    let storages =
-        ["build", "--release", "--package", "stepflow-original", "--example", "generate"];
-    run(&root, "cargo", &storages)?;
-    run(&root, "python3", &["benches/figures.py"])
 }

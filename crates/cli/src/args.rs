@@ -5,11 +5,13 @@ use std::{path::PathBuf, time::Duration};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, builder::Resettable};
 use stepflow_server::BasePath;
 
+mod bench; // of the one that measures
 mod look; // of the commands that look at executions
 mod refused; // what is wrong with a command line
 mod run; // of the commands that run something
 
 pub use self::{
+    bench::Bench,
     look::{Artifacts, ArtifactsCommand, Export, ExportFormat, Logs, Ls, Sort, TimeMode, Watch},
     refused::refused,
     run::{
@@ -193,6 +195,14 @@ pub enum Command {
         #[command(flatten)]
         json: Json,
     },
+    /// Measure what this machine can carry, in two minutes
+    ///
+    /// Everything happens in a directory and with servers of its own, which are removed; no storage is
+    /// touched. Figures stand beside what the machine does without StepFlow in the same run.
+    #[command(
+        after_help = "Examples:\n  stepflow bench\n  stepflow bench --quick                      half a minute\n  stepflow bench streams --streams 500        only this, larger\n  stepflow bench --json | jq '.figures[] | select(.met == false)'\n\nParts: api (requests), catalog (reads and writes), capture (output of one script), streams (many\nscripts, each watched), start (scripts that end at once), fanout (many viewers of one script),\nrecovery (a server that is killed, or starts over much), storage (what executions take, search in a\nlog), ingest (very many streams from elsewhere)."
+    )]
+    Bench(Bench),
     /// Upgrade a storage of the original StepFlow Monitor, in place
     ///
     /// Every command that writes does it by itself; this one says what it did. The original's

@@ -31,6 +31,13 @@ fn main() -> ExitCode {
             }
         };
     }
+    if stepflow_bench::is_asked() {
+        let args: Vec<_> = std::env::args_os().skip(2).collect();
+        return match stepflow_bench::help(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failure::Failure::from(error).code(failure::OWN).print(),
+        };
+    }
     let args = match args::read() {
         Ok(args) => args,
         Err(error) => {

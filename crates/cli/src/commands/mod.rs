@@ -3,6 +3,7 @@
 mod artifacts; // list and get what a script announced
 mod attach; // be at the terminal of an execution
 mod backup; // a whole storage, copied and brought back
+mod bench; // what this machine can carry
 pub mod cancel; // stop executions
 pub mod completions; // for shells, and manual pages
 mod compress; // logs of ended executions, made small
@@ -85,6 +86,7 @@ pub fn execute(args: Args) -> Result<ExitCode, Failure> {
         Command::Doctor { full, json } => {
             doctor::doctor(&config::storage_as_it_is(args.storage.as_deref())?, *full, json.json)
         }
+        Command::Bench(bench) => bench::bench(args.storage.as_deref(), bench),
         Command::Upgrade { json } => upgrade::upgrade(&storage()?, json.json),
         Command::Prune(prune) => prune::prune(place()?, prune),
         Command::Backup { dir, json } => backup::backup(&storage()?, dir, json.json),
@@ -111,6 +113,7 @@ fn is_of_this_host(command: &Command) -> bool {
             | Command::Serve(_)
             | Command::Parse(_)
             | Command::Doctor { .. }
+            | Command::Bench(_)
             | Command::Upgrade { .. }
             | Command::Compress { .. }
             | Command::Reindex { .. }

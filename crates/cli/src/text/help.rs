@@ -172,6 +172,39 @@ const ZH: &[(&str, &str)] = &[
         "Look for what is wrong with a storage and its server, and say what to do",
         "检查存储及其服务器的问题，并说明如何处理",
     ),
+    ("Measure what this machine can carry, in two minutes", "两分钟内测量这台机器能承载多少"),
+    (
+        "Measure what this machine can carry, in two minutes\n\nEverything happens in a directory and with servers of its own, which are removed; no storage is touched. Figures stand beside what the machine does without StepFlow in the same run.",
+        "两分钟内测量这台机器能承载多少\n\n一切都在自己的目录和服务器中进行，结束后删除；不会触碰任何存储。每个数值旁边是同一次运行中机器不经 StepFlow 所能达到的值。",
+    ),
+    ("Only these parts [default: all of them]", "仅这些部分 [默认：全部]"),
+    ("A look, in half a minute: smaller, less exact", "半分钟粗测：规模较小，不太精确"),
+    (
+        "Executions in the catalog [default: 100000; --quick: 10000]",
+        "目录库中的执行数 [默认：100000；--quick：10000]",
+    ),
+    ("Scripts at once [default: 200; --quick: 50]", "同时运行的脚本数 [默认：200；--quick：50]"),
+    (
+        "Viewers of one script [default: 200; --quick: 50]",
+        "一个脚本的观看者数 [默认：200；--quick：50]",
+    ),
+    (
+        "Output of one script, in millions of bytes [default: 250; --quick: 50]",
+        "一个脚本的输出，单位百万字节 [默认：250；--quick：50]",
+    ),
+    (
+        "Streams from elsewhere [default: 500; --quick: 100]",
+        "外部流的数量 [默认：500；--quick：100]",
+    ),
+    (
+        "How long scripts print, at least 2 s [default: 5s; --quick: 2s]",
+        "脚本打印多久，至少 2 秒 [默认：5s；--quick：2s]",
+    ),
+    ("How often each figure is taken", "每个数值测量的次数"),
+    (
+        "A directory on the disk that is to carry the load; what is made in it is removed [default: beside the storage]",
+        "位于将承载负载的磁盘上的目录；其中产生的内容会被删除 [默认：存储旁边]",
+    ),
     (
         "Upgrade a storage of the original StepFlow Monitor, in place",
         "就地升级原版 StepFlow Monitor 的存储",

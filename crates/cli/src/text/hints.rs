@@ -10,6 +10,16 @@ pub fn chinese(english: &str) -> Cow<'_, str> {
 }
 
 const HINTS: &[(&str, &str)] = &[
+    // The bench's.
+    (
+        "free some space, or name another directory with --dir",
+        "请腾出空间，或用 --dir 指定其他目录",
+    ),
+    ("name a directory that you may write to with --dir", "请用 --dir 指定一个可写的目录"),
+    (
+        "raise the limit of open files (`ulimit -n`), or measure less at once",
+        "请提高打开文件数上限（`ulimit -n`），或减少同时测量的数量",
+    ),
     // The catalog's.
     (
         "wait for the other process, or ask the running server",

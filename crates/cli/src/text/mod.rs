@@ -26,6 +26,7 @@ pub mod found; // what `doctor` finds
 pub mod help; // `--help` in Chinese
 mod hints; // what other parts of the program say to do, in Chinese
 mod locale; // what the environment asks for
+pub mod measured; // what `bench` measured
 pub mod say; // what commands say of what they found and did
 pub mod serving; // what `serve` and `upgrade` say of what they do
 pub mod why; // why something failed, and what to do about it

@@ -55,6 +55,8 @@ const COMMENTS: &[(&str, &str)] = &[
     ("the newest one", "最新的一次"),
     ("one file, opens without network", "单个文件，无需网络即可打开"),
     ("for ui.perfetto.dev, chrome://tracing", "用于 ui.perfetto.dev、chrome://tracing"),
+    ("half a minute", "半分钟"),
+    ("only this, larger", "仅此项，规模更大"),
     ("in ~/.bashrc", "写入 ~/.bashrc"),
     ("in ~/.zshrc, after compinit", "写入 ~/.zshrc，在 compinit 之后"),
 ];
@@ -92,6 +94,10 @@ const PROSE: &[(&str, &str)] = &[
     (
         "Changes nothing; works with and without a running server.",
         "不做任何改动；无论服务器是否运行都可使用。",
+    ),
+    (
+        "Parts: api (requests), catalog (reads and writes), capture (output of one script), streams (many\nscripts, each watched), start (scripts that end at once), fanout (many viewers of one script),\nrecovery (a server that is killed, or starts over much), storage (what executions take, search in a\nlog), ingest (very many streams from elsewhere).",
+        "部分：api（请求）、catalog（读写）、capture（单个脚本的输出）、streams（大量脚本，每个都有人观看）、\nstart（立即结束的脚本）、fanout（多人观看一个脚本）、recovery（服务器被杀，或在大量数据上启动）、\nstorage（执行占用的空间，日志搜索）、ingest（大量外部流）。",
     ),
     ("Exit code: 1 if something failed, else 0.", "退出码：有失败项为 1，否则为 0。"),
     (

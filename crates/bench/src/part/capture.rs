@@ -1,0 +1,99 @@
+//! The output of one script, beside `cat FILE | cat > copy`.
+
+use std::{
+    fs,
+    io::{BufWriter, Write as _},
+    path::Path,
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use super::Run;
+use crate::{
+    BenchError,
+    figure::{Figure, What},
+};
+
+/// A marker stands in front of so many lines.
+const LINES_A_STEP: u64 = 100;
+const LINE: &[u8; 80] =
+    b"the quick brown fox jumps over the lazy dog and runs away from the wolf 1234567\n";
+
+pub(crate) fn measure(run: &mut Run<'_>) -> Result<(), BenchError> {
+    let (marked, plain) = (run.place.dir().join("marked"), run.place.dir().join("plain"));
+    for (path, markers) in [(&marked, true), (&plain, false)] {
+        write(path, run.sizes.megabytes, markers).map_err(BenchError::io("write a large file"))?;
+        // From the page cache: it is not the disk that is read from which is measured.
+        timed(Command::new("cat").arg(path))?;
+    }
+    let cases = [
+        (What::CaptureQuiet, ["quiet", "interval"], &marked),
+        (What::CaptureRaw, ["raw", "interval"], &marked),
+        (What::CapturePlain, ["quiet", "interval"], &plain),
+        (What::CaptureUnsynced, ["quiet", "never"], &marked),
+    ];
+    let mut figures: Vec<Figure> =
+        cases.iter().map(|(what, ..)| Figure::new(*what, None, vec![])).collect();
+    for _ in 0..run.options.runs {
+        for (figure, (_, [output, sync], file)) in figures.iter_mut().zip(cases) {
+            run.check()?;
+            settle();
+            figure.limits.push(copy(run.place.dir(), file)?);
+            settle();
+            let storage = run.place.storage("capture");
+            let mut command = run.place.stepflow();
+            command.arg("--storage").arg(&storage).args(["run", "--output", output]);
+            command.args(["--log-sync", sync, "--", "cat"]);
+            figure.runs.push(timed(command.arg(file))?);
+            let _ = fs::remove_dir_all(&storage);
+        }
+    }
+    let speeds = figures[0].runs.iter().map(|seconds| run.sizes.megabytes as f64 / seconds);
+    let speed = Figure::new(What::CaptureSpeed, None, speeds.collect());
+    for figure in figures.into_iter().chain([speed]) {
+        run.keep(figure);
+    }
+    let _ = (fs::remove_file(marked), fs::remove_file(plain));
+    Ok(())
+}
+
+pub(super) fn write(path: &Path, megabytes: u64, markers: bool) -> std::io::Result<()> {
+    let mut file = BufWriter::with_capacity(1 << 20, fs::File::create(path)?);
+    for number in 0..megabytes * 1_000_000 / LINE.len() as u64 {
+        if markers && number.is_multiple_of(LINES_A_STEP) {
+            let step = number / LINES_A_STEP;
+            writeln!(file, "STEP_START:Part {}", step % 50)?;
+        }
+        file.write_all(LINE)?;
+    }
+    file.into_inner()?.sync_all()
+}
+
+/// What the pages of an earlier run still have to do is not to be done in the next one.
+fn settle() {
+    nix::unistd::sync();
+}
+
+/// `cat FILE | cat > copy`, in seconds.
+fn copy(dir: &Path, file: &Path) -> Result<f64, BenchError> {
+    let copy = dir.join("copy");
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "cat \"$1\" | cat > \"$2\"", "sh"]).arg(file).arg(&copy);
+    let took = timed(&mut shell)?;
+    let _ = fs::remove_file(copy);
+    Ok(took)
+}
+
+/// Runs it to its end; seconds.
+fn timed(command: &mut Command) -> Result<f64, BenchError> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let begun = Instant::now();
+    let output = command.output().map_err(BenchError::io("run a program"))?;
+    if !output.status.success() {
+        return Err(BenchError::Program {
+            command: format!("{command:?}"),
+            said: String::from_utf8_lossy(&output.stderr).into_owned(),
+        });
+    }
+    Ok(begun.elapsed().as_secs_f64())
+}
