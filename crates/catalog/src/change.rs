@@ -87,6 +87,28 @@ impl Change {
     }
 }
 
+impl Change {
+    /// Whether lists, figures or details may show something else after it.
+    pub(crate) fn is_seen(&self) -> bool {
+        match self {
+            Self::Execution(_)
+            | Self::Step(..)
+            | Self::Artifact(..)
+            | Self::ArtifactRemoved(..)
+            | Self::Delete(_) => true,
+            Self::TokenCreate(_)
+            | Self::TokenRevoke { .. }
+            | Self::TokenUsed { .. }
+            | Self::SearchSave(_)
+            | Self::SearchForget(_)
+            | Self::SessionCreate(_)
+            | Self::SessionSeen { .. }
+            | Self::SessionDelete { .. }
+            | Self::SessionPurge { .. } => false,
+        }
+    }
+}
+
 /// What is kept of a token: never the token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {

@@ -3,7 +3,10 @@
 use std::{
     fs,
     path::Path,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::Ordering::{Acquire, Relaxed},
+    },
 };
 
 use rusqlite::{
@@ -678,6 +681,13 @@ impl Reader {
     /// The session with this SHA-256, expired ones too.
     pub fn session_by_digest(&self, digest: &[u8; 32]) -> Result<Option<Session>, CatalogError> {
         self.one(queries::SESSION_BY_DIGEST, [digest], row::session)
+    }
+
+    /// A number that is another one after each commit that changes executions, steps or artifacts,
+    /// before whoever wrote is answered. What was read after this number was, and while it stays the
+    /// same, is what would be read again. Always 0 where this process does not write the catalog.
+    pub fn version(&self) -> u64 {
+        self.pool.stats.version.load(Acquire)
     }
 
     /// What the catalog counted since it was opened: this reader's own questions, and, for one

@@ -1,7 +1,10 @@
 //! What the catalog counts about itself: atomics that cost nothing to keep, read at any time.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{
+        AtomicBool, AtomicU64,
+        Ordering::{Relaxed, Release},
+    },
     time::{Duration, Instant},
 };
 
@@ -89,6 +92,8 @@ impl Durations {
 /// What the catalog counts about itself since it was opened.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
+    /// Grows after each commit that changes what lists and figures show; see [`crate::Reader::version`].
+    pub(crate) version: AtomicU64,
     pub(crate) queued: AtomicU64,
     pub(crate) batches: AtomicU64,
     pub(crate) batches_failed: AtomicU64,
@@ -220,6 +225,11 @@ impl Stats {
         self.commits.fetch_add(1, Relaxed);
         self.commits_durable.fetch_add(u64::from(durable), Relaxed);
         self.changes.fetch_add(changes, Relaxed);
+    }
+
+    /// What was read before is not what would be read now.
+    pub(crate) fn seen(&self) {
+        self.version.fetch_add(1, Release);
     }
 
     /// Begins to watch an operation of this thread.

@@ -261,10 +261,15 @@ impl WriterThread {
                     }
                 }
                 Message::Optimize(reply) => self.maintain(Some(reply)),
-                Message::Replace(fault, label, reply) => reply(self.replace(fault, &label)),
+                Message::Replace(fault, label, reply) => {
+                    let replaced = self.replace(fault, &label);
+                    self.stats.seen();
+                    reply(replaced);
+                }
                 Message::Checkpoint(answer) => answer.give(self.checkpoint().map(drop)),
                 Message::ResetProjection(answer) => {
                     let reset = self.reset_projection();
+                    self.stats.seen();
                     answer
                         .give(reset.map_err(|error| CatalogError::sql("empty", &self.path, error)));
                 }
@@ -387,12 +392,14 @@ impl WriterThread {
         let started = Instant::now();
         let mut changes = 0;
         let mut counters = Delta::default();
+        let mut seen = false;
         let mut applied = Vec::with_capacity(group.len());
         let mut lost = None; // The transaction is gone, with everything in it.
         while let Some(batch) = group.pop_front() {
             match apply::batch(&self.db, &self.path, &batch.changes, &mut counters) {
                 Ok(()) => {
                     changes += batch.changes.len() as u64;
+                    seen |= batch.changes.iter().any(Change::is_seen);
                     applied.push((batch.answer, batch.submitted));
                 }
                 Err(error) if self.db.is_autocommit() => {
@@ -418,6 +425,9 @@ impl WriterThread {
         if result.is_ok() {
             self.changes += changes;
             stats.committed(changes, durable);
+            if seen {
+                stats.seen();
+            }
             self.look_at_readers();
         } else {
             stats.commits_failed.fetch_add(1, Relaxed);

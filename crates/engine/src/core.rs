@@ -7,8 +7,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use stepflow_catalog::{CatalogError, Change, Reader, Writer};
-use stepflow_model::{ExecutionId, LogSync};
+use stepflow_catalog::{CatalogError, Change, ListQuery, Reader, Statistics, Writer};
+use stepflow_model::{ExecutionId, LogSync, Summary};
 use stepflow_record::{MinFree, Storage};
 use stepflow_sys::host::SocketDir;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -22,6 +22,7 @@ use crate::{
     ingest::Ingest,
     mend::Mended,
     once::Keys,
+    remembered::Remembered,
     request::Usual,
     retention::{Policy, Swept},
 };
@@ -58,6 +59,9 @@ pub(crate) struct Core {
     pub(crate) mended: Mutex<Option<Mended>>,
     /// Questions to the catalog that are asked at once: further ones wait without a thread.
     pub(crate) asking: Semaphore,
+    /// Pages of lists, one row more than was asked for, and how many rows there are in all.
+    pub(crate) lists: Remembered<ListQuery, Arc<(Vec<Summary>, u64)>>,
+    pub(crate) counted: Remembered<(), Statistics>,
     pub(crate) ingest: Ingest,
     /// Idempotency keys.
     pub(crate) keys: Arc<Keys>,

@@ -40,6 +40,7 @@ use crate::{
     mend::{self, Mended},
     once::{Keys, Once},
     project, reap,
+    remembered::Remembered,
     request::Prepared,
     retention::{self, Policy},
     upgrade,
@@ -50,6 +51,9 @@ use crate::{
 pub const QUEUED_MAX: usize = 4_096;
 /// Records that are made at the same time; each waits for four syncs.
 const CREATES_AT_ONCE: usize = 64;
+/// Pages of lists that are kept until something is committed; longer ones are not.
+const LISTS_MAX: usize = 16;
+const LISTED_ROWS_MAX: usize = 101;
 /// Commands hold the writer lock for moments: a start waits this long for it.
 const LOCK_WITHIN: Duration = Duration::from_millis(1_500);
 /// A holder that is being killed lets go within this time.
@@ -98,6 +102,8 @@ pub struct ListPage {
     pub total: u64,
     /// There are more behind these.
     pub has_more: bool,
+    /// None of them is followed: until the next commit the same page says the same.
+    pub settled: bool,
 }
 
 /// Many executions. Cheap to clone.
@@ -157,6 +163,8 @@ impl Engine {
             counters: Counters::default(),
             mended: Mutex::new(mended),
             asking: Semaphore::new(2 * readers),
+            lists: Remembered::new(LISTS_MAX),
+            counted: Remembered::new(1),
             ingest,
             reaper,
             tasks: TaskTracker::new(),
@@ -373,13 +381,24 @@ impl Engine {
     /// Executions, newest first; live ones as they are now.
     pub async fn list(&self, query: ListQuery) -> Result<ListPage, QueryError> {
         let limit = query.limit.min(stepflow_catalog::LIST_LIMIT_MAX);
-        let (mut executions, total) = self
-            .query(move |reader| {
-                let total = reader.total(&query)?;
-                // One more tells whether there is more.
-                Ok((reader.list(&ListQuery { limit: limit + 1, ..query })?, total))
-            })
-            .await?;
+        let version = self.version(); // Before it is read.
+        let kept = self.core.lists.get(version, &query);
+        let (mut executions, total) = if let Some(listed) = kept {
+            (listed.0.clone(), listed.1)
+        } else {
+            let asked = query.clone();
+            let listed = self
+                .query(move |reader| {
+                    let total = reader.total(&asked)?;
+                    // One more tells whether there is more.
+                    Ok((reader.list(&ListQuery { limit: limit + 1, ..asked })?, total))
+                })
+                .await?;
+            if listed.0.len() <= LISTED_ROWS_MAX {
+                self.core.lists.keep(version, query, Arc::new(listed.clone()));
+            }
+            listed
+        };
         // The reader's own limit hides the one more; the last page then says more by mistake.
         let full = limit == stepflow_catalog::LIST_LIMIT_MAX && executions.len() == limit as usize;
         let has_more = limit > 0 && (executions.len() > limit as usize || full);
@@ -388,12 +407,13 @@ impl Engine {
         let live: Vec<Option<Arc<Handle>>> =
             executions.iter().map(|summary| registry.live(summary.id)).collect();
         drop(registry);
+        let settled = live.iter().all(Option::is_none);
         for (summary, live) in executions.iter_mut().zip(live) {
             if let Some(live) = live {
                 *summary = live.summary();
             }
         }
-        Ok(ListPage { executions, total, has_more })
+        Ok(ListPage { executions, total, has_more, settled })
     }
 
     /// Everything that has not ended, oldest first.
@@ -423,7 +443,19 @@ impl Engine {
 
     /// How many there are, and how long they took.
     pub async fn statistics(&self) -> Result<Statistics, QueryError> {
-        self.query(Reader::statistics).await
+        let version = self.version(); // Before they are read.
+        if let Some(known) = self.core.counted.get(version, &()) {
+            return Ok(known);
+        }
+        let statistics = self.query(Reader::statistics).await?;
+        self.core.counted.keep(version, (), statistics.clone());
+        Ok(statistics)
+    }
+
+    /// A number that is another one once anything that lists, figures or details show was committed,
+    /// before whoever wrote it is told.
+    pub fn version(&self) -> u64 {
+        self.core.reader.version()
     }
 
     /// One artifact.

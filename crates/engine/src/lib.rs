@@ -33,6 +33,7 @@ mod mend; // a catalog that is damaged or gone, at the start or while it is used
 mod once; // a request that is sent again makes no second execution
 mod project; // records -> catalog
 mod reap; // recorders that have ended leave no zombie
+mod remembered; // answers that are still true
 mod request; // what to run -> a spec
 mod rerun; // the same again
 mod retention; // what is kept, and for how long
@@ -55,6 +56,7 @@ pub use crate::{
     mend::{Mended, renew},
     once::{KEY_BYTES_MAX, KEYS_MAX, Once},
     project::{ProjectError, Projected, project_open, reindex},
+    remembered::Remembered,
     request::{CommandLine, NewExecution, RequestError, Usual},
     retention::{Policy, PolicyError, Rule, Swept},
 };

@@ -6,7 +6,8 @@ use std::{
     time::Instant,
 };
 
-use stepflow_engine::Engine;
+use axum::body::Bytes;
+use stepflow_engine::{Engine, Remembered};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -14,6 +15,7 @@ use crate::{
     base_path::BasePath,
     config::{Auth, Limits, ServerConfig},
     credential::{Digest, Keyring},
+    health::Pulse,
     limits::Gate,
     lines::READS_AT_ONCE,
     login::Logins,
@@ -26,6 +28,9 @@ use crate::{
 
 /// Files that are received at the same time; further ones are refused.
 const UPLOADS_AT_ONCE: usize = 32;
+
+/// Answers to lists that are kept until something is committed.
+const LISTS_MAX: usize = 32;
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
@@ -50,6 +55,10 @@ pub(crate) struct Inner {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) samples: Samples,
     pub(crate) started: Instant,
+    /// Lists as they were answered, by their query.
+    pub(crate) lists: Remembered<String, Bytes>,
+    /// Whether the catalog answers, as of a moment ago.
+    pub(crate) pulse: Pulse,
     /// What we run in, once that is known.
     pub(crate) service: Arc<OnceLock<Service>>,
     /// What viewers know of logs.
@@ -116,6 +125,8 @@ impl App {
             metrics: Arc::new(Metrics::new(table::routes().len())),
             samples: Samples::default(),
             started: Instant::now(),
+            lists: Remembered::new(LISTS_MAX),
+            pulse: Pulse::default(),
             hosts,
             base_url: format!("http://{shown}{}", config.base_path.as_str()),
             base_path: config.base_path.clone(),

@@ -1,6 +1,10 @@
 //! Figures, thresholds, findings: what the health routes and `GET /metrics` say.
 
-use std::{io, path::Path, time::Duration};
+use std::{
+    io,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use nix::sys::statvfs::statvfs;
 use stepflow_api::{
@@ -8,7 +12,8 @@ use stepflow_api::{
     Optimized, ProcessMetrics, ViewerMetrics, rfc3339,
 };
 use stepflow_catalog::{
-    CatalogError, Durations, Figures, FileFigures, Maintained, QUEUE_BATCHES_MAX, Statistics,
+    CatalogError, Durations, Figures, FileFigures, Maintained, QUEUE_BATCHES_MAX, Reader,
+    Statistics,
 };
 use stepflow_engine::QueryError;
 use stepflow_sys::{clock, host, process};
@@ -49,6 +54,31 @@ pub(crate) async fn database(app: &App) -> Result<Database, QueryError> {
         Ok::<_, CatalogError>(Database { statistics: reader.statistics()?, file: reader.file()? })
     });
     timeout(ANSWER_WITHIN, asked).await.unwrap_or(Err(QueryError::Closing))
+}
+
+/// How old what is said about the catalog may be. To ask it takes many times as long as to say so, and
+/// load balancers ask often.
+const PULSE_EVERY: Duration = Duration::from_millis(100);
+
+/// Whether the catalog answered when it was last asked.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse(tokio::sync::Mutex<Option<(Instant, bool)>>);
+
+impl Pulse {
+    /// Whether it answers, or did at most [`PULSE_EVERY`] ago. Who comes while it is being asked waits
+    /// for that answer.
+    pub(crate) async fn beats(&self, app: &App) -> bool {
+        let mut last = self.0.lock().await;
+        if let Some((at, good)) = *last
+            && at.elapsed() < PULSE_EVERY
+        {
+            return good;
+        }
+        let asked = app.engine.query(Reader::statistics);
+        let good = timeout(ANSWER_WITHIN, asked).await.is_ok_and(|answer| answer.is_ok());
+        *last = Some((Instant::now(), good));
+        good
+    }
 }
 
 /// Free and all bytes of the file system that holds `path`, as its owner may use them.

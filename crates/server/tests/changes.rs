@@ -546,3 +546,40 @@ async fn every_get_answers_head_and_a_wrong_method_names_the_right_ones() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_list_asked_for_again_has_every_change_that_was_answered() {
+    let mut ids = Vec::new();
+    let server = TestServer::start_with(Auth::Off, |storage| {
+        ids.extend((0..3).map(|_| ended_record(storage).to_string()));
+    })
+    .await;
+    server.listed(3).await;
+    // Each twice: nothing changes in between, so the second may be an answer that was kept.
+    let list = async |query: &str| {
+        let path = format!("/api/executions?{query}");
+        let (first, again) = (all(&server, &path).await, all(&server, &path).await);
+        assert_eq!(first.text(), again.text(), "{path}");
+        assert_eq!(first.header("content-type"), "application/json");
+        again.json()
+    };
+    for round in 0..20 {
+        let (name, id) = (format!("round {round}"), &ids[round % 3]);
+        let ask = server.ask("PATCH", &format!("/api/executions/{id}"));
+        assert_eq!(ask.json(&json!({"name": name})).send().await.status, 200);
+        for query in ["limit=10", "limit=10&status=completed", "status=completed&limit=3"] {
+            let list = list(query).await;
+            let all = list["executions"].as_array().unwrap();
+            let one = all.iter().find(|one| one["id"] == **id).unwrap();
+            assert_eq!(one["name"], *name, "{query}");
+        }
+    }
+    for (gone, id) in ids.iter().enumerate() {
+        let deleted = server.ask("DELETE", &format!("/api/executions/{id}")).send().await;
+        assert_eq!(deleted.status, 200);
+        assert_eq!(list("limit=10").await["total_count"], 2 - gone);
+        let statistics = all(&server, "/api/executions/statistics").await.json();
+        assert_eq!(statistics["by_status"]["completed"], 2 - gone, "{statistics}");
+    }
+    server.stop().await;
+}

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use axum::{
     Json,
-    extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
+    body::Bytes,
+    extract::{FromRequestParts as _, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use schemars::JsonSchema;
@@ -89,11 +90,37 @@ pub(crate) struct ListParams {
     before: Option<String>,
 }
 
-/// `GET /api/executions`.
-pub(crate) async fn list(
-    State(app): State<App>,
-    Params(params): Params<ListParams>,
-) -> Result<Json<ExecutionList>, Problem> {
+/// Answers that are kept are no longer than this.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+
+/// `GET /api/executions`. What was answered to the same query is answered again as long as nothing was
+/// committed, nothing in it runs, and the query does not depend on the time.
+pub(crate) async fn list(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+    let (mut parts, _) = request.into_parts();
+    let asked = parts.uri.query().unwrap_or_default().to_owned();
+    let version = app.engine.version(); // Before it is read.
+    if let Some(body) = app.lists.get(version, &asked) {
+        return Ok(json(body));
+    }
+    let Params(params) = Params::<ListParams>::from_request_parts(&mut parts, &app).await?;
+    // An age such as `2h` is another moment each time.
+    let timeless = params.since.is_none() && params.until.is_none();
+    let (answer, settled) = page(&app, params).await?;
+    let body = serde_json::to_vec(&answer).map_err(|error| Problem::internal(&error))?;
+    let body = Bytes::from(body);
+    if timeless && settled && body.len() <= KEPT_BYTES_MAX {
+        app.lists.keep(version, asked, body.clone());
+    }
+    Ok(json(body))
+}
+
+fn json(body: Bytes) -> Response {
+    let kind = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+/// A page, and whether it says the same until the next commit.
+async fn page(app: &App, params: ListParams) -> Result<(ExecutionList, bool), Problem> {
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let status = |word: Option<String>| {
         let status = |word: String| {
@@ -169,6 +196,7 @@ pub(crate) async fn list(
         limit,
     };
     let page = app.engine.list(query).await?;
+    let settled = page.settled && page.executions.iter().all(|one| one.status.is_end());
     let last = page.executions.last().map(|last| {
         let value = match order {
             Order::Newest => last.created_us,
@@ -178,7 +206,7 @@ pub(crate) async fn list(
     });
     let executions: Vec<Execution> =
         page.executions.iter().map(|summary| Execution::new(summary, now)).collect();
-    Ok(Json(ExecutionList {
+    let answer = ExecutionList {
         limit,
         offset,
         count: executions.len(),
@@ -187,7 +215,8 @@ pub(crate) async fn list(
         next_before: last.filter(|_| page.has_more),
         executions,
         status: 200,
-    }))
+    };
+    Ok((answer, settled))
 }
 
 fn parse_before(text: &str) -> Option<(i64, ExecutionId)> {

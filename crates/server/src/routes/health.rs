@@ -39,7 +39,7 @@ fn ok_or_failed(good: bool) -> String {
 
 /// `GET /api/health`: open, and therefore silent about everything else.
 pub(crate) async fn health(State(app): State<App>) -> (StatusCode, Json<Health>) {
-    let database = health::database(&app).await.is_ok();
+    let database = app.pulse.beats(&app).await;
     let storage = health::space(app.engine.storage().root()).is_ok();
     let healthy = database && storage;
     let health = Health {
