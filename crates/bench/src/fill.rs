@@ -93,6 +93,8 @@ fn ended(number: u64, created_us: i64, batch: &mut Vec<Change>) {
             parent: None,
             key: None,
             params: serde_json::Map::new(),
+            dialect: None,
+            loose: false,
         };
         emit(&mut state, 10_000, begun);
         let failed = failing == Some(index);
@@ -102,6 +104,8 @@ fn ended(number: u64, created_us: i64, batch: &mut Vec<Change>) {
             exit_code: Some(i32::from(failed)),
             error: failed.then(|| format!("{name} went wrong")),
             by: "marker".to_owned(),
+            detail: None,
+            done: false,
         };
         emit(&mut state, 200_000 + (random >> (8 * index)) % 60_000_000, finished);
         if failed {
@@ -162,6 +166,7 @@ fn spec(number: u64, created_us: i64) -> Spec {
         log_max_bytes: 0,
         log_full: stepflow_model::LogFull::default(),
         on_disk_full: stepflow_model::OnDiskFull::default(),
+        dialect: stepflow_model::dialect_default(),
         rerun_of: None,
     }
 }

@@ -163,6 +163,8 @@ fn operations(catalog: &Catalog, round: u64, during: Duration) -> Result<Done, C
                 parent: None,
                 key: None,
                 params: serde_json::Map::new(),
+                dialect: None,
+                loose: false,
             }))?;
             read(&|| reader.list(&ListQuery { limit: 10, ..ListQuery::default() }).map(drop))?;
             read(&|| reader.steps(some(2)).map(drop))?;
@@ -172,6 +174,8 @@ fn operations(catalog: &Catalog, round: u64, during: Duration) -> Result<Done, C
                 exit_code: Some(0),
                 error: None,
                 by: "marker".to_owned(),
+                detail: None,
+                done: false,
             }))?;
             read(&|| reader.statistics().map(drop))?;
             read(&|| reader.execution(some(3)).map(drop))?;
