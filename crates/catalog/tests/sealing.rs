@@ -56,7 +56,8 @@ fn what_was_written_is_whole_and_each_changed_value_is_found() {
     let path = dir.path().join("stepflow.db");
     assert_eq!(Inspection::open(&path).unwrap().damage(true).unwrap(), Vec::<String>::new());
     catalog.close().unwrap();
-    let reads: [fn(&Reader) -> Result<(), CatalogError>; 6] = [
+    type Read = fn(&Reader) -> Result<(), CatalogError>;
+    let reads: [Read; 6] = [
         |reader| reader.list(&ListQuery::default()).map(drop),
         |reader| reader.steps(id(1)).map(drop),
         |reader| reader.artifacts_page(&ArtifactQuery { limit: 9, ..Default::default() }).map(drop),

@@ -80,22 +80,24 @@ impl Selection {
         loop {
             let Some((first, count)) = self.next_run(view)? else { return Ok(Vec::new()) };
             let lines = view.log().lines(first, count)?;
-            if lines.is_empty() {
+            let Some(last) = lines.last() else {
                 // The log ends here.
                 self.ranges.clear();
                 self.found.clear();
                 continue;
-            }
-            let read = lines.len() as u64;
+            };
+            // One row stands for all the lines of a gap.
+            let behind = last.number + last.dropped.map_or(1, |gone| gone.lines().max(1));
             if self.filter.is_none()
                 && let Some(range) = self.ranges.front_mut()
             {
-                range.0 = first + read;
+                range.0 = behind;
                 if range.0 > range.1 {
                     self.ranges.pop_front();
                 }
             } else {
-                self.found.drain(..(read as usize).min(self.found.len()));
+                let read = self.found.iter().take_while(|line| **line < behind).count();
+                self.found.drain(..read);
             }
             return Ok(lines);
         }

@@ -122,8 +122,7 @@ impl Stage {
         if let Some(difference) = before.difference(&again) {
             return Err(format!("nothing happened, and {difference}"));
         }
-        let [closed, killed, older, other] =
-            ["closed", "killed", "older", "other"].map(|name| place(name));
+        let [closed, killed, older, other] = ["closed", "killed", "older", "other"].map(place);
         let before = Arc::new(before);
         Ok(Self { scratch, ids, closed, killed, older, other, before, dir: Arc::new(dir) })
     }
@@ -133,7 +132,7 @@ impl Stage {
         let root = self.dir.path().join(format!("twin-{number}"));
         copy_dir(self.scratch.storage.root(), &root)?;
         let [closed, killed, older, other] =
-            [&self.closed, &self.killed, &self.older, &self.other].map(|path| path.to_owned());
+            [&self.closed, &self.killed, &self.older, &self.other].map(ToOwned::to_owned);
         let (before, dir) = (Arc::clone(&self.before), Arc::clone(&self.dir));
         let (scratch, ids) = (self.scratch.at(&root), self.ids.clone());
         Ok(Self { scratch, ids, closed, killed, older, other, before, dir })
@@ -348,7 +347,7 @@ fn flip_at_rest(stage: &Stage, random: &mut Rng, number: u64) -> Result<[u64; 3]
     let flip = Flip::anywhere(&file, random)?;
     flip.flip(&file)?;
     let damaged = fs::read(&database).map_err(failed)?;
-    let place = |found: String| format!("{number}, {flip:?} of {file:?}: {found}");
+    let place = |found: String| format!("{number}, {flip:?} of {}: {found}", file.display());
     let server = match Served::start(&stage.scratch, &[]) {
         Ok(server) => server,
         Err(_) if !from_wal && (60..72).contains(&flip.at) => {
