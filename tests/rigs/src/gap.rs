@@ -198,7 +198,13 @@ fn ended(address: &str, id: ExecutionId, all: &[u8], gone: Dropped) -> Result<u6
             .map(|at| if gone.holds(at) { 0 } else { all[at as usize] })
             .collect::<Vec<_>>();
         if status != if range.is_empty() { 200 } else { 206 } || said != head || body != expected {
-            return Err(format!("{path} {range}: {status}, gap {said:?}, {} bytes", body.len()));
+            let differs = body.iter().zip(&expected).position(|(one, other)| one != other);
+            return Err(format!(
+                "{path} {range}: {status}, gap {said:?} where {head:?} was due, {} bytes of {}, others \
+                 from {differs:?}",
+                body.len(),
+                expected.len()
+            ));
         }
         Ok(())
     };
