@@ -70,6 +70,20 @@ impl<'a> Account<'a> {
         (self.at, self.gaps) = (to, self.gaps + 1);
         Ok(())
     }
+
+    /// A line of an export, which has no offsets: it stands behind the one before it.
+    fn exported(&mut self, mut line: Value, gone: Dropped) -> Result<(), String> {
+        let bytes = if line["dropped"].is_object() {
+            line["dropped"]["to"].as_u64().unwrap_or_default().saturating_sub(self.at)
+        } else {
+            let text = line["text"].as_str().unwrap_or_default().len() as u64;
+            let ends = line["partial"] != true && self.at + text != gone.from;
+            text + u64::from(ends)
+        };
+        line["offset"] = self.at.into();
+        line["bytes"] = bytes.into();
+        self.line(&line)
+    }
 }
 
 /// Follows to the end.
@@ -149,6 +163,25 @@ pub(crate) fn viewers(
     ))
 }
 
+/// Whether `body`, from offset `from`, is what was printed, and only filler where that is gone: zeros, and
+/// line feeds that keep the numbers of lines.
+fn filled(body: &[u8], from: u64, printed: &[u8], gone: Dropped) -> Result<(), String> {
+    if body.len() != printed.len() {
+        return Err(format!("{} bytes of {}", body.len(), printed.len()));
+    }
+    let pairs = (from..).zip(body.iter().zip(printed));
+    for (at, (shown, printed)) in pairs {
+        let fits = if gone.holds(at) { [0, b'\n'].contains(shown) } else { shown == printed };
+        if !fits {
+            return Err(format!(
+                "byte {at} is {shown}, {printed} was printed, gone: {}",
+                gone.holds(at)
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn ended(address: &str, id: ExecutionId, all: &[u8], gone: Dropped) -> Result<u64, String> {
     let mut views = 0;
     let mut random = Rng::new(gone.from);
@@ -176,16 +209,16 @@ fn ended(address: &str, id: ExecutionId, all: &[u8], gone: Dropped) -> Result<u6
             for line in lines {
                 account.line(line).map_err(|found| format!("{path}: {found}"))?;
             }
+            // Of what is gone that is the last number.
             let last = lines.last().map(|line| &line["n"]).and_then(Value::as_u64);
-            let dropped = lines.last().map(|line| &line["dropped"]["lines"]);
-            from = last.unwrap_or(from) + dropped.and_then(Value::as_u64).unwrap_or(0).max(1);
+            from = last.ok_or(format!("{path}: no number"))? + 1;
         }
         if account.gaps != 1 {
             return Err(format!("by number: {} gaps", account.gaps));
         }
         views += 1;
     }
-    let raw = |path: &str, from: u64, to: u64| -> Result<(), String> {
+    let raw = |path: &str, from: u64, to: u64| -> Result<Vec<u8>, String> {
         let path = format!("/api/executions/{id}{path}");
         let range = if (from, to) == (0, bytes) {
             String::new()
@@ -194,27 +227,29 @@ fn ended(address: &str, id: ExecutionId, all: &[u8], gone: Dropped) -> Result<u6
         };
         let (status, said, body) = fetch(address, &path, &range)?;
         let head = format!("{}-{}; reason=log_max_bytes", gone.from, gone.to - 1);
-        let expected = (from..to)
-            .map(|at| if gone.holds(at) { 0 } else { all[at as usize] })
-            .collect::<Vec<_>>();
-        if status != if range.is_empty() { 200 } else { 206 } || said != head || body != expected {
-            let differs = body.iter().zip(&expected).position(|(one, other)| one != other);
-            return Err(format!(
-                "{path} {range}: {status}, gap {said:?} where {head:?} was due, {} bytes of {}, others \
-                 from {differs:?}",
-                body.len(),
-                expected.len()
-            ));
+        if status != if range.is_empty() { 200 } else { 206 } || said != head {
+            return Err(format!("{path} {range}: {status}, gap {said:?} where {head:?} was due"));
         }
-        Ok(())
+        filled(&body, from, &all[from as usize..to as usize], gone)
+            .map_err(|found| format!("{path} {range}: {found}"))?;
+        Ok(body)
     };
-    raw("/log/raw", 0, bytes)?;
-    raw("/log/download", 0, bytes)?;
+    let whole = raw("/log/raw", 0, bytes)?;
+    let feeds = whole[gone.from as usize..gone.to as usize].iter();
+    let feeds = feeds.filter(|byte| **byte == b'\n').count() as u64;
+    if feeds != gone.lines() {
+        return Err(format!("raw: {feeds} line feeds stand for {} line ends", gone.lines()));
+    }
+    if raw("/log/download", 0, bytes)? != whole {
+        return Err("a download is other bytes than raw".to_owned());
+    }
     for edge in [gone.from, gone.to, 1000, bytes - 1000] {
         for _ in 0..4 {
             let from = edge.saturating_sub(random.below(2_000_000));
             let to = bytes.min(edge + 1 + random.below(2_000_000));
-            raw("/log/raw", from, to)?;
+            if raw("/log/raw", from, to)? != whole[from as usize..to as usize] {
+                return Err(format!("raw from {from} to {to} is other bytes than all of it"));
+            }
             views += 1;
         }
     }
@@ -223,7 +258,7 @@ fn ended(address: &str, id: ExecutionId, all: &[u8], gone: Dropped) -> Result<u6
     let mut account = Account::new(all, 0);
     for line in body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-        account.line(&line).map_err(|found| format!("jsonl: {found}"))?;
+        account.exported(line, gone).map_err(|found| format!("jsonl: {found}"))?;
     }
     if (account.at, account.gaps) != (bytes, 1) {
         return Err(format!("jsonl: {} of {bytes}, {} gaps", account.at, account.gaps));
