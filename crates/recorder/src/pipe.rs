@@ -177,7 +177,9 @@ impl Pipe {
         let cut = self.cut_at.filter(|_| self.may_read());
         let progress = self.inflow.progress_due_us().filter(|_| !self.inflow.is_blocked());
         let drop = self.inflow.drop_due_us();
-        let due = [entry, progress, self.durable.due_us(), self.ring_due, self.retry_at, cut, drop];
+        // Refused by the last that was done in a round: the next one decides when it is tried again.
+        let retry = self.retry_at.or(self.inflow.is_blocked().then_some(0));
+        let due = [entry, progress, self.durable.due_us(), self.ring_due, retry, cut, drop];
         let timeout = match due.into_iter().flatten().min() {
             Some(at) => {
                 let wait = Duration::from_micros(at.saturating_sub(self.now()) + 999);

@@ -243,7 +243,8 @@ impl Session {
             self.life.next_tick(),
             self.durable.due_us(),
             self.ring_due,
-            self.retry_at,
+            // Refused by the last that was done in a round: the next one decides when it is tried again.
+            self.retry_at.or(self.recording.is_blocked().then_some(0)),
             self.emptied_at,
             self.recording.progress_due_us(),
             self.recording.drop_due_us(),

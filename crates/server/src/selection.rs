@@ -79,27 +79,32 @@ impl Selection {
     pub(crate) fn next(&mut self, view: &View) -> Result<Vec<Line>, ViewError> {
         loop {
             let Some((first, count)) = self.next_run(view)? else { return Ok(Vec::new()) };
-            let lines = view.log().lines(first, count)?;
-            let Some(last) = lines.last() else {
+            let mut lines = view.log().lines(first, count)?;
+            if lines.is_empty() {
                 // The log ends here.
                 self.ranges.clear();
                 self.found.clear();
                 continue;
-            };
-            // One row stands for all the lines of a gap.
-            let behind = last.number + last.dropped.map_or(1, |gone| gone.lines().max(1));
-            if self.filter.is_none()
-                && let Some(range) = self.ranges.front_mut()
-            {
-                range.0 = behind;
-                if range.0 > range.1 {
-                    self.ranges.pop_front();
-                }
-            } else {
-                let read = self.found.iter().take_while(|line| **line < behind).count();
-                self.found.drain(..read);
             }
+            // What stands for output that is gone is one line with many numbers: what is read behind
+            // it may be further on than what is wanted.
+            let last = first + count as u64 - 1;
+            lines.retain(|line| line.number <= last || line.dropped.is_some());
+            self.go_on(lines.last().map_or(last, |line| line.number) + 1);
             return Ok(lines);
+        }
+    }
+
+    /// Whatever has a number below `next` is done.
+    fn go_on(&mut self, next: u64) {
+        while self.found.front().is_some_and(|number| *number < next) {
+            self.found.pop_front();
+        }
+        while self.ranges.front().is_some_and(|range| range.1 < next) {
+            self.ranges.pop_front();
+        }
+        if let Some(range) = self.ranges.front_mut() {
+            range.0 = range.0.max(next);
         }
     }
 

@@ -111,6 +111,66 @@ async fn json_lines_are_objects_one_a_line() {
 }
 
 #[tokio::test]
+async fn what_is_gone_is_said_once_and_what_follows_it_comes_once() {
+    const LINES: u64 = 5_000;
+    let (mut id, mut gone) = (None, None);
+    let server = TestServer::start_with(Auth::Off, |storage| {
+        let mut record = TestRecord::start(storage, "much");
+        for line in 1..=LINES {
+            record.print(format!("line {line}\n"));
+        }
+        gone = Some(record.drop_middle(12_000));
+        record.end(Status::Completed);
+        id = Some(record.id);
+    })
+    .await;
+    let (base, gone) = (format!("/api/executions/{}/log", id.unwrap()), gone.unwrap());
+    // More lines than are read at once are gone, and more than that follow.
+    assert!(gone.lines() > 1_000 && LINES - gone.lines_to > 300, "{gone:?}");
+    let numbers = |(from, to): (u64, u64)| {
+        let last_before = gone.lines_from.min(to);
+        let in_gap = from <= gone.lines_to && to > gone.lines_from;
+        (from..=last_before)
+            .chain(in_gap.then_some(gone.lines_to))
+            .chain(from.max(gone.lines_to + 1)..=to)
+            .collect::<Vec<_>>()
+    };
+    let inside = gone.lines_from + 100;
+    for (from, to) in [
+        (1, LINES),
+        (gone.lines_from, LINES),
+        (inside, LINES),
+        (inside, inside + 1),
+        (1, inside),
+        (gone.lines_to, gone.lines_to + 2),
+        (gone.lines_to + 1, LINES),
+    ] {
+        let range = format!("from_line={from}&to_line={to}");
+        let all = text(&server, &format!("{base}/download?format=jsonl&{range}")).await;
+        let lines: Vec<Value> =
+            all.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let told: Vec<u64> = lines.iter().map(|line| line["n"].as_u64().unwrap()).collect();
+        assert_eq!(told, numbers((from, to)), "{range}");
+        for line in &lines {
+            if line["n"] == gone.lines_to {
+                assert_eq!(line["dropped"]["to"], gone.to, "{range}");
+            } else {
+                assert_eq!(line["text"], format!("line {}", line["n"]), "{range}");
+            }
+        }
+        let shown = text(&server, &format!("{base}/download?format=text&time=off&{range}")).await;
+        assert_eq!(shown.lines().count(), lines.len(), "{range}");
+    }
+    // A filter that lets all of it through.
+    let page = format!("{base}?level=other&limit=500&from_line={}", gone.lines_from - 9);
+    let page: Value = serde_json::from_str(&text(&server, &page).await).unwrap();
+    let told: Vec<u64> =
+        page["lines"].as_array().unwrap().iter().map(|line| line["n"].as_u64().unwrap()).collect();
+    assert_eq!(told, numbers((gone.lines_from - 9, gone.lines_to)), "of 500 numbers 490 are gone");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn file_names_are_safe_and_wrong_questions_are_refused() {
     let (server, base) = server().await;
     let answer = server.get(&format!("{base}/log/download?step=1&level=error,warning")).await;

@@ -11,8 +11,8 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use stepflow_model::{Dropped, ExecutionId, Reason, Status, StepStatus};
-use stepflow_record::{Line, LogReader, RecordView};
+use stepflow_model::{Dropped, ExecutionId, NoteKind, Reason, Status, StepStatus};
+use stepflow_record::{Line, LogReader, RecordView, read_notes};
 use stepflow_sys::disk;
 use stepflow_testkit::{Rng, Scratch, eventually, kill};
 
@@ -327,6 +327,13 @@ fn killed(scratch: &Scratch, script: &Script, random: &mut Rng) -> Result<Option
     let log = LogReader::open(&scratch.storage.record_dir(id)).map_err(|e| e.to_string())?;
     let (bytes, _) = log.ok_or("no log")?.position().map_err(|error| error.to_string())?;
     come_to_end(readers, &enough, bytes)?;
+    // A hole proves nothing: whoever recovers the record must know that nothing is to be proven there.
+    let notes = read_notes(&scratch.storage.record_dir(id)).map_err(|error| error.to_string())?;
+    for note in notes {
+        if let NoteKind::Recovered { damaged_bytes: damaged @ 1.., .. } = note.kind {
+            return Err(format!("{damaged} bytes that went by policy are said to be damaged"));
+        }
+    }
     whole(scratch, id, &script.all)
 }
 

@@ -70,6 +70,20 @@ impl<'a> Account<'a> {
         (self.at, self.gaps) = (to, self.gaps + 1);
         Ok(())
     }
+
+    /// A line of an export, which has no offsets: it stands behind the one before it.
+    fn exported(&mut self, mut line: Value, gone: Dropped) -> Result<(), String> {
+        let bytes = if line["dropped"].is_object() {
+            line["dropped"]["to"].as_u64().unwrap_or_default().saturating_sub(self.at)
+        } else {
+            let text = line["text"].as_str().unwrap_or_default().len() as u64;
+            let ends = line["partial"] != true && self.at + text != gone.from;
+            text + u64::from(ends)
+        };
+        line["offset"] = self.at.into();
+        line["bytes"] = bytes.into();
+        self.line(&line)
+    }
 }
 
 /// Follows to the end.
@@ -149,41 +163,21 @@ pub(crate) fn viewers(
     ))
 }
 
-/// Lines of a download say their numbers and texts, not their offsets: each that is whole is there
-/// once, one that the gap cuts is a part of what was printed.
-fn numbered(body: &[u8], all: &[u8], gone: Dropped) -> Result<(), String> {
-    let mut at = 0;
-    let printed: Vec<(bool, &[u8])> = all
-        .split_inclusive(|byte| *byte == b'\n')
-        .map(|line| {
-            let from = at;
-            at += line.len() as u64;
-            (gone.touches(from, at), line.strip_suffix(b"\n").unwrap_or(line))
-        })
-        .collect();
-    let (mut gaps, mut seen, mut last) = (0, 0, 0);
-    for line in body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        let line: Value = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-        if let Some(gap) = line["dropped"].as_object() {
-            gaps += 1;
-            if gap["from"] != gone.from || gap["to"] != gone.to {
-                return Err(format!("{line}"));
-            }
-            continue;
-        }
-        let number = line["n"].as_u64().ok_or(format!("{line}"))?;
-        let text = line["text"].as_str().unwrap_or_default().as_bytes();
-        let (cut, whole) = printed.get(number as usize - 1).ok_or(format!("{line}"))?;
-        let part = *cut && (whole.starts_with(text) || whole.ends_with(text));
-        if number < last || !part && (number == last || *cut || text != *whole) {
-            return Err(format!("{line} behind line {last}"));
-        }
-        seen += u64::from(!cut);
-        last = number;
+/// Whether `body`, from offset `from`, is what was printed, and only filler where that is gone: zeros, and
+/// line feeds that keep the numbers of lines.
+fn filled(body: &[u8], from: u64, printed: &[u8], gone: Dropped) -> Result<(), String> {
+    if body.len() != printed.len() {
+        return Err(format!("{} bytes of {}", body.len(), printed.len()));
     }
-    let kept = printed.iter().filter(|(cut, _)| !cut).count() as u64;
-    if (gaps, seen) != (1, kept) {
-        return Err(format!("{seen} of {kept} lines, {gaps} gaps"));
+    let pairs = (from..).zip(body.iter().zip(printed));
+    for (at, (shown, printed)) in pairs {
+        let fits = if gone.holds(at) { [0, b'\n'].contains(shown) } else { shown == printed };
+        if !fits {
+            return Err(format!(
+                "byte {at} is {shown}, {printed} was printed, gone: {}",
+                gone.holds(at)
+            ));
+        }
     }
     Ok(())
 }
@@ -215,16 +209,16 @@ fn ended(address: &str, id: ExecutionId, all: &[u8], gone: Dropped) -> Result<u6
             for line in lines {
                 account.line(line).map_err(|found| format!("{path}: {found}"))?;
             }
+            // Of what is gone that is the last number.
             let last = lines.last().map(|line| &line["n"]).and_then(Value::as_u64);
-            let dropped = lines.last().map(|line| &line["dropped"]["lines"]);
-            from = last.unwrap_or(from) + dropped.and_then(Value::as_u64).unwrap_or(0).max(1);
+            from = last.ok_or(format!("{path}: no number"))? + 1;
         }
         if account.gaps != 1 {
             return Err(format!("by number: {} gaps", account.gaps));
         }
         views += 1;
     }
-    let raw = |path: &str, from: u64, to: u64| -> Result<(), String> {
+    let raw = |path: &str, from: u64, to: u64| -> Result<Vec<u8>, String> {
         let path = format!("/api/executions/{id}{path}");
         let range = if (from, to) == (0, bytes) {
             String::new()
@@ -233,35 +227,42 @@ fn ended(address: &str, id: ExecutionId, all: &[u8], gone: Dropped) -> Result<u6
         };
         let (status, said, body) = fetch(address, &path, &range)?;
         let head = format!("{}-{}; reason=log_max_bytes", gone.from, gone.to - 1);
-        // What is gone is filler: zeros, and the line feeds that keep the numbers of lines.
-        let is_right = |(at, byte): (u64, &u8)| match gone.holds(at) {
-            true => matches!(byte, 0 | b'\n'),
-            false => *byte == all[at as usize],
-        };
-        let other = (from..to).zip(&body).find(|place| !is_right(*place));
-        let whole = body.len() as u64 == to - from;
-        let wanted = if range.is_empty() { 200 } else { 206 };
-        if status != wanted || said != head || !whole || other.is_some() {
-            return Err(format!(
-                "{path} {range}: {status}, gap {said:?}, {} bytes, another byte: {other:?}",
-                body.len()
-            ));
+        if status != if range.is_empty() { 200 } else { 206 } || said != head {
+            return Err(format!("{path} {range}: {status}, gap {said:?} where {head:?} was due"));
         }
-        Ok(())
+        filled(&body, from, &all[from as usize..to as usize], gone)
+            .map_err(|found| format!("{path} {range}: {found}"))?;
+        Ok(body)
     };
-    raw("/log/raw", 0, bytes)?;
-    raw("/log/download", 0, bytes)?;
+    let whole = raw("/log/raw", 0, bytes)?;
+    let feeds = whole[gone.from as usize..gone.to as usize].iter();
+    let feeds = feeds.filter(|byte| **byte == b'\n').count() as u64;
+    if feeds != gone.lines() {
+        return Err(format!("raw: {feeds} line feeds stand for {} line ends", gone.lines()));
+    }
+    if raw("/log/download", 0, bytes)? != whole {
+        return Err("a download is other bytes than raw".to_owned());
+    }
     for edge in [gone.from, gone.to, 1000, bytes - 1000] {
         for _ in 0..4 {
             let from = edge.saturating_sub(random.below(2_000_000));
             let to = bytes.min(edge + 1 + random.below(2_000_000));
-            raw("/log/raw", from, to)?;
+            if raw("/log/raw", from, to)? != whole[from as usize..to as usize] {
+                return Err(format!("raw from {from} to {to} is other bytes than all of it"));
+            }
             views += 1;
         }
     }
     let (_, _, body) =
         fetch(address, &format!("/api/executions/{id}/log/download?format=jsonl"), "")?;
-    numbered(&body, all, gone).map_err(|found| format!("jsonl: {found}"))?;
+    let mut account = Account::new(all, 0);
+    for line in body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        account.exported(line, gone).map_err(|found| format!("jsonl: {found}"))?;
+    }
+    if (account.at, account.gaps) != (bytes, 1) {
+        return Err(format!("jsonl: {} of {bytes}, {} gaps", account.at, account.gaps));
+    }
     let (_, body) = ask(address, "GET", &format!("/api/executions/{id}/log/meta"), None, None)?;
     let meta: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
     let gaps = meta["gaps"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use stepflow_api::{Cursor, FilteredLines, LogRange};
 use stepflow_engine::Handle;
 use stepflow_model::{Dropped, Loss};
-use stepflow_record::{LogReader, RecordError};
+use stepflow_record::{Line, LogReader, RecordError};
 use stepflow_view::{Filter, View};
 
 use crate::{
@@ -155,10 +155,14 @@ fn read_filtered(
         if text > lines::TEXT_BYTES_MAX {
             break;
         }
-        let read = lines::by_number(view.log(), run[0].0, run.len())?;
+        let (first, last) = (run[0].0, run[run.len() - 1].0);
+        let mut read = lines::by_number(view.log(), first, run.len())?;
+        // What stands for output that is gone is one line with many numbers.
+        read.retain(|line| line.number <= last || line.dropped.is_some());
         text += read.iter().map(|line| line.text.len() as u64).sum::<u64>();
         if params.view.0 {
-            let hits: Vec<bool> = run.iter().map(|line| line.1).collect();
+            let hit = |line: &Line| run.get((line.number - first) as usize).is_some_and(|at| at.1);
+            let hits: Vec<bool> = read.iter().map(hit).collect();
             range.lines.extend(lines::to_api_viewed(read, handle, view, Some(&hits))?);
         } else {
             range.lines.extend(lines::to_api(read, handle));

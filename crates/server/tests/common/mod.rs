@@ -16,7 +16,9 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use stepflow_model::{Event, EventKind, ExecutionId, Source, Spec, Status, StepStatus, Stream};
+use stepflow_model::{
+    Dropped, Event, EventKind, ExecutionId, Source, Spec, Status, StepStatus, Stream,
+};
 use stepflow_record::{JournalWriter, Storage, Writer};
 use stepflow_server::{Auth, BasePath, Server, ServerConfig};
 use stepflow_sys::{host::SocketDir, lock::Lock};
@@ -161,6 +163,14 @@ impl TestRecord {
             self.writer.append(Stream::Stdout, text.as_ref(), BASE_US * 1_000, self.seq);
         written.unwrap();
         self.writer.close_entry().unwrap();
+    }
+
+    /// The middle goes by policy, so that about `keep` bytes of the output stay.
+    pub fn drop_middle(&mut self, keep: u64) -> Dropped {
+        let dropped = self.writer.excess(keep).unwrap().unwrap();
+        self.emit(EventKind::OutputDropped { dropped, reason: "log_max_bytes".to_owned() });
+        self.writer.drop_output(dropped).unwrap();
+        dropped
     }
 
     pub fn step(&mut self, step: u32, name: &str) {
