@@ -100,19 +100,9 @@ pub fn rigs(root: &Path, args: &[String]) -> Result<(), String> {
 /// Installs and builds what these rigs need.
 pub fn build(root: &Path, rigs: &[Rig]) -> Result<(), String> {
     need::packages(rigs.iter().flat_map(|rig| rig.needs.iter().map(String::as_str)));
-    call(
-        root,
-        "cargo",
-        &[
-            "build",
-            "--profile",
-            "ci",
-            "--package",
-            "stepflow-monitor",
-            "--package",
-            "stepflow-rigs",
-        ],
-    )
+    // What the tests are built with: of fewer packages cargo would unite fewer features, and build
+    // nearly everything a second time.
+    call(root, "cargo", &["build", "--profile", "ci", "--workspace", "--bins", "--tests"])
 }
 
 /// Says at once what a run of `rig` came to.
