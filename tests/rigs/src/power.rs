@@ -125,11 +125,13 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
     }
     let compressions = (options.cuts / 10).max(5);
     let mut inside = 0;
+    // How long a compression lives at most; it follows what the machine needs for one.
+    let mut window = 120_000;
     for number in 0..compressions {
-        inside += u64::from(
-            while_compressing(options, &disk, &mut random)
-                .map_err(|found| format!("cut {number} of a compression: {found}"))?,
-        );
+        let hit = while_compressing(options, &disk, random.below(window))
+            .map_err(|found| format!("cut {number} of a compression: {found}"))?;
+        window = if hit { window * 9 / 8 } else { window * 3 / 4 }.max(2_000);
+        inside += u64::from(hit);
     }
     if inside * 5 < compressions {
         return Err(format!("not a sweep: {inside} of {compressions} cuts hit a compression"));
@@ -190,8 +192,8 @@ fn cut(
 }
 
 /// The power is cut while an ended log is compressed: it is there, every byte, and can be compressed
-/// again. Returns whether the cut came before the end of that.
-fn while_compressing(options: &Options, disk: &Disk, random: &mut Rng) -> Result<bool, String> {
+/// again. Returns whether the cut, `after_us` behind its beginning, came before its end.
+fn while_compressing(options: &Options, disk: &Disk, after_us: u64) -> Result<bool, String> {
     let root = disk.mount.join("storage");
     let scratch = Scratch::new(&options.program).at(&root);
     let script = "echo STEP_START:One; seq 150000; echo STEP_COMPLETE:One";
@@ -208,7 +210,7 @@ fn while_compressing(options: &Options, disk: &Disk, random: &mut Rng) -> Result
         .spawn()
         .map_err(|error| error.to_string())?;
     // Its beginning reads and proves; what is written and renamed comes in the middle and at the end.
-    thread::sleep(Duration::from_micros(random.below(120_000)));
+    thread::sleep(Duration::from_micros(after_us));
     let inside = matches!(child.try_wait(), Ok(None));
     disk.cut()?;
     let _ = child.kill();
