@@ -18,6 +18,10 @@ use crate::{
     viewer::{Connection, Next, Way},
 };
 
+fn line_feeds(bytes: &[u8]) -> u64 {
+    bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum()
+}
+
 /// One viewer's account.
 struct Account<'a> {
     all: &'a [u8],
@@ -63,7 +67,7 @@ impl<'a> Account<'a> {
             return Err(format!("at {}: {line}", self.at));
         }
         let gone = self.all.get(from as usize..to as usize).unwrap_or_default();
-        let ends = gone.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+        let ends = line_feeds(gone);
         if number(&line["dropped"]["lines"])? != ends {
             return Err(format!("{line}, of {ends} line ends"));
         }
@@ -235,8 +239,7 @@ fn ended(address: &str, id: ExecutionId, all: &[u8], gone: Dropped) -> Result<u6
         Ok(body)
     };
     let whole = raw("/log/raw", 0, bytes)?;
-    let feeds = whole[gone.from as usize..gone.to as usize].iter();
-    let feeds = feeds.filter(|byte| **byte == b'\n').count() as u64;
+    let feeds = line_feeds(&whole[gone.from as usize..gone.to as usize]);
     if feeds != gone.lines() {
         return Err(format!("raw: {feeds} line feeds stand for {} line ends", gone.lines()));
     }
