@@ -47,11 +47,9 @@ pub fn prop(root: &Path, args: &[String]) -> Result<(), String> {
         }
     }
     need::nextest()?;
-    let mut crates: Vec<&str> = PROPERTIES.iter().map(|(_, name, ..)| *name).collect();
-    crates.dedup();
-    let packages: Vec<&str> = crates.iter().flat_map(|name| ["--package", name]).collect();
-    let nextest = ["nextest", "run", "--cargo-profile", "ci"];
-    let build = [&nextest[..], &packages, &["--no-run"]].concat();
+    // All that the other tests are built with, so that nothing is built a second time.
+    let nextest = ["nextest", "run", "--workspace", "--cargo-profile", "ci"];
+    let build = [&nextest[..], &["--no-run"]].concat();
     run(root, "cargo", &build)?;
     let begun = Instant::now();
     let (mut total, mut broken) = (0, Vec::new());
@@ -65,7 +63,6 @@ pub fn prop(root: &Path, args: &[String]) -> Result<(), String> {
         let filter = filter.join(" | ");
         let output = Command::new("cargo")
             .args(nextest)
-            .args(&packages)
             .args(["--profile", "prop", "--no-fail-fast", "--status-level", "pass"])
             .args(["-E", &filter])
             .env("PROPTEST_CASES", (cases * times.max(1)).to_string())
