@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use stepflow_model::ExecutionState;
+use stepflow_model::{Dropped, ExecutionState};
 use stepflow_record::Line;
 use stepflow_view::{Filter, View, ViewError};
 
@@ -22,6 +22,8 @@ pub(crate) struct Selection {
     /// Where the filter goes on.
     next: u64,
     last: u64,
+    /// The gap that was said last.
+    said: Option<Dropped>,
 }
 
 /// The ranges of lines that `step` and the steps in it own; `None`: there is no such step.
@@ -67,7 +69,7 @@ impl Selection {
             ranges.into_iter().map(cut).filter(|(first, last)| first <= last).collect();
         let last = ranges.back().map_or(0, |range| range.1);
         let next = ranges.front().map_or(1, |range| range.0);
-        Self { ranges, filter, found: VecDeque::new(), next, last }
+        Self { ranges, filter, found: VecDeque::new(), next, last, said: None }
     }
 
     /// Whether it is all there is, as it is.
@@ -91,7 +93,12 @@ impl Selection {
             let last = first + count as u64 - 1;
             lines.retain(|line| line.number <= last || line.dropped.is_some());
             self.go_on(lines.last().map_or(last, |line| line.number) + 1);
-            return Ok(lines);
+            // Whoever goes on behind a gap that ends inside of a line comes into it once more.
+            lines.retain(|line| line.dropped.is_none() || line.dropped != self.said);
+            self.said = lines.iter().rev().find_map(|line| line.dropped).or(self.said);
+            if !lines.is_empty() {
+                return Ok(lines);
+            }
         }
     }
 

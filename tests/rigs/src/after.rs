@@ -344,5 +344,10 @@ fn swept(stage: &Stage, random: &mut Rng) -> Result<bool, String> {
     if tree(&copy.around) != canary {
         return Err("something beside the storage has changed".to_owned());
     }
+    let running = copy.running.to_string();
+    eventually("what runs is cancelled behind the server's death", || {
+        copy.scratch.output(&["cancel", &running]);
+        (!copy.storage.is_alive(copy.running).ok()?).then_some(())
+    });
     Ok(!answered)
 }

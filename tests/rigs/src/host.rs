@@ -313,7 +313,8 @@ fn ends(scratch: &Scratch, rounds: u64) -> Result<String, String> {
         let run = |script: String| {
             let mut args = vec!["run"];
             args.extend(&options);
-            args.extend(["--", "sh", "-c", &script]);
+            // What whoever started us ignores (`nohup`), the script would ignore as well.
+            args.extend(["--", "env", "--default-signal", "sh", "-c", &script]);
             let status = scratch.output(&args).status;
             let summary = scratch.view(scratch.newest()).state.summary;
             (status.code(), summary.exit_code, summary.signal)

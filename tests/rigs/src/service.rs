@@ -98,9 +98,19 @@ impl Served {
                 if !detail.contains(".service: its stop kills executions") {
                     return Err(format!("doctor does not say that a stop kills: {detail:?}"));
                 }
-                eventually("health says that executions end with the unit", || {
-                    (health()? == "ends-with-unit").then_some(())
-                });
+                let begun = std::time::Instant::now();
+                while health().as_deref() != Some("ends-with-unit") {
+                    if begun.elapsed() > stepflow_testkit::PATIENCE {
+                        return Err(format!(
+                            "health does not say that executions end with the unit: {}",
+                            socket.get("/api/health/status").map_or_else(
+                                |error| error.to_string(),
+                                |status| status["components"]["engine"].to_string()
+                            )
+                        ));
+                    }
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                }
                 eventually("the log says that a stop of the unit kills executions", || {
                     logged().contains(kills).then_some(())
                 });
@@ -143,8 +153,11 @@ fn asked(scratch: &Scratch, mode: KillMode) -> std::io::Result<OsString> {
     let text = format!(
         "#!/bin/sh\ncase \"$*\" in 'show --property=KillMode --value -- {unit}') echo {word};; *) exit 1;; esac\n"
     );
-    fs::write(dir.join("systemctl"), text)?;
-    fs::set_permissions(dir.join("systemctl"), fs::Permissions::from_mode(0o755))?;
+    // Renamed: a server that asks just now finds all of it.
+    let new = dir.join("systemctl.new");
+    fs::write(&new, text)?;
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o755))?;
+    fs::rename(&new, dir.join("systemctl"))?;
     let mut path = dir.into_os_string();
     path.push(":");
     path.push(env::var_os("PATH").unwrap_or_default());
