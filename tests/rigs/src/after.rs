@@ -135,6 +135,20 @@ struct Copy {
     running: ExecutionId,
 }
 
+impl Drop for Copy {
+    /// Whoever was killed beside it may be in the way of one wish to end it.
+    fn drop(&mut self) {
+        let running = self.running.to_string();
+        for _ in 0..100 {
+            self.scratch.output(&["cancel", &running]);
+            if !self.storage.is_alive(self.running).unwrap_or(false) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
 fn tree(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     ["executions", "artifacts", "canary"]
         .iter()
@@ -211,6 +225,7 @@ fn sweep(stage: &Stage, args: &[String], judge: Judge) -> Result<usize, String> 
         return Err(format!("{} undisturbed: {status}, calls {calls:?}", args[0]));
     }
     judge(stage, &copy).map_err(|found| format!("{} undisturbed: {found}", args[0]))?;
+    drop(copy); // What runs in it is ended before another takes its place.
     for call in 1..=calls.len() {
         for what in ["before", "after"] {
             let place = |found| format!("{} killed {what} call {call} ({calls}): {found}", args[0]);
@@ -344,10 +359,5 @@ fn swept(stage: &Stage, random: &mut Rng) -> Result<bool, String> {
     if tree(&copy.around) != canary {
         return Err("something beside the storage has changed".to_owned());
     }
-    let running = copy.running.to_string();
-    eventually("what runs is cancelled behind the server's death", || {
-        copy.scratch.output(&["cancel", &running]);
-        (!copy.storage.is_alive(copy.running).ok()?).then_some(())
-    });
     Ok(!answered)
 }
