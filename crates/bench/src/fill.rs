@@ -7,20 +7,28 @@ use stepflow_model::{
     Event, EventKind, ExecutionId, ExecutionState, Reason, Source, Spec, Status, StepStatus,
 };
 
-use crate::{BenchError, place::Place};
+use crate::BenchError;
 
 const DAYS: u64 = 90;
 const BATCH: u64 = 1_000;
 const STEPS: [&str; 3] = ["Check out", "Build", "Test"];
 
 /// Fills the catalog at `path` with so many executions of three steps, over ninety days, through the
-/// catalog's own writer.
-pub(crate) fn fill(place: &Place, path: &std::path::Path, count: u64) -> Result<(), BenchError> {
+/// catalog's own writer. They are rows only: their logs say that they are missing. `check` is asked
+/// after each thousand whether to go on.
+///
+/// # Errors
+/// [`BenchError`] says what the catalog refused, or what `check` said.
+pub fn fill(
+    path: &std::path::Path,
+    count: u64,
+    check: &dyn Fn() -> Result<(), BenchError>,
+) -> Result<(), BenchError> {
     let now_us = now_us();
     let apart_us = (DAYS * 86_400_000_000 / count.max(1)) as i64;
     let catalog = Catalog::open(path, Role::Server)?;
     for first in (0..count).step_by(BATCH as usize) {
-        place.check()?;
+        check()?;
         let mut batch = Vec::new();
         for number in first..count.min(first + BATCH) {
             let age_us = (count - number) as i64 * apart_us;
@@ -136,7 +144,6 @@ fn ended(number: u64, created_us: i64, batch: &mut Vec<Change>) {
 
 fn spec(number: u64, created_us: i64) -> Spec {
     Spec {
-        id: id(number, created_us),
         name: format!(
             "{} {}",
             ["build", "deploy", "nightly tests"][number as usize % 3],
@@ -145,28 +152,8 @@ fn spec(number: u64, created_us: i64) -> Spec {
         command: vec!["bash".to_owned(), "scripts/build.sh".to_owned()],
         cwd: "/srv/projects/example".to_owned(),
         env: [("TARGET".to_owned(), "release".to_owned())].into(),
-        env_inherited: vec![],
-        mask_env: vec![],
         tags: if number.is_multiple_of(4) { vec!["release".to_owned()] } else { vec![] },
-        metadata: serde_json::Map::new(),
         user: ["alice", "bob", "carol"][number as usize % 3].to_owned(),
-        created_us,
-        source: Source::Server,
-        bound: false,
-        timeout_ms: None,
-        grace_ms: 10_000,
-        drain_ms: 5_000,
-        stop_on_error: false,
-        split_stderr: false,
-        shell: false,
-        pty: None,
-        log_sync: stepflow_model::LogSync::default(),
-        containment: stepflow_model::Containment::default(),
-        leftover: stepflow_model::Leftover::default(),
-        log_max_bytes: 0,
-        log_full: stepflow_model::LogFull::default(),
-        on_disk_full: stepflow_model::OnDiskFull::default(),
-        dialect: stepflow_model::dialect_default(),
-        rerun_of: None,
+        ..Spec::new(id(number, created_us), Source::Server, created_us)
     }
 }

@@ -32,6 +32,7 @@ use serde::{Serialize, Serializer};
 pub use crate::{
     error::BenchError,
     figure::{Bar, Figure, Part, Unit, What},
+    fill::fill,
     helper::{HELPER, help, is_asked},
     machine::Machine,
     report::Report,

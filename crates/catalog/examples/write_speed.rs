@@ -145,34 +145,12 @@ fn execution(number: u64, status: Status) -> Result<Change, IdError> {
     )
     .parse()?;
     let spec = Spec {
-        id,
         name: format!("build {}", number % 50),
         command: vec!["bash".to_owned(), "scripts/build.sh".to_owned()],
         cwd: "/srv/projects/example".to_owned(),
         env: [("TARGET".to_owned(), "release".to_owned())].into(),
-        env_inherited: vec![],
-        mask_env: vec![],
-        tags: vec![],
-        metadata: serde_json::Map::new(),
         user: "alice".to_owned(),
-        created_us: millis as i64 * 1_000,
-        source: Source::Server,
-        bound: false,
-        timeout_ms: None,
-        grace_ms: 10_000,
-        drain_ms: 5_000,
-        stop_on_error: false,
-        split_stderr: false,
-        shell: false,
-        pty: None,
-        log_sync: stepflow_model::LogSync::default(),
-        containment: stepflow_model::Containment::default(),
-        leftover: stepflow_model::Leftover::default(),
-        log_max_bytes: 0,
-        log_full: stepflow_model::LogFull::default(),
-        on_disk_full: stepflow_model::OnDiskFull::default(),
-        dialect: stepflow_model::dialect_default(),
-        rerun_of: None,
+        ..Spec::new(id, Source::Server, millis as i64 * 1_000)
     };
     let mut summary = ExecutionState::new(&spec).summary;
     summary.status = status;

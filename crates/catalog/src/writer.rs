@@ -76,7 +76,7 @@ impl Writer {
         let _ = self.sender.send(Message::Optimize(reply)); // A reply that comes back is dropped.
     }
 
-    /// Puts another file in the place of one that is damaged or gone; see [`Replaced`]. `label` tells
+    /// Puts another file in the place of one that is damaged or gone; see `Replaced`. `label` tells
     /// what is set aside from others, such as a time.
     ///
     /// Waits while [`QUEUE_BATCHES_MAX`] batches are queued.
@@ -578,34 +578,12 @@ mod tests {
 
     fn execution(number: usize, name_bytes: usize) -> Change {
         let spec = Spec {
-            id: id(number),
             name: "x".repeat(name_bytes),
             command: vec!["true".to_owned()],
             cwd: "/".to_owned(),
-            env: std::collections::BTreeMap::new(),
-            env_inherited: vec![],
-            mask_env: vec![],
-            tags: vec![],
-            metadata: serde_json::Map::new(),
-            user: String::new(),
-            created_us: 1,
-            source: Source::Cli,
-            bound: false,
-            timeout_ms: None,
             grace_ms: 0,
             drain_ms: 0,
-            stop_on_error: false,
-            split_stderr: false,
-            shell: false,
-            pty: None,
-            log_sync: stepflow_model::LogSync::default(),
-            containment: stepflow_model::Containment::default(),
-            leftover: stepflow_model::Leftover::default(),
-            log_max_bytes: 0,
-            log_full: stepflow_model::LogFull::default(),
-            on_disk_full: stepflow_model::OnDiskFull::default(),
-            dialect: stepflow_model::dialect_default(),
-            rerun_of: None,
+            ..Spec::new(id(number), Source::Cli, 1)
         };
         Change::Execution(Box::new(stepflow_model::ExecutionState::new(&spec).summary))
     }

@@ -9,7 +9,6 @@ use std::{
     os::unix::net::UnixStream,
     process::{Command, Stdio},
     thread,
-    time::Duration,
 };
 
 use serde_json::Value;
@@ -24,7 +23,7 @@ head -c 200000 /dev/zero | tr '\0' x; echo
 echo STEP_START:Two; seq 40001 90000; echo 'error: once more' >&2; printf 'half a line'";
 
 struct Server {
-    _process: Ended,
+    process: Ended,
 }
 
 impl Server {
@@ -38,7 +37,17 @@ impl Server {
         let mut listens = lines.by_ref().map_while(Result::ok);
         assert!(listens.any(|line| line.starts_with("listening on ")), "it listens");
         thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        Self { _process: process }
+        Self { process }
+    }
+
+    /// Whether it has the thread that compresses.
+    fn compresses(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.process.0.id())).unwrap();
+        let name = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("comm"));
+        threads
+            .map(Result::unwrap)
+            .filter_map(|thread| name(thread).ok())
+            .any(|n| n == "compress\n")
     }
 }
 
@@ -167,16 +176,17 @@ fn a_server_compresses_what_has_ended_and_nobody_who_reads_can_tell() {
     let id = scratch.newest();
     let output = scratch.output_of(id);
     let (before, said) = {
-        let _server = Server::start(&scratch, &["--compress-after", "off"]);
+        let server = Server::start(&scratch, &["--compress-after", "off"]);
+        assert!(!server.compresses(), "off is off");
         let detail = json(&scratch, &format!("/api/executions/{id}/log/meta"));
         assert_eq!(detail["compressed"], false);
         assert!(detail["stored_bytes"].as_u64() >= Some(output.len() as u64), "{detail}");
         (answers(&scratch, id), shown(&scratch, &id.to_string()))
     };
-    thread::sleep(Duration::from_millis(1_100)); // It has ended long enough ago.
     assert!(scratch.storage.record_dir(id).join("output.log").exists(), "off is off");
 
-    let _server = Server::start(&scratch, &["--compress-after", "1s"]);
+    let server = Server::start(&scratch, &["--compress-after", "1s"]);
+    assert!(server.compresses());
     let meta = eventually("it is compressed", || {
         let meta = json(&scratch, &format!("/api/executions/{id}/log/meta"));
         (meta["compressed"] == true).then_some(meta)
@@ -197,7 +207,12 @@ fn a_server_compresses_what_has_ended_and_nobody_who_reads_can_tell() {
         .spawn()
         .unwrap();
     eventually("it prints", || (scratch.output_of(running).len() > 500_000).then_some(()));
-    thread::sleep(Duration::from_millis(1_500));
+    // Another that ended meanwhile has been compressed: a round has passed over this one.
+    assert!(scratch.output(&["run", "--output", "quiet", "--", "echo", "short"]).status.success());
+    let short = scratch.newest();
+    eventually("one that ended meanwhile is compressed", || {
+        scratch.storage.stored_log(short).1.then_some(())
+    });
     assert!(scratch.storage.record_dir(running).join("output.log").exists(), "it runs");
     fs::write(scratch.work().join("stop"), "").unwrap();
     scratch.ended(running);

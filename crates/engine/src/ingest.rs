@@ -21,7 +21,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Map;
 use stepflow_model::{ExecutionId, Source, Spec};
 use stepflow_record::{RecordError, RecordView, Storage};
 use stepflow_recorder::inflow::{End, Inflow};
@@ -390,33 +389,13 @@ fn spec(id: ExecutionId, new: &NewIngest) -> Result<Spec, IngestError> {
     request::check_words(name.as_deref(), &new.user, &new.tags)?;
     let masked = !new.secrets.is_empty();
     Ok(Spec {
-        id,
         name: name.unwrap_or_else(|| "ingest".to_owned()),
-        command: Vec::new(),
-        cwd: String::new(),
-        env: [].into(),
-        env_inherited: Vec::new(),
         mask_env: if masked { vec![MASKED.to_owned()] } else { Vec::new() },
         tags: new.tags.clone(),
-        metadata: Map::new(),
         user: new.user.clone(),
-        created_us: clock::wall_us(),
-        source: Source::Ingest,
-        bound: false,
-        timeout_ms: None,
         grace_ms: 0,
         drain_ms: 0,
         stop_on_error: new.stop_on_error,
-        split_stderr: false,
-        shell: false,
-        pty: None,
-        log_sync: stepflow_model::LogSync::default(),
-        containment: stepflow_model::Containment::default(),
-        leftover: stepflow_model::Leftover::default(),
-        log_max_bytes: 0,
-        log_full: stepflow_model::LogFull::default(),
-        on_disk_full: stepflow_model::OnDiskFull::default(),
-        dialect: stepflow_model::dialect_default(),
-        rerun_of: None,
+        ..Spec::new(id, Source::Ingest, clock::wall_us())
     })
 }

@@ -15,34 +15,13 @@ use tokio::time::timeout;
 
 fn spec(source: Source) -> Spec {
     Spec {
-        id: ExecutionId::new(uuid::Uuid::now_v7()),
         name: "test".to_owned(),
         command: vec!["true".to_owned()],
         cwd: "/".to_owned(),
-        env: [].into(),
-        env_inherited: vec![],
-        mask_env: vec![],
         tags: vec!["t".to_owned()],
-        metadata: serde_json::Map::new(),
-        user: String::new(),
-        created_us: 1_000_000,
-        source,
-        bound: false,
-        timeout_ms: None,
         grace_ms: 1,
         drain_ms: 1,
-        stop_on_error: false,
-        split_stderr: false,
-        shell: false,
-        pty: None,
-        log_sync: stepflow_model::LogSync::default(),
-        containment: stepflow_model::Containment::default(),
-        leftover: stepflow_model::Leftover::default(),
-        log_max_bytes: 0,
-        log_full: stepflow_model::LogFull::default(),
-        on_disk_full: stepflow_model::OnDiskFull::default(),
-        dialect: stepflow_model::dialect_default(),
-        rerun_of: None,
+        ..Spec::new(ExecutionId::new(uuid::Uuid::now_v7()), source, 1_000_000)
     }
 }
 

@@ -325,6 +325,41 @@ pub const fn drain_default() -> u64 {
 }
 
 impl Spec {
+    /// An execution with nothing to run yet and everything as it is unless somebody says otherwise.
+    /// Its log may hold any number of bytes.
+    pub fn new(id: ExecutionId, source: Source, created_us: i64) -> Self {
+        Self {
+            id,
+            name: String::new(),
+            command: Vec::new(),
+            cwd: String::new(),
+            env: BTreeMap::new(),
+            env_inherited: Vec::new(),
+            mask_env: Vec::new(),
+            tags: Vec::new(),
+            metadata: serde_json::Map::new(),
+            user: String::new(),
+            created_us,
+            source,
+            bound: false,
+            timeout_ms: None,
+            grace_ms: grace_default(),
+            drain_ms: drain_default(),
+            stop_on_error: false,
+            split_stderr: false,
+            shell: false,
+            pty: None,
+            log_sync: LogSync::default(),
+            containment: Containment::default(),
+            leftover: Leftover::default(),
+            log_max_bytes: 0,
+            log_full: LogFull::default(),
+            on_disk_full: OnDiskFull::default(),
+            dialect: dialect_default(),
+            rerun_of: None,
+        }
+    }
+
     /// The dialects in which its output may tell its steps. A variable of the declared environment
     /// by which a system makes itself known says that its dialect is in use.
     pub fn dialects(&self) -> Selection {

@@ -2,8 +2,6 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "only for tests")]
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 use stepflow_markers::dialects::{self, Dialects, Selection};
 use stepflow_model::{
@@ -14,34 +12,12 @@ use stepflow_model::{
 
 fn spec() -> Spec {
     Spec {
-        id: ExecutionId::new(uuid::Uuid::nil()),
         name: "test".into(),
         command: vec!["true".into()],
         cwd: "/".into(),
-        env: BTreeMap::new(),
-        env_inherited: vec![],
-        mask_env: vec![],
-        tags: vec![],
-        metadata: serde_json::Map::new(),
-        user: String::new(),
-        created_us: 0,
-        source: Source::Cli,
-        bound: false,
-        timeout_ms: None,
         grace_ms: 0,
         drain_ms: 0,
-        stop_on_error: false,
-        split_stderr: false,
-        shell: false,
-        pty: None,
-        log_sync: stepflow_model::LogSync::default(),
-        containment: stepflow_model::Containment::default(),
-        leftover: stepflow_model::Leftover::default(),
-        log_max_bytes: 0,
-        log_full: stepflow_model::LogFull::default(),
-        on_disk_full: stepflow_model::OnDiskFull::default(),
-        dialect: stepflow_model::dialect_default(),
-        rerun_of: None,
+        ..Spec::new(ExecutionId::new(uuid::Uuid::nil()), Source::Cli, 0)
     }
 }
 

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use stepflow_model::{
-    ExecutionId, ExecutionOrigin, Reason, Repairs, Source, Spec, Status, drain_default,
-    grace_default,
-};
+use stepflow_model::{ExecutionId, ExecutionOrigin, Reason, Repairs, Source, Spec, Status};
 
 use crate::{
     convert::{cut, size},
@@ -79,34 +76,14 @@ impl Execution {
         let (command, command_text) = command(row.text("command").unwrap_or_default());
         let env = kept.object(&mut row, "environment");
         let mut spec = Spec {
-            id: id_of(id),
             name: row.text("name").unwrap_or_default(),
             command,
             cwd: row.text("working_directory").unwrap_or_default(),
             env: texts_of(env, &mut kept),
-            env_inherited: Vec::new(),
-            mask_env: Vec::new(),
             tags: kept.texts(&mut row, "tags"),
             metadata: kept.object(&mut row, "metadata"),
             user: row.text("user_name").unwrap_or_default(),
-            created_us,
-            source: Source::Import,
-            bound: false,
-            timeout_ms: None,
-            grace_ms: grace_default(),
-            drain_ms: drain_default(),
-            stop_on_error: false,
-            split_stderr: false,
-            shell: false,
-            pty: None,
-            log_sync: stepflow_model::LogSync::default(),
-            containment: stepflow_model::Containment::default(),
-            leftover: stepflow_model::Leftover::default(),
-            log_max_bytes: 0,
-            log_full: stepflow_model::LogFull::default(),
-            on_disk_full: stepflow_model::OnDiskFull::default(),
-            dialect: stepflow_model::dialect_default(),
-            rerun_of: None,
+            ..Spec::new(id_of(id), Source::Import, created_us)
         };
         let exit_code = kept.integer(&mut row, "exit_code");
         let counted = ["total_steps", "completed_steps", "current_step_index"]

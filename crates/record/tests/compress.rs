@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "only for tests")]
 
 use std::{
-    collections::BTreeMap,
     fs,
     io::Read,
     os::unix::fs::MetadataExt,
@@ -20,34 +19,16 @@ use stepflow_record::{
 
 fn spec(number: u64) -> Spec {
     Spec {
-        id: format!("0198c2aa-0000-7000-8000-{number:012}").parse::<ExecutionId>().unwrap(),
         name: "test".into(),
         command: vec!["true".into()],
         cwd: "/".into(),
-        env: BTreeMap::new(),
-        env_inherited: vec![],
-        mask_env: vec![],
-        tags: vec![],
-        metadata: serde_json::Map::new(),
-        user: String::new(),
-        created_us: 1,
-        source: Source::Cli,
-        bound: false,
-        timeout_ms: None,
         grace_ms: 1,
         drain_ms: 1,
-        stop_on_error: false,
-        split_stderr: false,
-        shell: false,
-        pty: None,
-        log_sync: stepflow_model::LogSync::default(),
-        containment: stepflow_model::Containment::default(),
-        leftover: stepflow_model::Leftover::default(),
-        log_max_bytes: 0,
-        log_full: stepflow_model::LogFull::default(),
-        on_disk_full: stepflow_model::OnDiskFull::default(),
-        dialect: stepflow_model::dialect_default(),
-        rerun_of: None,
+        ..Spec::new(
+            format!("0198c2aa-0000-7000-8000-{number:012}").parse::<ExecutionId>().unwrap(),
+            Source::Cli,
+            1,
+        )
     }
 }
 

@@ -564,7 +564,6 @@ impl Recording {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use stepflow_model::Source;
     use stepflow_record::LogReader;
@@ -577,34 +576,11 @@ mod tests {
 
     fn spec() -> Spec {
         Spec {
-            id: "0198c2aa-0000-7000-8000-000000000001".parse().unwrap(),
-            name: String::new(),
             command: vec!["true".into()],
             cwd: "/".into(),
-            env: BTreeMap::new(),
-            env_inherited: vec![],
-            mask_env: vec![],
-            tags: vec![],
-            metadata: serde_json::Map::new(),
-            user: String::new(),
-            created_us: 0,
-            source: Source::Cli,
-            bound: false,
-            timeout_ms: None,
             grace_ms: 0,
             drain_ms: 0,
-            stop_on_error: false,
-            split_stderr: false,
-            shell: false,
-            pty: None,
-            log_sync: stepflow_model::LogSync::default(),
-            containment: stepflow_model::Containment::default(),
-            leftover: stepflow_model::Leftover::default(),
-            log_max_bytes: 0,
-            log_full: stepflow_model::LogFull::default(),
-            on_disk_full: stepflow_model::OnDiskFull::default(),
-            dialect: stepflow_model::dialect_default(),
-            rerun_of: None,
+            ..Spec::new("0198c2aa-0000-7000-8000-000000000001".parse().unwrap(), Source::Cli, 0)
         }
     }
 

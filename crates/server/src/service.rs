@@ -51,7 +51,7 @@ struct Places {
     markers: Vec<PathBuf>,
 }
 
-/// What the process `pid`, or this one, runs in. May take [`ANSWERS_WITHIN`].
+/// What the process `pid`, or this one, runs in. May take `ANSWERS_WITHIN`.
 pub fn service(pid: Option<u32>) -> Service {
     let pid = pid.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
     let places = Places {

@@ -89,8 +89,10 @@ fn reuse(options: &Options) -> Result<String, String> {
         .output()
         .map_err(|error| error.to_string())?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stdout);
-        return Err(format!("PID reuse: {said}{}", String::from_utf8_lossy(&output.stderr)));
+        // What a rig found is one line.
+        let said = [output.stdout, output.stderr].concat();
+        let said: Vec<&str> = std::str::from_utf8(&said).unwrap_or("?").lines().collect();
+        return Err(format!("PID reuse: {}", said.join(" ")));
     }
     Ok(format!(
         "{rounds} rounds of PID reuse (script, keeper, recorder): 0 strangers hit or adopted"

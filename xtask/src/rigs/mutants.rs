@@ -200,7 +200,11 @@ fn one(copy: &Path, out: &Path, rig: &Rig, mutant: &Mutant) -> Result<Run, Strin
         let mut place = Place::new(copy);
         place.programs = out.join("ci");
         place.tasks = Some(out.join("ci/xtask"));
-        place.run(rig, &mutant.args, super::SEED).map(|run| judged(mutant, run))
+        place.run(rig, &mutant.args, super::SEED).map(|mut run| {
+            // Files are named from the root of the project, wherever it stands.
+            run.figures = run.figures.replace(&format!("{}/", copy.display()), "");
+            judged(mutant, run)
+        })
     };
     if let Some(why) = patch(&["--reverse"])? {
         return Err(format!("{} cannot be taken back: {why}", mutant.name));

@@ -38,7 +38,7 @@ impl Run<'_> {
         let storage = self.place.storage("filled");
         let database = storage.join("database/stepflow.db");
         if !database.exists() {
-            crate::fill::fill(self.place, &database, self.sizes.executions)?;
+            crate::fill::fill(&database, self.sizes.executions, &|| self.place.check())?;
         }
         Ok(storage)
     }

@@ -166,33 +166,9 @@ fn sign(dialect: &str) -> String {
 
 fn spec() -> Spec {
     Spec {
-        id: ExecutionId::new(uuid::Uuid::nil()),
-        name: String::new(),
         command: vec![String::new()],
-        cwd: String::new(),
-        env: std::collections::BTreeMap::new(),
-        env_inherited: Vec::new(),
-        mask_env: Vec::new(),
-        tags: Vec::new(),
-        metadata: serde_json::Map::new(),
-        user: String::new(),
-        created_us: 0,
-        source: Source::Cli,
-        bound: false,
-        timeout_ms: None,
         grace_ms: 0,
         drain_ms: 0,
-        stop_on_error: false,
-        split_stderr: false,
-        shell: false,
-        pty: None,
-        log_sync: stepflow_model::LogSync::default(),
-        containment: stepflow_model::Containment::default(),
-        leftover: stepflow_model::Leftover::default(),
-        log_max_bytes: 0,
-        log_full: stepflow_model::LogFull::default(),
-        on_disk_full: stepflow_model::OnDiskFull::default(),
-        dialect: stepflow_model::dialect_default(),
-        rerun_of: None,
+        ..Spec::new(ExecutionId::new(uuid::Uuid::nil()), Source::Cli, 0)
     }
 }

@@ -1,7 +1,6 @@
 //! `stepflow pipe`: record what is piped in, show what is recorded.
 
 use std::{
-    collections::BTreeMap,
     env,
     io::{IsTerminal, Read},
     process::ExitCode,
@@ -84,33 +83,18 @@ fn spec(args: &Pipe) -> Result<Spec, Failure> {
         Failure::new(why::working_directory_gone(error)).hint(why::change_directory())
     })?;
     Ok(Spec {
-        id: new_id(),
         name: args.name.clone(),
-        command: Vec::new(),
         cwd: cwd.to_string_lossy().into_owned(),
-        env: BTreeMap::new(),
-        env_inherited: Vec::new(),
         mask_env: args.mask_env.clone(),
         tags: args.tags.clone(),
-        metadata: serde_json::Map::new(),
         user: env::var("USER").unwrap_or_default(),
-        created_us: clock::wall_us(),
-        source: Source::Pipe,
         bound: true,
-        timeout_ms: None,
-        grace_ms: stepflow_model::grace_default(),
-        drain_ms: stepflow_model::drain_default(),
         stop_on_error: args.stop_on_error,
-        split_stderr: false,
-        shell: false,
-        pty: None,
         log_sync: args.log_sync.into(),
-        containment: stepflow_model::Containment::default(),
-        leftover: stepflow_model::Leftover::default(),
         log_max_bytes: args.log.log_max_bytes,
         log_full: args.log.log_full.into(),
         on_disk_full: args.on_disk_full.into(),
         dialect: args.dialect.dialect.clone(),
-        rerun_of: None,
+        ..Spec::new(new_id(), Source::Pipe, clock::wall_us())
     })
 }

@@ -48,34 +48,13 @@ pub struct TestRecord {
 
 pub fn spec(name: &str) -> Spec {
     Spec {
-        id: ExecutionId::new(uuid::Uuid::now_v7()),
         name: name.to_owned(),
         command: vec!["bash".to_owned(), "demo.sh".to_owned()],
         cwd: "/".to_owned(),
         env: [("A".to_owned(), "1".to_owned())].into(),
-        env_inherited: vec![],
-        mask_env: vec![],
         tags: vec!["demo".to_owned()],
-        metadata: serde_json::Map::new(),
         user: "ada".to_owned(),
-        created_us: BASE_US,
-        source: Source::Cli,
-        bound: false,
-        timeout_ms: None,
-        grace_ms: 10_000,
-        drain_ms: 5_000,
-        stop_on_error: false,
-        split_stderr: false,
-        shell: false,
-        pty: None,
-        log_sync: stepflow_model::LogSync::default(),
-        containment: stepflow_model::Containment::default(),
-        leftover: stepflow_model::Leftover::default(),
-        log_max_bytes: 0,
-        log_full: stepflow_model::LogFull::default(),
-        on_disk_full: stepflow_model::OnDiskFull::default(),
-        dialect: stepflow_model::dialect_default(),
-        rerun_of: None,
+        ..Spec::new(ExecutionId::new(uuid::Uuid::now_v7()), Source::Cli, BASE_US)
     }
 }
 
