@@ -111,6 +111,42 @@ impl From<LogFull> for stepflow_model::LogFull {
     }
 }
 
+/// A system that a script can be told it runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(
+    rename_all = "lowercase",
+    expecting = "`emulate` must hold github, gitlab, azure, teamcity, buildkite or travis"
+)]
+pub enum Emulation {
+    /// GitHub Actions, with its environment files.
+    GitHub,
+    /// GitLab CI.
+    GitLab,
+    /// Azure Pipelines.
+    Azure,
+    /// TeamCity.
+    TeamCity,
+    /// Buildkite.
+    Buildkite,
+    /// Travis CI.
+    Travis,
+}
+
+impl From<Emulation> for stepflow_model::Emulation {
+    fn from(wanted: Emulation) -> Self {
+        match wanted {
+            Emulation::GitHub => Self::GitHub,
+            Emulation::GitLab => Self::GitLab,
+            Emulation::Azure => Self::Azure,
+            Emulation::TeamCity => Self::TeamCity,
+            Emulation::Buildkite => Self::Buildkite,
+            Emulation::Travis => Self::Travis,
+        }
+    }
+}
+
 /// What becomes of a script whose output the disk does not take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
@@ -215,6 +251,9 @@ pub struct CreateRequest {
     /// As the server does it if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dialect: Option<String>,
+    /// Systems whose variables the script finds, so that helpers print their markers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emulate: Option<Vec<Emulation>>,
     /// Answer when it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait: Option<bool>,

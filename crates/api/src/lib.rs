@@ -40,8 +40,8 @@ mod view; // what a log viewer needs to know
 pub use crate::{
     artifact::{Artifact, ArtifactList, human_size, mime_type},
     create::{
-        Command, Containment, CreateAnswer, CreateRequest, LabelRequest, Leftover, LogFull,
-        LogSync, OnDiskFull, RerunRequest,
+        Command, Containment, CreateAnswer, CreateRequest, Emulation, LabelRequest, Leftover,
+        LogFull, LogSync, OnDiskFull, RerunRequest,
     },
     cursor::{Cursor, CursorError},
     entry::{LogEntries, LogEntry},

@@ -22,6 +22,15 @@ enum Refusal {
     Ours(CatalogError),
 }
 
+impl Refusal {
+    fn named(self, path: &Path) -> CatalogError {
+        match self {
+            Self::Sql(error) => CatalogError::sql("write", path, error),
+            Self::Ours(error) => error,
+        }
+    }
+}
+
 impl From<rusqlite::Error> for Refusal {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sql(error)
@@ -40,12 +49,9 @@ pub(crate) fn batch(
     let run = |sql| db.prepare_cached(sql)?.execute([]);
     let outcome = (|| {
         run("SAVEPOINT batch")?;
-        let mut delta = Delta::default();
-        for change in changes {
-            apply(db, change, &mut delta)?;
-        }
+        let delta = all(db, changes)?;
         run("RELEASE batch")?;
-        Ok(delta)
+        Ok::<_, Refusal>(delta)
     })();
     match outcome {
         Ok(delta) => {
@@ -59,12 +65,30 @@ pub(crate) fn batch(
             {
                 let _ = db.execute_batch("ROLLBACK");
             }
-            Err(match refusal {
-                Refusal::Sql(error) => CatalogError::sql("write", path, error),
-                Refusal::Ours(error) => error,
-            })
+            Err(refusal.named(path))
         }
     }
+}
+
+/// Applies `changes` where only the end of the whole transaction can take back what is done already:
+/// without a savepoint, for which SQLite copies every page that is touched after it.
+pub(crate) fn unguarded(
+    db: &Connection,
+    path: &Path,
+    changes: &[Change],
+    counters: &mut Delta,
+) -> Result<(), CatalogError> {
+    let delta = all(db, changes).map_err(|refusal| refusal.named(path))?;
+    counters.add(&delta);
+    Ok(())
+}
+
+fn all(db: &Connection, changes: &[Change]) -> Result<Delta, Refusal> {
+    let mut delta = Delta::default();
+    for change in changes {
+        apply(db, change, &mut delta)?;
+    }
+    Ok(delta)
 }
 
 fn apply(db: &Connection, change: &Change, counters: &mut Delta) -> Applied {

@@ -187,6 +187,16 @@ pub(crate) struct WriterThread {
     maintained: Instant,
 }
 
+/// A transaction that waits for its commit.
+#[derive(Default)]
+struct Written {
+    applied: Vec<Batch>,
+    counters: Delta,
+    changes: u64,
+    /// The transaction is gone, with everything in it.
+    lost: Option<CatalogError>,
+}
+
 /// What the thread turns to.
 enum Turn {
     Message(Message),
@@ -365,58 +375,18 @@ impl WriterThread {
         let stats = Arc::clone(&self.stats);
         let watch = stats.watch();
         let since = group.front().map_or_else(Instant::now, |oldest| oldest.submitted);
-        if let Err(error) = self.begin(durable, since) {
-            stats.note(&error);
-            let patient = match error {
-                CatalogError::Busy { .. } => {
-                    stats.busy.fetch_add(1, Relaxed);
-                    true
-                }
-                CatalogError::WalHeld { .. } => true,
-                _ => false,
-            };
-            // Whoever came later has not waited for its time yet, and is tried once more.
-            let within = self.options.busy_timeout;
-            let mut first = true;
-            group.retain_mut(|batch| {
-                let wait = patient && !first && batch.submitted.elapsed() < within;
-                first = false;
-                if !wait {
-                    stats.answered(batch.submitted, false);
-                    std::mem::replace(&mut batch.answer, Answer(None)).give(Err(error.clone()));
-                }
-                wait
-            });
-            return;
-        }
-        let started = Instant::now();
-        let mut changes = 0;
-        let mut counters = Delta::default();
-        let mut seen = false;
-        let mut applied = Vec::with_capacity(group.len());
-        let mut lost = None; // The transaction is gone, with everything in it.
-        while let Some(batch) = group.pop_front() {
-            match apply::batch(&self.db, &self.path, &batch.changes, &mut counters) {
-                Ok(()) => {
-                    changes += batch.changes.len() as u64;
-                    seen |= batch.changes.iter().any(Change::is_seen);
-                    applied.push((batch.answer, batch.submitted));
-                }
-                Err(error) if self.db.is_autocommit() => {
-                    applied.push((batch.answer, batch.submitted));
-                    lost = Some(error);
-                    break;
-                }
-                Err(error) => {
-                    stats.note(&error);
-                    stats.answered(batch.submitted, false);
-                    batch.answer.give(Err(error));
-                }
+        let mut guarded = false;
+        let Written { applied, counters, changes, lost } = loop {
+            if let Err(error) = self.begin(durable, since) {
+                return self.not_begun(group, &error);
             }
-            if GROUP_TIME_MAX <= started.elapsed() {
-                break;
+            match self.apply(group, guarded) {
+                Some(written) => break written,
+                // Seldom: once more, so that only who is at fault is refused.
+                None => guarded = true,
             }
-        }
+        };
+        let seen = applied.iter().any(|batch| batch.changes.iter().any(Change::is_seen));
         let result = lost.map_or_else(|| self.commit(&counters), Err);
         if let Err(error) = &result {
             stats.note(error);
@@ -432,10 +402,75 @@ impl WriterThread {
         } else {
             stats.commits_failed.fetch_add(1, Relaxed);
         }
-        for (answer, submitted) in applied {
-            stats.answered(submitted, result.is_ok());
-            answer.give(result.clone());
+        for batch in applied {
+            stats.answered(batch.submitted, result.is_ok());
+            batch.answer.give(result.clone());
         }
+    }
+
+    /// No transaction could be begun: who has waited for as long as anybody waits is told so.
+    fn not_begun(&self, group: &mut VecDeque<Batch>, error: &CatalogError) {
+        self.stats.note(error);
+        let patient = match error {
+            CatalogError::Busy { .. } => {
+                self.stats.busy.fetch_add(1, Relaxed);
+                true
+            }
+            CatalogError::WalHeld { .. } => true,
+            _ => false,
+        };
+        // Whoever came later has not waited for its time yet, and is tried once more.
+        let within = self.options.busy_timeout;
+        let mut first = true;
+        group.retain_mut(|batch| {
+            let wait = patient && !first && batch.submitted.elapsed() < within;
+            first = false;
+            if !wait {
+                self.stats.answered(batch.submitted, false);
+                std::mem::replace(&mut batch.answer, Answer(None)).give(Err(error.clone()));
+            }
+            wait
+        });
+    }
+
+    /// Applies batches from the front of `group` in the transaction that has begun, until it has worked
+    /// for long enough. `guarded`: one that is refused is told so, and the others go on. Without that
+    /// nothing is copied to take a batch back by, and when one is refused all of the transaction is taken
+    /// back: `None`, and `group` is as it was.
+    fn apply(&self, group: &mut VecDeque<Batch>, guarded: bool) -> Option<Written> {
+        let started = Instant::now();
+        let mut written = Written::default();
+        while let Some(batch) = group.pop_front() {
+            let apply = if guarded { apply::batch } else { apply::unguarded };
+            match apply(&self.db, &self.path, &batch.changes, &mut written.counters) {
+                Ok(()) => {
+                    written.changes += batch.changes.len() as u64;
+                    written.applied.push(batch);
+                }
+                Err(error) if self.db.is_autocommit() => {
+                    written.applied.push(batch);
+                    written.lost = Some(error);
+                    break;
+                }
+                Err(error) if guarded => {
+                    self.stats.note(&error);
+                    self.stats.answered(batch.submitted, false);
+                    batch.answer.give(Err(error));
+                }
+                Err(_) => {
+                    let _ = self.db.execute_batch("ROLLBACK"); // Else the next one cannot begin.
+                    group.push_front(batch);
+                    for batch in written.applied.into_iter().rev() {
+                        group.push_front(batch);
+                    }
+                    return None;
+                }
+            }
+            if GROUP_TIME_MAX <= started.elapsed() {
+                break;
+            }
+        }
+        Some(written)
     }
 
     /// Begins a transaction, waiting for others until the busy timeout after `since`: however many

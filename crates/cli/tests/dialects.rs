@@ -120,3 +120,20 @@ fn files_of_githubs_actions_are_there_where_they_are_asked_for_and_read_at_the_e
     let state = run(&scratch, &[], "test -z \"$GITHUB_OUTPUT\"").state;
     assert_eq!(state.summary.exit_code, Some(0), "not without being asked for");
 }
+
+#[test]
+fn a_script_finds_itself_in_the_system_that_is_emulated() {
+    let scratch = Scratch::new(STEPFLOW);
+    let script = "echo \"$CI $GITHUB_ACTIONS $TF_BUILD\"; echo b=2 >> \"$GITHUB_OUTPUT\"";
+    let args = ["--emulate", "github,azure", "--env", "TF_BUILD=mine"];
+    let view = run(&scratch, &args, script);
+    let id = view.spec.id;
+    assert_eq!(scratch.output_of(id), b"true true mine\n", "what is declared wins");
+    assert_eq!(view.state.summary.metadata["output.b"], "2", "with GitHub's files");
+    // It is a part of what was asked for, so that a rerun is the same.
+    assert_eq!(view.spec.env["GITHUB_ACTIONS"], "true");
+    assert!(scratch.output(&["rerun", "--output", "quiet", &id.to_string()]).status.success());
+    assert_eq!(scratch.output_of(scratch.newest()), b"true true mine\n");
+    let state = run(&scratch, &[], "test -z \"$GITHUB_ACTIONS\"").state;
+    assert_eq!(state.summary.exit_code, Some(0), "not without being asked for");
+}

@@ -13,7 +13,7 @@ use std::{
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use stepflow_client::Server as Client;
-use stepflow_model::{Reason, Status, StepStatus};
+use stepflow_model::{ExecutionId, Reason, Status, StepStatus};
 use stepflow_testkit::{Ended, Rng, Scratch, SmallDisk, eventually, example, rounds, signal};
 
 const STEPFLOW: &str = env!("CARGO_BIN_EXE_stepflow");
@@ -217,6 +217,7 @@ fn what_cannot_be_taken_is_refused_in_words() {
         ("/api/ingest?nmae=x", 400),
         ("/api/ingest?offset=7", 400),
         ("/api/ingest?exit_code=256", 400),
+        ("/api/ingest?dialect=githab", 400),
         ("/api/ingest/not-an-id", 404),
     ] {
         let (found, _, body) = server.put(path, b"x");
@@ -236,6 +237,21 @@ fn what_cannot_be_taken_is_refused_in_words() {
         1,
         "nothing is left of what was refused"
     );
+}
+
+#[test]
+fn whose_markers_a_stream_may_hold_is_said_by_its_source_or_by_the_server() {
+    let scratch = Scratch::new(STEPFLOW);
+    let server = Server::new(&scratch, &["--dialect", "none"]);
+    let steps = |path: &str| {
+        let id = server.put(path, b"STEP_START:Own\n::group::Theirs\n::endgroup::\n").2;
+        let id: ExecutionId = id["id"].as_str().unwrap().parse().unwrap();
+        let steps = scratch.ended(id).state.steps;
+        steps.into_iter().map(|step| step.name).collect::<Vec<_>>()
+    };
+    assert_eq!(steps("/api/ingest"), [""; 0], "as the server does it");
+    assert_eq!(steps("/api/ingest?dialect=native"), ["Own"]);
+    assert_eq!(steps("/api/ingest?dialect=auto"), ["Own", "Theirs"]);
 }
 
 #[test]

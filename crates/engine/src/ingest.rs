@@ -65,6 +65,8 @@ pub struct NewIngest {
     pub stop_on_error: bool,
     /// Never reach the record.
     pub secrets: Vec<Vec<u8>>,
+    /// Whose markers it may hold; as the engine does it if absent.
+    pub dialect: Option<String>,
 }
 
 /// How far a stream is.
@@ -268,6 +270,8 @@ impl Engine {
             return Err(IngestError::TooMany);
         }
         self.check_room().await?;
+        let mut new = new;
+        new.dialect.get_or_insert_with(|| core.usual.dialect.clone());
         let mut spec = spec(id, &new)?;
         // A stream has nobody here who could wait or be stopped: its middle goes.
         spec.log_max_bytes = self.core.usual.log_max_bytes;
@@ -396,6 +400,7 @@ fn spec(id: ExecutionId, new: &NewIngest) -> Result<Spec, IngestError> {
         grace_ms: 0,
         drain_ms: 0,
         stop_on_error: new.stop_on_error,
+        dialect: new.dialect.clone().unwrap_or_else(stepflow_model::dialect_default),
         ..Spec::new(id, Source::Ingest, clock::wall_us())
     })
 }

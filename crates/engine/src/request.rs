@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde_json::{Map, Value};
 use stepflow_model::{
-    Containment, DialectsError, ExecutionId, LOG_MAX_BYTES_DEFAULT, LOG_MAX_BYTES_MIN, Leftover,
-    LogFull, LogSync, OnDiskFull, Source, Spec, TerminalSize,
+    Containment, DialectsError, Emulation, ExecutionId, LOG_MAX_BYTES_DEFAULT, LOG_MAX_BYTES_MIN,
+    Leftover, LogFull, LogSync, OnDiskFull, Source, Spec, TerminalSize,
 };
 
 use crate::{
@@ -77,6 +77,8 @@ pub struct NewExecution {
     pub log_full: Option<LogFull>,
     /// Whose markers its output may hold; as the engine does it if absent.
     pub dialect: Option<String>,
+    /// Systems whose variables the script finds.
+    pub emulate: Vec<Emulation>,
 }
 
 /// What holds for executions that do not say.
@@ -220,6 +222,7 @@ impl NewExecution {
             log_max_bytes: None,
             log_full: None,
             dialect: None,
+            emulate: Vec::new(),
         }
     }
 
@@ -244,8 +247,13 @@ impl NewExecution {
         }
         let dialect = self.dialect.unwrap_or_else(stepflow_model::dialect_default);
         stepflow_model::check_dialects(&dialect)?;
+        let mut environment = self.environment;
+        for (name, value) in self.emulate.iter().flat_map(|system| system.variables()) {
+            // What was declared for this execution wins.
+            environment.entry((*name).to_owned()).or_insert_with(|| (*value).to_owned());
+        }
         let (secrets, env): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            self.environment.into_iter().partition(|(name, _)| self.mask_env.contains(name));
+            environment.into_iter().partition(|(name, _)| self.mask_env.contains(name));
         let spec = Spec {
             id,
             name: name.unwrap_or_else(|| cut(text, NAME_BYTES_MAX)),

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod dropped; // output that is gone by policy
+mod emulation; // systems that a script can be told it runs in
 mod event; // what the recorder writes to the journal, and others to the notes
 mod expected; // how long a step should take
 mod id; // ids that cannot be malformed
@@ -20,6 +21,7 @@ mod told; // what scripts tell beside their steps
 
 pub use crate::{
     dropped::Dropped,
+    emulation::Emulation,
     event::{Event, EventKind, Note, NoteKind},
     id::{ArtifactId, ExecutionId, IdError, StepId},
     origin::{ArtifactOrigin, ExecutionOrigin, Repairs, StepOrigin},

@@ -54,6 +54,9 @@ pub struct Run {
     pub log: LogLimit,
     #[command(flatten)]
     pub dialect: super::Dialect,
+    /// Let the script find itself in another system, so that helpers print its markers
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "SYSTEM")]
+    pub emulate: Vec<Emulation>,
     /// Give the command, one text, to /bin/sh -c
     #[arg(long)]
     pub shell: bool,
@@ -250,6 +253,37 @@ impl From<LogFull> for stepflow_model::LogFull {
             LogFull::KeepEnds => Self::KeepEnds,
             LogFull::Block => Self::Block,
             LogFull::Stop => Self::Stop,
+        }
+    }
+}
+
+/// A system that a script can be told it runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lowercase")]
+pub enum Emulation {
+    /// GitHub Actions, with its environment files
+    GitHub,
+    /// GitLab CI
+    GitLab,
+    /// Azure Pipelines
+    Azure,
+    /// TeamCity
+    TeamCity,
+    /// Buildkite
+    Buildkite,
+    /// Travis CI
+    Travis,
+}
+
+impl From<Emulation> for stepflow_model::Emulation {
+    fn from(wanted: Emulation) -> Self {
+        match wanted {
+            Emulation::GitHub => Self::GitHub,
+            Emulation::GitLab => Self::GitLab,
+            Emulation::Azure => Self::Azure,
+            Emulation::TeamCity => Self::TeamCity,
+            Emulation::Buildkite => Self::Buildkite,
+            Emulation::Travis => Self::Travis,
         }
     }
 }

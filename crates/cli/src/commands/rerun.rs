@@ -127,11 +127,10 @@ fn again(
     // What it was declared with, and over it what is given now.
     let mut declared = old.env.clone();
     declared.extend(env.iter().cloned());
-    let declared: Vec<(String, String)> = declared.into_iter().collect();
     let is_secret = |name: &String| old.mask_env.contains(name);
     let output = run::output(show.output, old.pty.is_some())?;
     let spec = Spec {
-        env: declared.iter().filter(|(name, _)| !is_secret(name)).cloned().collect(),
+        env: declared.clone().into_iter().filter(|(name, _)| !is_secret(name)).collect(),
         env_inherited: spec::inherited(),
         user: spec::user(),
         source: Source::Cli,

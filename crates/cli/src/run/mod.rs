@@ -128,7 +128,7 @@ fn is_marker(line: &[u8]) -> bool {
 pub fn run(storage: &Storage, args: &Run) -> Result<ExitCode, Failure> {
     let output = output(args.show.output, args.pty)?;
     let spec = spec::spec(args, output)?;
-    let env = spec::environment(&spec, &args.env);
+    let env = spec::environment(&spec, &spec::declared(args));
     execute(storage, &spec, env, &args.show)
 }
 

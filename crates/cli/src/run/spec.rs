@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, env, ffi::OsString};
 
-use stepflow_model::{ExecutionId, Source, Spec};
+use stepflow_model::{Emulation, ExecutionId, Source, Spec};
 use stepflow_sys::clock;
 use uuid::Uuid;
 
@@ -39,7 +39,7 @@ pub fn spec(args: &Run, output: Output) -> Result<Spec, Failure> {
     let cwd = args.cwd.as_ref().map_or_else(|| here.clone(), |cwd| here.join(cwd));
     let masked = |name: &String| args.mask_env.contains(name);
     let env: BTreeMap<String, String> =
-        args.env.iter().filter(|(name, _)| !masked(name)).cloned().collect();
+        declared(args).into_iter().filter(|(name, _)| !masked(name)).collect();
     Ok(Spec {
         id: new_id(),
         name: args.name.clone().unwrap_or_else(|| texts.join(" ")),
@@ -72,6 +72,14 @@ pub fn spec(args: &Run, output: Output) -> Result<Spec, Failure> {
     })
 }
 
+/// The variables that are declared for the script, secrets included: what an emulated system has, then
+/// what is given, which wins.
+pub fn declared(args: &Run) -> BTreeMap<String, String> {
+    let emulated = args.emulate.iter().flat_map(|system| Emulation::from(*system).variables());
+    let emulated = emulated.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    emulated.chain(args.env.iter().cloned()).collect()
+}
+
 /// A fresh id; ids of one process are in order of creation.
 pub fn new_id() -> ExecutionId {
     ExecutionId::new(Uuid::now_v7())
@@ -88,7 +96,7 @@ pub fn inherited() -> Vec<String> {
 }
 
 /// The caller's environment, less our own secrets, plus what was declared.
-pub fn environment(spec: &Spec, declared: &[(String, String)]) -> Vec<(OsString, OsString)> {
+pub fn environment(spec: &Spec, declared: &BTreeMap<String, String>) -> Vec<(OsString, OsString)> {
     let mut all: BTreeMap<OsString, OsString> =
         env::vars_os().filter(|(name, _)| !OURS.iter().any(|our| name == our)).collect();
     if spec.pty.is_none() {

@@ -49,6 +49,8 @@ pub(crate) struct SendParams {
     user: Option<String>,
     /// Every failed step makes the execution failed.
     stop_on_error: Option<bool>,
+    /// Whose markers it may hold, a list with commas: `auto`, `none`, `native`, `github`, ….
+    dialect: Option<String>,
     /// The body begins at this byte of the stream.
     offset: Option<u64>,
     /// The end of the body is not the end of the stream.
@@ -86,6 +88,11 @@ impl Ask {
                 "stop_on_error" => {
                     ask.new.stop_on_error = switch(&value).ok_or_else(|| bad("1 or 0"))?;
                 }
+                "dialect" => {
+                    stepflow_model::check_dialects(&value)
+                        .map_err(|why| Problem::bad_request(format!("`dialect`: {why}")))?;
+                    ask.new.dialect = Some(value);
+                }
                 "offset" => {
                     ask.offset =
                         Some(value.parse().map_err(|_| bad("the number of bytes sent before"))?);
@@ -95,7 +102,7 @@ impl Ask {
                 _ => {
                     let key: String = key.chars().take(80).collect();
                     return Err(Problem::bad_request(format!("`{key}` is no parameter of this"))
-                        .hint("name, tag, user, stop_on_error, offset, more, exit_code"));
+                        .hint("name, tag, user, stop_on_error, dialect, offset, more, exit_code"));
                 }
             }
         }
