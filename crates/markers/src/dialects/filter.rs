@@ -97,21 +97,24 @@ fn is_shown_otherwise(line: &[u8], table: &Table) -> bool {
 
 /// Whether something in a block may be of interest.
 fn block_is_dirty(bytes: &[u8], start: usize, end: usize) -> bool {
-    let block = Present::of(&bytes[start..end]);
-    if !(block.colon | block.bracket | block.bar | block.control) {
-        return false;
-    }
     if let Some(before) = start.checked_sub(3) {
-        return block.is_dirty(&bytes[before..end]);
+        return window_is_dirty(&bytes[before..end]);
     }
     let mut window = [b'\n'; BLOCK_BYTES + 3];
     let length = end - start;
     window[3 - start..3].copy_from_slice(&bytes[..start]);
     window[3..3 + length].copy_from_slice(&bytes[start..end]);
-    block.is_dirty(&window[..3 + length])
+    window_is_dirty(&window[..3 + length])
 }
 
-/// Which of the bytes are in a block that may end something of interest.
+/// The same of a block with the three bytes before it.
+fn window_is_dirty(window: &[u8]) -> bool {
+    let present = Present::of(window);
+    let any = present.colon | present.bracket | present.bar | present.control;
+    any && present.is_dirty(window)
+}
+
+/// Which of the bytes are in a window that may be part of something of interest.
 struct Present {
     /// `:`
     colon: bool,
@@ -146,9 +149,16 @@ impl Present {
             first: &window[2..length + 2],
             last: &window[3..],
         };
-        // A marker's word before a colon; `skipped:`.
-        (self.colon && end.any(|_, second, first, last| {
-            (last == b':') & (ends_word(second, first) | ((second == b'e') & (first == b'd')))
+        // A marker's word before a colon; `skipped:`; what is done to a resource: `: Creating...`,
+        // Destroying, Modifying, Opening, Reading.
+        (self.colon && end.any(|third, second, first, last| {
+            let word = ends_word(second, first) | ((second == b'e') & (first == b'd'));
+            let vowel = (last == b'e') & ((first == b'D') | (first == b'R'));
+            let doing = vowel
+                | ((first == b'C') & (last == b'r'))
+                | ((first == b'M') & (last == b'o'))
+                | ((first == b'O') & (last == b'p'));
+            ((last == b':') & word) | ((third == b':') & (second == b' ') & doing)
         }))
             // `##vso[`, `##teamcity[`, `section_`, `travis_`.
             || (self.bracket && end.any(|third, second, first, last| {
