@@ -213,7 +213,7 @@ fn said(text: &str) -> Said<'_> {
         return Said::Warning(message);
     }
     match seconds(text) {
-        Some(rest) if rest.is_empty() => Said::Text(""),
+        Some("") => Said::Text(""),
         Some(rest) => Said::Text(rest.strip_prefix(' ').unwrap_or(text)),
         None => Said::Text(text),
     }

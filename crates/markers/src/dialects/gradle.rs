@@ -79,17 +79,13 @@ impl Gradle {
     fn task(&mut self, path: &str, outcome: &str, cx: &mut Context<'_>) -> Taken {
         let key = hash(path);
         let again = self.open.filter(|(step, open)| *open == key && cx.is_open(*step));
-        let step = match again {
-            Some((step, _)) => step,
-            None => {
-                self.close(cx);
-                let Some(step) = cx.start(Label::new("task", path), path, Vec::new()) else {
-                    return Taken::No;
-                };
-                self.open = Some((step, key));
-                step
-            }
-        };
+        let again = again.map(|(step, _)| step).or_else(|| {
+            self.close(cx);
+            let step = cx.start(Label::new("task", path), path, Vec::new())?;
+            self.open = Some((step, key));
+            Some(step)
+        });
+        let Some(step) = again else { return Taken::No };
         self.armed = true;
         let status = match outcome {
             "" => return Taken::Yes,

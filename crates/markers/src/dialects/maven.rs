@@ -84,7 +84,7 @@ impl Maven {
             ("version".to_owned(), goal.version.to_owned()),
             ("module".to_owned(), goal.module.to_owned()),
         ];
-        self.goal = cx.start(Label::new("goal", ""), &goal.name(), params);
+        self.goal = cx.start(Label::new("goal", ""), &goal.title(), params);
         self.armed |= self.goal.is_some();
         if self.goal.is_some() { Taken::Yes } else { Taken::No }
     }
@@ -241,7 +241,7 @@ fn module(text: &str) -> Option<&str> {
 struct Goal<'a> {
     plugin: &'a str,
     version: &'a str,
-    goal: &'a str,
+    name: &'a str,
     execution: &'a str,
     module: &'a str,
 }
@@ -253,14 +253,14 @@ impl<'a> Goal<'a> {
         let (goal, execution) = what.split_once(" (")?;
         let execution = execution.strip_suffix(')')?;
         let (plugin, goal) = goal.split_once(':')?;
-        let (version, goal) = goal.split_once(':')?;
+        let (version, name) = goal.split_once(':')?;
         let is_word = |word: &str| !word.is_empty() && !word.contains([' ', ':']);
-        let words = [plugin, version, goal, module].into_iter().all(is_word);
-        words.then_some(Self { plugin, version, goal, execution, module })
+        let words = [plugin, version, name, module].into_iter().all(is_word);
+        words.then_some(Self { plugin, version, name, execution, module })
     }
 
-    fn name(&self) -> String {
-        format!("{}:{} ({})", self.plugin, self.goal, self.execution)
+    fn title(&self) -> String {
+        format!("{}:{} ({})", self.plugin, self.name, self.execution)
     }
 }
 

@@ -122,11 +122,9 @@ impl Terraform {
             };
         };
         if let Some(action) = begins(said) {
-            let certain = if matches!(action, "reading" | "opening") {
-                address.is_read
-            } else {
-                !address.is_read && address.is_typical
-            };
+            // Only what is looked up is read; so is any file, by anybody.
+            let reads = matches!(action, "reading" | "opening");
+            let certain = address.is_typical && address.is_read == reads;
             if !certain && !self.armed {
                 return Taken::No;
             }

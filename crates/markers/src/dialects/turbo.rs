@@ -43,8 +43,8 @@ impl Dialect for Turbo {
             return self.task(&task, text, cx);
         }
         let text = text.trim();
-        if let Some(failed) = text.strip_prefix("Failed: ") {
-            return self.failed(failed, cx);
+        if let Some(list) = text.strip_prefix("Failed: ") {
+            return failed(list, cx);
         }
         let counts = text.strip_prefix("Tasks: ").map(str::trim);
         match counts.filter(|counts| counts.ends_with(" total")) {
@@ -100,25 +100,25 @@ impl Turbo {
         Taken::Yes
     }
 
-    /// The tasks that failed, by name.
-    fn failed(&mut self, list: &str, cx: &mut Context<'_>) -> Taken {
-        let tasks = list.split(',').map(str::trim);
-        if !tasks.clone().all(|task| task.contains('#') && !task.contains(' ')) {
-            return Taken::No;
-        }
-        for task in tasks {
-            if let Some(step) = cx.find_label(Label::new("task", task)) {
-                cx.end(step, StepStatus::Failure, None);
-            }
-        }
-        Taken::Yes
-    }
-
     fn settle(&mut self, status: StepStatus, cx: &mut Context<'_>) {
         for step in std::mem::take(&mut self.open) {
             cx.end(step, status, None);
         }
     }
+}
+
+/// The tasks that failed, by name.
+fn failed(list: &str, cx: &mut Context<'_>) -> Taken {
+    let tasks = list.split(',').map(str::trim);
+    if !tasks.clone().all(|task| task.contains('#') && !task.contains(' ')) {
+        return Taken::No;
+    }
+    for task in tasks {
+        if let Some(step) = cx.find_label(Label::new("task", task)) {
+            cx.end(step, StepStatus::Failure, None);
+        }
+    }
+    Taken::Yes
 }
 
 /// `• turbo 2.1.0`

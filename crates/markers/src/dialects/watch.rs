@@ -180,8 +180,11 @@ impl Table {
 /// The dialects that want a text that begins so.
 fn who(table: &[Beginnings; 256], text: &[u8]) -> u32 {
     let Some(first) = text.first() else { return 0 };
+    let second = text.get(1).map(u8::to_ascii_lowercase);
     let begins = |beginning: &[u8]| {
-        text.get(..beginning.len()).is_some_and(|head| head.eq_ignore_ascii_case(beginning))
+        // Most differ there.
+        let may = beginning.get(1).is_none_or(|byte| second == Some(byte.to_ascii_lowercase()));
+        may && text.get(..beginning.len()).is_some_and(|head| head.eq_ignore_ascii_case(beginning))
     };
     table[usize::from(*first)]
         .iter()

@@ -7,9 +7,13 @@ pub(super) struct Address<'a> {
     pub(super) text: &'a str,
     /// It is looked up, not made.
     pub(super) is_read: bool,
-    /// It cannot well be anything else: its type names a provider, as that of nearly all does.
+    /// It cannot well be anything else: its type names a provider, as those of nearly all do, or it
+    /// is in a module or has an index.
     pub(super) is_typical: bool,
 }
+
+/// Data sources that are called as their providers are.
+const WITHOUT_PROVIDER: [&str; 2] = ["external", "http"];
 
 /// The address that a line begins with, and the rest.
 pub(super) fn parse(text: &str) -> Option<(Address<'_>, &str)> {
@@ -44,7 +48,8 @@ pub(super) fn parse(text: &str) -> Option<(Address<'_>, &str)> {
         rest = after;
     }
     let text = &text[..text.len() - rest.len()];
-    let is_typical = type_name.contains('_') || in_module || name.1;
+    let named = type_name.contains('_') || (reads && WITHOUT_PROVIDER.contains(&type_name));
+    let is_typical = named || in_module || name.1;
     Some((Address { text, is_read: reads, is_typical }, rest))
 }
 
@@ -88,7 +93,8 @@ mod tests {
             ("null_resource.x", false, true),
             ("aws_instance.s[\"w.e b]\\\"\"]", false, true),
             ("module.a[0].module.b.thing.x", false, true),
-            ("data.http.x", true, false),
+            ("data.http.x", true, true),
+            ("data.csv.gz", true, false),
             ("module.m.data.aws_ami.x[3]", true, true),
             ("a_b.c (deposed object 0a1f)", false, true),
             ("service.main", false, false),
