@@ -125,6 +125,10 @@ const ABOUT_MARKERS: &[&str] = &[
     "buildkite",
     "teamcity",
     "github-actions",
+    "ansible",
+    "terraform",
+    "gradle",
+    "maven",
 ];
 
 /// What is read of one kind at most.
@@ -251,6 +255,11 @@ impl Corpus {
         }
     }
 
+    /// What looks much like the output of tools, and is none.
+    fn look_alikes(&mut self) {
+        self.read("like builds", include_bytes!("look-alikes/builds.txt"));
+    }
+
     fn check(&self) -> usize {
         assert!(
             self.found.is_empty(),
@@ -266,6 +275,7 @@ impl Corpus {
 fn ordinary_text_holds_no_steps() {
     let mut corpus = Corpus { of_each: 200_000, kinds: Vec::new(), found: Vec::new() };
     corpus.made();
+    corpus.look_alikes();
     for line in [
         "dpkg -l",
         "env",

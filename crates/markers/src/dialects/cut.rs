@@ -11,6 +11,30 @@ pub(crate) enum Cut<'a> {
     Head(&'a [u8]),
 }
 
+impl Cut<'_> {
+    /// Whether it is a line of blanks.
+    pub(crate) fn is_blank(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => {
+                bytes.len() <= LINE_BYTES_MAX && bytes.iter().copied().all(is_blank)
+            }
+            Self::Head(_) => false,
+        }
+    }
+}
+
+/// Whether the last of these whole lines is one of blanks. `false` without one.
+pub(crate) fn ends_with_blank_line(lines: &[u8]) -> bool {
+    let Some(lines) = lines.strip_suffix(b"\n") else { return false };
+    let blanks = lines.iter().rev().take(LINE_BYTES_MAX + 1).take_while(|b| is_blank(**b)).count();
+    let before = lines.len() - blanks;
+    blanks <= LINE_BYTES_MAX && before.checked_sub(1).is_none_or(|last| lines[last] == b'\n')
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r')
+}
+
 /// Takes a line, and where it begins and ends.
 pub(crate) type OnLine<'a> = &'a mut dyn FnMut(Cut<'_>, u64, u64);
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{
     Dialect, Entry, Line, Selection, Taken,
     context::Context,
-    cut::{Cut, Cutter},
+    cut::{Cut, Cutter, ends_with_blank_line},
     event::{At, Cause, Event, EventKind, Place, StepId, StepStatus, Stream},
     filter::Filter,
     own,
@@ -69,6 +69,8 @@ struct Core {
     table: Table,
     /// Dialects, as bits, that wait for the next line of a stream.
     awaiting: [u32; 2],
+    /// By stream: the line before the next one is blank, or there is none.
+    follows_blank: [bool; 2],
     /// Dialects, as bits, that have recognised something.
     detected: u32,
     shared: Shared,
@@ -120,6 +122,7 @@ impl Dialects {
             table: Table::new(&parts.iter().map(|part| part.watch).collect::<Vec<_>>()),
             parts,
             awaiting: [0; 2],
+            follows_blank: [true; 2],
             detected: 0,
             shared: Shared::default(),
             end: Place::default(),
@@ -186,9 +189,13 @@ impl Dialects {
         core.counted = (0, 0);
         let rest = cutter.complete(bytes, offset, &mut |line, start, end| {
             core.line(line, Place { stream, start: start.max(floor), end, line: lines + 1 }, out);
+            core.follows_blank[slot(stream)] = line.is_blank();
         });
         let whole = memchr::memrchr(b'\n', &bytes[rest..]).map_or(rest, |at| rest + at + 1);
         core.lines(bytes, rest..whole, stream, out);
+        if rest < whole {
+            core.follows_blank[slot(stream)] = ends_with_blank_line(&bytes[rest..whole]);
+        }
         cutter.keep(&bytes[whole..], offset + whole as u64);
     }
 
@@ -299,6 +306,9 @@ impl Core {
                     None => return,
                 }
             }
+            if at > 0 {
+                self.follows_blank[slot(stream)] = ends_with_blank_line(&bytes[..at]);
+            }
             let rest = &bytes[at..];
             let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
             let start = offset + at as u64;
@@ -331,7 +341,7 @@ impl Core {
                 return;
             }
         };
-        let line = Line::new(bytes, place);
+        let line = Line::new(bytes, place).after_blank(self.follows_blank[slot(place.stream)]);
         if !self.recognise(&line, bytes, out) && self.shared.wants_text {
             let step = self.shared.tree.innermost();
             let kind = EventKind::Log { text: line.visible().to_owned(), level: None, step };

@@ -97,21 +97,27 @@ fn is_shown_otherwise(line: &[u8], table: &Table) -> bool {
 
 /// Whether something in a block may be of interest.
 fn block_is_dirty(bytes: &[u8], start: usize, end: usize) -> bool {
-    let block = Present::of(&bytes[start..end]);
-    if !(block.colon | block.bracket | block.bar | block.control) {
-        return false;
-    }
     if let Some(before) = start.checked_sub(3) {
-        return block.is_dirty(&bytes[before..end]);
+        return window_is_dirty(&bytes[before..end]);
     }
     let mut window = [b'\n'; BLOCK_BYTES + 3];
     let length = end - start;
     window[3 - start..3].copy_from_slice(&bytes[..start]);
     window[3..3 + length].copy_from_slice(&bytes[start..end]);
-    block.is_dirty(&window[..3 + length])
+    window_is_dirty(&window[..3 + length])
 }
 
-/// Which of the bytes are in a block that may end something of interest.
+/// The same of a block with the three bytes before it.
+fn window_is_dirty(window: &[u8]) -> bool {
+    let Some((before, block)) = window.split_at_checked(3) else { return false };
+    let mut present = Present::of(block);
+    // What stands behind a colon may be in the next block.
+    present.colon |= before.contains(&b':');
+    let any = present.colon | present.bracket | present.bar | present.control;
+    any && present.is_dirty(window)
+}
+
+/// Which of the bytes are in a window that may be part of something of interest.
 struct Present {
     /// `:`
     colon: bool,
@@ -146,10 +152,7 @@ impl Present {
             first: &window[2..length + 2],
             last: &window[3..],
         };
-        // A marker's word before a colon; `skipped:`.
-        (self.colon && end.any(|_, second, first, last| {
-            (last == b':') & (ends_word(second, first) | ((second == b'e') & (first == b'd')))
-        }))
+        (self.colon && is_dirty_by_colon(&end))
             // `##vso[`, `##teamcity[`, `section_`, `travis_`.
             || (self.bracket && end.any(|third, second, first, last| {
                 let bracket = ((second == b's') & (first == b'o'))
@@ -165,6 +168,32 @@ impl Present {
     }
 }
 
+/// Whether a colon is part of something of interest.
+#[expect(clippy::needless_bitwise_bool, reason = "a lazy operator is a branch")]
+fn is_dirty_by_colon(ends: &Ends<'_>) -> bool {
+    const WORD: u8 = 1;
+    const MAY_DO: u8 = 2;
+    let flags = ends.flags(|third, second, first, last| {
+        // A marker's word before it; `skipped:`.
+        let word = ends_word(second, first) | ((second == b'e') & (first == b'd'));
+        // A word behind it: `: Creating...` and the like have capitals from C to R.
+        let capital = first.wrapping_sub(b'C') <= b'R' - b'C';
+        let may_do = (third == b':') & (second == b' ') & capital;
+        (u8::from((last == b':') & word) * WORD) | (u8::from(may_do) * MAY_DO)
+    });
+    let is_doing = || {
+        ends.any(|third, second, first, last| {
+            // Creating, Destroying, Modifying, Opening, Reading.
+            let doing = ((last == b'e') & ((first == b'D') | (first == b'R')))
+                | ((first == b'C') & (last == b'r'))
+                | ((first == b'M') & (last == b'o'))
+                | ((first == b'O') & (last == b'p'));
+            (third == b':') & (second == b' ') & doing
+        })
+    };
+    flags & WORD != 0 || (flags & MAY_DO != 0 && is_doing())
+}
+
 /// The bytes of a block, each with the three before it.
 struct Ends<'a> {
     third: &'a [u8],
@@ -177,10 +206,16 @@ impl Ends<'_> {
     /// Whether this holds of any. Without a branch, as above.
     #[inline]
     fn any(&self, is: impl Fn(u8, u8, u8, u8) -> bool) -> bool {
+        self.flags(|third, second, first, last| u8::from(is(third, second, first, last))) != 0
+    }
+
+    /// The flags of all together.
+    #[inline]
+    fn flags(&self, of: impl Fn(u8, u8, u8, u8) -> u8) -> u8 {
         let before = self.third.iter().zip(self.second).zip(self.first);
         let all = before.zip(self.last);
-        all.fold(0, |any, (((third, second), first), last)| {
-            any | u8::from(is(*third, *second, *first, *last))
-        }) != 0
+        all.fold(0, |flags, (((third, second), first), last)| {
+            flags | of(*third, *second, *first, *last)
+        })
     }
 }

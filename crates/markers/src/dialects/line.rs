@@ -12,6 +12,7 @@ pub(crate) struct Line<'a> {
     plain: Cow<'a, str>,
     /// The part of `plain` that stays on the screen.
     shown: (usize, usize),
+    follows_blank: bool,
     /// Its stream and its bytes' place in the output.
     pub(crate) place: Place,
 }
@@ -24,7 +25,12 @@ impl<'a> Line<'a> {
             Cow::Owned(raw) => Cow::Owned(plain(raw).into_owned()),
         };
         let shown = shown(&plain);
-        Self { raw, plain, shown, place }
+        Self { raw, plain, shown, follows_blank: false, place }
+    }
+
+    /// The same, where a blank line stands before it in its stream, or nothing.
+    pub(crate) fn after_blank(self, follows_blank: bool) -> Self {
+        Self { follows_blank, ..self }
     }
 
     /// As printed, a carriage return before the line feed included; invalid UTF-8 is U+FFFD.
@@ -45,6 +51,11 @@ impl<'a> Line<'a> {
     /// [`Line::visible`] without blanks in front.
     pub(crate) fn trimmed(&self) -> &str {
         self.visible().trim_start()
+    }
+
+    /// Whether the line before it in its stream is blank, or there is none.
+    pub(crate) fn follows_blank(&self) -> bool {
+        self.follows_blank
     }
 
     /// Its stream.

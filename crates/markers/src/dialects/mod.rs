@@ -31,6 +31,15 @@ mod tap;
 mod teamcity;
 mod travis;
 
+// Tool dialects.
+mod ansible;
+mod docker;
+mod gradle;
+mod maven;
+mod npm;
+mod terraform;
+mod turbo;
+
 pub(crate) use self::{context::Context, line::Line, watch::Watch};
 pub use self::{
     engine::{Dialects, Ending, Former, STEPS_MAX},
@@ -124,4 +133,11 @@ pub(crate) const ENTRIES: &[Entry] = &[
     marker("tap", None, tap::new),
     opt_in(marker("jenkins", Some("JENKINS_URL"), jenkins::new)),
     opt_in(marker("sd-daemon", Some("JOURNAL_STREAM"), sd_daemon::new)),
+    tool("docker", docker::new),
+    tool("ansible", ansible::new),
+    tool("npm", npm::new),
+    tool("terraform", terraform::new),
+    tool("gradle", gradle::new),
+    tool("maven", maven::new),
+    opt_in(tool("turbo", turbo::new)),
 ];

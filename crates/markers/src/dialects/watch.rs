@@ -19,13 +19,15 @@ pub(crate) enum Needle {
     Bar,
     /// `--- ` behind other text: a test result glued to unfinished output.
     Dashes,
+    /// `ing...`: what is being done.
+    Doing,
     /// `.. ` at a line's end or before `skipped: `: a test file of a harness.
     Dots,
 }
 
 /// All needles, their texts, and the byte of each that is rarest in ordinary output. A new one needs
 /// its last letters in `filter.rs` as well.
-const NEEDLES: [(Needle, &[u8], u8); 8] = [
+const NEEDLES: [(Needle, &[u8], u8); 9] = [
     (Needle::Vso, b"##vso[", b'#'),
     (Needle::TeamCity, b"##teamcity[", b'#'),
     (Needle::Section, b"section_", b'_'),
@@ -33,6 +35,7 @@ const NEEDLES: [(Needle, &[u8], u8); 8] = [
     (Needle::Inline, b"\x1b]133", 0x1b),
     (Needle::Bar, b"%|", b'|'),
     (Needle::Dashes, b"--- ", b'-'),
+    (Needle::Doing, b"ing...", b'.'),
     (Needle::Dots, b".. ", b'.'),
 ];
 
@@ -177,8 +180,11 @@ impl Table {
 /// The dialects that want a text that begins so.
 fn who(table: &[Beginnings; 256], text: &[u8]) -> u32 {
     let Some(first) = text.first() else { return 0 };
+    let second = text.get(1).map(u8::to_ascii_lowercase);
     let begins = |beginning: &[u8]| {
-        text.get(..beginning.len()).is_some_and(|head| head.eq_ignore_ascii_case(beginning))
+        // Most differ there.
+        let may = beginning.get(1).is_none_or(|byte| second == Some(byte.to_ascii_lowercase()));
+        may && text.get(..beginning.len()).is_some_and(|head| head.eq_ignore_ascii_case(beginning))
     };
     table[usize::from(*first)]
         .iter()

@@ -32,3 +32,12 @@ pub(crate) fn strip_prefix_any_case<'a>(text: &'a str, prefix: &str) -> Option<&
 pub(crate) fn some(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
+
+/// The beginning of `text`, at most so many bytes of it.
+pub(crate) fn head(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}

@@ -1,16 +1,36 @@
 //! What holds for every input: pieces of all grammars, in any order, cut anywhere.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs, path::Path, sync::LazyLock};
 
 use proptest::prelude::*;
 use serde_json::Value;
 use stepflow_markers::dialects::{Dialects, Ending, Event, EventKind, Selection, Stream, names};
 
-/// All lines of the table of cases.
-fn lines() -> Vec<String> {
+/// All lines of the table of cases, what each case is made of as a whole, and runs of lines of the
+/// logs: where two lines belong together, chance alone would hardly bring them together.
+static FRAGMENTS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let all: Vec<Value> = serde_json::from_str(include_str!("../dialect-cases.json")).unwrap();
-    let inputs = all.iter().flat_map(|case| case["input"].as_array().unwrap());
-    inputs.map(|line| line.as_str().unwrap().to_owned()).collect()
+    let inputs = all.iter().map(|case| case["input"].as_array().unwrap());
+    let inputs = inputs.map(|lines| lines.iter().map(|line| line.as_str().unwrap().to_owned()));
+    let mut fragments: Vec<String> = inputs.clone().flatten().collect();
+    fragments.extend(inputs.map(|lines| lines.collect::<Vec<_>>().join("\n")));
+    for log in logs() {
+        let lines: Vec<_> = log.lines().map(str::to_owned).collect();
+        fragments.extend(lines.chunks(5).map(|lines| lines.join("\n")));
+    }
+    fragments
+});
+
+/// The logs of tools, in order of their names.
+fn logs() -> Vec<String> {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dialects/golden");
+    let folders = fs::read_dir(golden).unwrap().map(|entry| entry.unwrap().path());
+    let folders = folders.filter(|path| path.is_dir());
+    let files = folders.flat_map(|folder| fs::read_dir(folder).unwrap());
+    let mut files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
+    files.sort();
+    files.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
 }
 
 /// Every dialect known to be in use.
@@ -19,10 +39,9 @@ fn all() -> Selection {
     Selection::parse(&format!("auto,{}", list.join(","))).unwrap()
 }
 
-/// Some lines of the table, some of them cut short, run together or doubled.
+/// Some of these, some of them cut short, run together or doubled.
 fn output() -> impl Strategy<Value = Vec<u8>> {
-    let lines = lines();
-    let line = (proptest::sample::select(lines), 0_usize..200, 0_u8..12, any::<u8>());
+    let line = (proptest::sample::select(&FRAGMENTS[..]), 0_usize..200, 0_u8..12, any::<u8>());
     proptest::collection::vec(line, 0..60).prop_map(|lines| {
         let mut bytes = Vec::new();
         for (line, cut, how, byte) in lines {
@@ -43,6 +62,18 @@ fn output() -> impl Strategy<Value = Vec<u8>> {
         }
         bytes
     })
+}
+
+#[test]
+fn no_split_changes_what_is_understood_of_a_log() {
+    for log in logs() {
+        for selection in [Selection::auto(), all()] {
+            let whole = run(&selection, &split(log.as_bytes(), &[]));
+            for cuts in [&[1][..], &[2, 3, 5], &[7, 64, 1], &[100, 4_096]] {
+                assert_eq!(whole, run(&selection, &split(log.as_bytes(), cuts)), "{cuts:?}");
+            }
+        }
+    }
 }
 
 fn run(selection: &Selection, pieces: &[(Stream, &[u8])]) -> Vec<Event> {

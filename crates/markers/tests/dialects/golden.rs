@@ -6,7 +6,7 @@ use stepflow_markers::dialects::{Dialects, Ending, Event, Selection, Stream, nam
 
 use crate::json;
 
-fn understood(name: &str, log: &[u8]) -> String {
+fn understood(name: &str, log: &[u8], exit_code: i32) -> String {
     let opt_in = Selection::parse(&format!("auto,+{name}")) != Ok(Selection::auto());
     let list = if opt_in { format!("auto,{name}") } else { "auto".to_owned() };
     let mut dialects = Dialects::new(&Selection::parse(&list).unwrap()).with_text();
@@ -21,8 +21,14 @@ fn understood(name: &str, log: &[u8]) -> String {
     };
     dialects.push(Stream::Merged, log, 0, &mut say);
     dialects.end_stream(Stream::Merged, &mut say);
-    dialects.end(Ending::Exit(0), &mut say);
+    dialects.end(Ending::Exit(exit_code), &mut say);
     text
+}
+
+/// The exit code of a tool: `NAME.2.log` is one that ended with 2, `NAME.log` with 0.
+fn exit_code(log: &Path) -> i32 {
+    let code = log.file_stem().and_then(|stem| Path::new(stem).extension());
+    code.map_or(0, |code| code.to_str().unwrap().parse().expect("NAME.EXIT-CODE.log"))
 }
 
 /// `STEPFLOW_BLESS=1` writes what is understood now; the difference is to be read.
@@ -38,7 +44,7 @@ fn every_dialect_understands_a_log_of_its_tool() {
                 continue;
             }
             logs += 1;
-            let found = understood(name, &fs::read(&path).unwrap());
+            let found = understood(name, &fs::read(&path).unwrap(), exit_code(&path));
             let expected = path.with_extension("expected");
             if bless {
                 fs::write(&expected, &found).unwrap();

@@ -124,3 +124,110 @@ fn a_line_full_of_openings_is_read_in_a_moment() {
         assert!(begun.elapsed().as_secs() < 20, "{opening}: {:?}", begun.elapsed());
     }
 }
+
+/// The same with `turbo`, which is off by default.
+fn with_turbo(output: &str) -> String {
+    let selection = Selection::parse("auto,+turbo").unwrap();
+    let mut events = Vec::new();
+    let mut dialects = Dialects::new(&selection);
+    dialects.push(Stream::Merged, output.as_bytes(), 0, &mut |event| events.push(event));
+    dialects.end_stream(Stream::Merged, &mut |event| events.push(event));
+    dialects.end(Ending::Exit(0), &mut |event| events.push(event));
+    short(&events)
+}
+
+#[test]
+fn turbo_is_read_where_somebody_asks_for_it() {
+    let output = "\u{2022} turbo 2.1.0\na:build: cache miss, executing 0123456789abcdef\n";
+    assert_eq!(of(output), "");
+    assert_eq!(with_turbo(output), "+a#build -0 Success");
+    // The banner of npm inside is no script of its own.
+    let script = format!("{output}a:build: \na:build: > a@1.0.0 build\na:build: > tsc\n");
+    assert_eq!(with_turbo(&script), "+a#build -0 Success");
+}
+
+#[test]
+fn a_script_is_announced_by_a_blank_line_of_the_same_stream() {
+    let banner = "> a@1.0.0 build\n> tsc\n";
+    assert_eq!(of(banner), "+build -0 Success", "the first line of all");
+    assert_eq!(of(&format!("text\n \t\r\n{banner}")), "+build -0 Success");
+    assert_eq!(of(&format!("text\n{banner}")), "");
+    let long = " ".repeat(stepflow_markers::LINE_BYTES_MAX + 1);
+    assert_eq!(of(&format!("{long}\n{banner}")), "", "a line that long is never looked at");
+    let pieces = [(Stream::Stdout, "text\n"), (Stream::Stderr, "\n"), (Stream::Stdout, banner)];
+    assert_eq!(short(&events(&pieces, Ending::Exit(0))), "", "the blank one was of another stream");
+    let pieces = [(Stream::Stdout, "text\n"), (Stream::Stderr, "\n"), (Stream::Stderr, banner)];
+    assert_eq!(short(&events(&pieces, Ending::Exit(0))), "", "npm prints it on standard output");
+}
+
+#[test]
+fn tools_inside_own_steps_end_with_them() {
+    let docker =
+        "#1 [internal] load build definition from Dockerfile\n#1 DONE 0.1s\n#2 [1/1] RUN x\n";
+    let output = format!("STEP_START:A\n{docker}STEP_START:B\n#2 DONE 3.0s\n#3 [2/2] RUN y\n");
+    let found = of(&output);
+    // The vertex ends for good when its build says so, also when own steps around it have ended.
+    assert_eq!(
+        found,
+        "+A +0>[internal] load build definition from Dockerfile -1 Success +0>[1/1] RUN x -2 Done \
+         -0 Success +B -2 Success +3>[2/2] RUN y -4 Success -3 Success"
+    );
+    let ansible = "PLAY [p] ***\nTASK [t] ***\nok: [a]\nfatal: [a]: FAILED! => {\"msg\": \"no\"}\n";
+    let found = of(&format!("STEP_START:A\n{ansible}STEP_COMPLETE:A\nok: [b]\n"));
+    assert_eq!(found, "+A +0>p +1>t !a: no -2 Failure -1 Failure -0 Success");
+    let terraform =
+        "STEP_START:A\na_b.c: Creating...\nSTEP_COMPLETE:A\na_b.c: Creation complete after 1s\n";
+    assert_eq!(of(terraform), "+A +0>a_b.c -1 Done -0 Success");
+}
+
+#[test]
+fn a_build_that_was_told_over_is_over() {
+    let run = "[INFO] ---< g:a >---\n[INFO] --- p:1:compile (x) @ a ---\n";
+    let failed = format!("{run}[INFO] BUILD FAILURE\n[ERROR] no\n[INFO] \n");
+    assert_eq!(
+        of(&format!("{failed}STEP_START:B\n")),
+        "+a +0>p:compile (x) -1 Failure -0 Failure +B -2 Success"
+    );
+    assert_eq!(
+        of(&format!("{failed}{run}")),
+        "+a +0>p:compile (x) -1 Failure -0 Failure +a +2>p:compile (x) -3 Success -2 Success"
+    );
+    let gradle = "> Task :a\nBUILD SUCCESSFUL in 3s\nBUILD FAILED in 3s\nExecution failed for task ':a'.\n> no\n";
+    assert_eq!(of(gradle), "+:a -0 Done");
+}
+
+#[test]
+fn no_tool_makes_state_grow_with_its_output() {
+    // Each is more than an execution may have of it, and takes a moment all the same.
+    let many =
+        |count: usize, line: &dyn Fn(usize) -> String| -> String { (0..count).map(line).collect() };
+    let outputs = [
+        "#1 [internal] load build definition from x\n".to_owned()
+            + &many(30_000, &|n| format!("#{n} [1/1] RUN {n}\n")),
+        many(30_000, &|n| format!("a_b.c[{n}]: Creating...\n")),
+        "PLAY [p] ***\nTASK [t] ***\n".to_owned()
+            + &many(30_000, &|n| format!("failed: [h{n}] (item=x) => {{\"msg\": \"no\"}}\n")),
+        many(30_000, &|n| format!("\n> a@1.0.0 s{}\n> npm run s{}\n", n, n + 1)),
+        many(30_000, &|n| format!("> Task :t{n}\n")),
+        many(30_000, &|n| format!("[INFO] ---< g:a{n} >---\n[INFO] --- p:1:g (x) @ a{n} ---\n")),
+        "\u{2022} turbo 2.0.0\n".to_owned()
+            + &many(30_000, &|n| format!("p{n}:t: cache miss, executing 0123456789abcdef\n")),
+    ];
+    for output in outputs {
+        let begun = std::time::Instant::now();
+        let selection = Selection::parse("auto,+turbo").unwrap();
+        let (mut started, mut ended) = (0, 0);
+        let mut say = |event: Event| match event.kind {
+            EventKind::StepStart { .. } => started += 1,
+            EventKind::StepEnd { .. } => ended += 1,
+            _ => {}
+        };
+        let mut dialects = Dialects::new(&selection);
+        dialects.push(Stream::Merged, output.as_bytes(), 0, &mut say);
+        dialects.end_stream(Stream::Merged, &mut say);
+        dialects.end(Ending::Exit(0), &mut say);
+        assert!(started <= STEPS_MAX && started == ended, "{started} started, {ended} ended");
+        // Quadratic work on thirty thousand lines is minutes here.
+        assert!(begun.elapsed().as_secs() < 20, "{:?}: {:?}", &output[..40], begun.elapsed());
+    }
+}
