@@ -31,6 +31,14 @@ mod tap;
 mod teamcity;
 mod travis;
 
+// Tools.
+mod cargo;
+mod ctest;
+mod go_test;
+mod nextest;
+mod pytest;
+mod tqdm;
+
 pub(crate) use self::{context::Context, line::Line, watch::Watch};
 pub use self::{
     engine::{Dialects, Ending, Former, STEPS_MAX},
@@ -124,4 +132,10 @@ pub(crate) const ENTRIES: &[Entry] = &[
     marker("tap", None, tap::new),
     opt_in(marker("jenkins", Some("JENKINS_URL"), jenkins::new)),
     opt_in(marker("sd-daemon", Some("JOURNAL_STREAM"), sd_daemon::new)),
+    tool("nextest", nextest::new),
+    tool("pytest", pytest::new),
+    tool("cargo", cargo::new),
+    tool("go-test", go_test::new),
+    tool("ctest", ctest::new),
+    tool("tqdm", tqdm::new),
 ];

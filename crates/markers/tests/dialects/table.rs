@@ -16,10 +16,6 @@ use crate::json;
 const MISSING: &[&str] = &[
     "docker",
     "ansible",
-    "nextest",
-    "pytest",
-    "cargo",
-    "go-test",
     "make",
     "npm",
     "terraform",
@@ -28,9 +24,7 @@ const MISSING: &[&str] = &[
     "maven",
     "ninja",
     "cmake-make",
-    "ctest",
     "turbo",
-    "tqdm",
     "gcc-diag",
 ];
 /// Cases of several dialects, with those that they need.
