@@ -47,11 +47,22 @@ impl Dialect for CTest {
             return if step.is_some() { Taken::Yes } else { Taken::No };
         }
         let Some((step, stream)) = self.run else { return Taken::No };
+        if cx.is_quoting() {
+            let own = is_start(text) || result(text).is_some() || totals(text).is_some();
+            if !own {
+                return Taken::No;
+            }
+            cx.unquote();
+        }
         if (stream == Stream::Stderr) != (cx.place.stream == Stream::Stderr) {
             return Taken::No;
         }
         if let Some((name, status)) = result(text) {
             cx.test_on(Some(step), Test::new(name, status));
+            if status == TestStatus::Failed {
+                // What it printed may follow (`--output-on-failure`).
+                cx.quote(Some(step));
+            }
         } else if let Some((passed, failed)) = totals(text) {
             cx.say(EventKind::TestSummary {
                 counts: vec![("passed".to_owned(), passed), ("failed".to_owned(), failed)],

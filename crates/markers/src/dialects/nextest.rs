@@ -57,8 +57,9 @@ const SUMMARY: &str = "Summary [";
 const FAILED: &str = "error: test run failed";
 /// The words of result lines, or how they begin.
 const INSIDE: &[&str] = &[
-    HEADER, SUMMARY, FAILED, "Cancel", "TRY ", "PASS", "LEAK", "FLAKY", "SKIP", "FAIL", "TIMEOUT",
-    "TMT", "ABORT", "SIG", "XFAIL", "SLOW", "RETRY", "DELAY",
+    HEADER, SUMMARY, FAILED, "Cancel", "stdout", "stderr", "output", "--- STD", "TRY ", "PASS",
+    "LEAK", "FLAKY", "SKIP", "FAIL", "TIMEOUT", "TMT", "ABORT", "SIG", "XFAIL", "SLOW", "RETRY",
+    "DELAY",
 ];
 
 impl Dialect for Nextest {
