@@ -1,16 +1,68 @@
 //! What holds for every input: pieces of all grammars, in any order, cut anywhere.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs, path::Path};
 
 use proptest::prelude::*;
 use serde_json::Value;
 use stepflow_markers::dialects::{Dialects, Ending, Event, EventKind, Selection, Stream, names};
 
-/// All lines of the table of cases.
+/// All lines of the table of cases, and of the logs of real tools whatever is not in them twice.
 fn lines() -> Vec<String> {
     let all: Vec<Value> = serde_json::from_str(include_str!("../dialect-cases.json")).unwrap();
     let inputs = all.iter().flat_map(|case| case["input"].as_array().unwrap());
-    inputs.map(|line| line.as_str().unwrap().to_owned()).collect()
+    let mut lines: BTreeSet<String> =
+        inputs.map(|line| line.as_str().unwrap().to_owned()).collect();
+    for (_, log) in logs() {
+        let log = String::from_utf8_lossy(&log).into_owned();
+        lines.extend(log.lines().filter(|line| line.len() < 300).map(str::to_owned));
+    }
+    lines.into_iter().collect()
+}
+
+/// The logs of real tools, by dialect.
+fn logs() -> Vec<(String, Vec<u8>)> {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dialects/golden");
+    let mut logs = Vec::new();
+    for name in names() {
+        let dir = fs::read_dir(golden.join(name)).expect(name);
+        let mut paths: Vec<_> = dir.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        for path in paths.iter().filter(|path| path.extension().is_some_and(|ext| ext == "log")) {
+            logs.push((name.to_owned(), fs::read(path).unwrap()));
+        }
+    }
+    logs
+}
+
+/// A log of one tool that loses, repeats, swaps and breaks some of its lines.
+fn damaged() -> impl Strategy<Value = Vec<u8>> {
+    let logs: Vec<_> = logs().into_iter().map(|(_, log)| log).collect();
+    let change = (0_usize..400, 0_u8..6, any::<u8>());
+    (proptest::sample::select(logs), proptest::collection::vec(change, 0..12)).prop_map(
+        |(log, changes)| {
+            let mut lines: Vec<Vec<u8>> =
+                log.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+            for (at, how, byte) in changes {
+                let count = lines.len();
+                if count == 0 {
+                    break;
+                }
+                let at = at % count;
+                match how {
+                    0 => drop(lines.remove(at)),
+                    1 => lines.insert(at, lines[at].clone()),
+                    2 => lines.swap(at, usize::from(byte) % count),
+                    3 => {
+                        let length = lines[at].len();
+                        lines[at].truncate(usize::from(byte) % (length + 1));
+                    }
+                    4 => lines[at].insert(0, b' '),
+                    _ => lines[at].push(byte),
+                }
+            }
+            lines.concat()
+        },
+    )
 }
 
 /// Every dialect known to be in use.
@@ -88,6 +140,30 @@ proptest! {
     }
 
     #[test]
+    fn no_split_of_a_damaged_log_changes_what_is_understood(
+        output in damaged(),
+        cuts in proptest::collection::vec(1_usize..300, 1..9),
+    ) {
+        let selection = Selection::auto();
+        let whole = run(&selection, &split(&output, &[]));
+        prop_assert_eq!(&whole, &run(&selection, &split(&output, &cuts)));
+        let mut open = BTreeSet::new();
+        for event in whole {
+            match event.kind {
+                EventKind::StepStart { step, parent, .. } => {
+                    prop_assert!(parent.is_none_or(|parent| open.contains(&parent)));
+                    open.insert(step);
+                }
+                EventKind::StepEnd { step, .. } => {
+                    open.remove(&step);
+                }
+                _ => {}
+            }
+        }
+        prop_assert!(open.is_empty(), "left open: {open:?}");
+    }
+
+    #[test]
     fn text_that_is_asked_for_changes_nothing_else(output in output()) {
         let mut events = Vec::new();
         let mut dialects = Dialects::new(&Selection::auto()).with_text();
@@ -146,5 +222,22 @@ proptest! {
             .collect();
         lines.dedup();
         prop_assert_eq!(found, lines);
+    }
+}
+
+#[test]
+fn a_dialect_says_the_same_of_its_log_with_and_without_the_others() {
+    // What another one takes is another one's; nothing of these logs is.
+    for (name, log) in logs() {
+        let alone = ["ctest", "go-test", "pytest", "tqdm"];
+        if !alone.contains(&name.as_str()) {
+            continue;
+        }
+        let told = |list: &str| {
+            let selection = Selection::parse(list).unwrap();
+            let events = run(&selection, &split(&log, &[]));
+            events.into_iter().map(|event| event.kind).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&format!("{name},-native")), told("auto"), "{name}");
     }
 }
