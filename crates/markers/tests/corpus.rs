@@ -131,6 +131,72 @@ const ABOUT_MARKERS: &[&str] = &[
     "maven",
 ];
 
+/// Lines of ordinary text that begin as lines of test tools do.
+const LOOK_ALIKES: &[&str] = &[
+    // pytest.
+    "=== test session ===",
+    "=== the test session starts at noon ===",
+    "==================== Results ====================",
+    "= 3 passed in 0.10s =",
+    "tests/test_a.py::test_one PASSED [ 50%]",
+    "tests/test_a.py ..F.s [ 50%]",
+    "FAILED tests/test_a.py::test_one - assert 1",
+    "[gw0] [ 50%] PASSED t.py::a",
+    "!!!!!!!!!!!!!!!!!!! KeyboardInterrupt !!!!!!!!!!!!!!!!!!!",
+    // cargo and its harness.
+    "    Finished all of it",
+    "    Building the docs",
+    "    Checking for updates",
+    "   Compiling a list of names",
+    "    Updating the index",
+    "     Running the tests",
+    "     Running `make all`",
+    "   Doc-tests are examples that run",
+    "       Fresh fruit",
+    "running 12 tests",
+    "and nothing about them",
+    "running 1 test",
+    "",
+    "test one ... ok",
+    "test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out",
+    "---- a stdout ----",
+    "error: no such file",
+    "  --> somewhere else",
+    "error: it broke",
+    "",
+    " --> src/lib.rs:1:2",
+    "warning: low battery",
+    " at 10:20:30",
+    "error[1]: out of range",
+    "warning: user@example.org: mailbox full",
+    "error: could not connect",
+    // nextest.
+    " Nextest run ID 7 with nextest profile: default",
+    "        PASS [   0.009s] (1/2) greeter tests::a",
+    "     Summary [   0.389s] 2 tests run: 2 passed, 0 skipped",
+    "  stdout ───",
+    // go test.
+    "=== RUN",
+    "=== RUNNING   fast ===",
+    "--- PASS: TestAdd (0.00s)",
+    "    --- FAIL: TestAdd (0.00s)",
+    "ok  \tthen",
+    "ok  \tall good\t0.1s",
+    "FAIL\tdisk\t90%",
+    "?   \texample.test/x\t[no test files]",
+    "{\"Time\":\"2026-11-29T18:09:26Z\",\"Level\":\"info\",\"Action\":\"open\",\"Package\":\"box\"}",
+    "{\"Action\":\"run\",\"Target\":\"fast\"}",
+    "{\"time\":\"2026-11-29T18:09:26Z\",\"level\":\"INFO\",\"msg\":\"started\"}",
+    // ctest.
+    "Test project setup",
+    "1/2 Test #1: runs ....   Passed    0.00 sec",
+    "100% tests passed, 0 tests failed out of 3",
+    // tqdm.
+    "100%| certain",
+    "disk 93%| of 100 GB [full]",
+    "a table: 10%|20%|30%",
+];
+
 /// What is read of one kind at most.
 struct Corpus {
     of_each: usize,
@@ -243,6 +309,8 @@ impl Corpus {
             writeln!(log, "2026-11-29T09:{:02}:{:02}.{b:03}Z WARN app::db::pool [{a}] ok {row}: {b}% | step {a} of {b}", a % 60, b % 60).unwrap();
             writeln!(hex, "{random:016x} {a:02x} # {b} ## {a} ### ::").unwrap();
         }
+        let look_alikes = format!("{}\n", LOOK_ALIKES.join("\n")).repeat(20);
+        self.read("text about test tools", look_alikes.as_bytes());
         for (kind, text) in [
             ("SQL", sql),
             ("access log", access),

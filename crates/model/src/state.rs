@@ -510,7 +510,13 @@ impl ExecutionState {
             }
             EventKind::TestSummary { dialect, step, counts, .. } => {
                 self.noted.tests += 1;
-                self.tests.take_summary(dialect, *step, counts);
+                let (steps, around) = (&self.steps, *step);
+                self.tests.take_summary(dialect, around, counts, |inner| {
+                    let parent = |step: &u32| steps.get(*step as usize)?.parent;
+                    around.is_some_and(|around| {
+                        std::iter::successors(parent(&inner), parent).any(|step| step == around)
+                    })
+                });
             }
             EventKind::SecretDeclared { .. } => self.secrets += 1,
             EventKind::Warning { code, message } => self.warn(event, code, message.clone()),

@@ -1,6 +1,6 @@
 //! What scripts tell beside their steps, in the markers of other systems: problems, texts, tests.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use serde::{Deserialize, Serialize};
 
@@ -190,11 +190,25 @@ impl Tests {
         dialect: &str,
         step: Option<u32>,
         counts: &BTreeMap<String, u64>,
+        is_inside: impl Fn(u32) -> bool,
     ) {
-        let (_, told) = self.by.entry((dialect.to_owned(), step)).or_default();
+        let key = (dialect.to_owned(), step);
+        // What was counted in steps inside it, as files of a session, is part of it. They started
+        // later.
+        let later = self.by.range_mut((Bound::Excluded(&key), Bound::Unbounded));
+        for ((_, at), (counted, _)) in later.take_while(|((by, _), _)| by == dialect) {
+            if at.is_some_and(&is_inside) {
+                *counted = TestTotals::default();
+            }
+        }
+        let (_, told) = self.by.entry(key).or_default();
         let told = told.get_or_insert_default();
         for (word, count) in counts {
-            let word = if word == "errors" { "error" } else { word };
+            let word = match word.as_str() {
+                "errors" => "error",
+                "timed_out" | "exec_failed" => "failed",
+                word => word,
+            };
             if let Some(status) = TestStatus::from_word(word) {
                 told.add(status, *count);
             }

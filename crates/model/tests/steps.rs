@@ -463,3 +463,22 @@ fn a_wish_in_the_notes_is_shown_until_the_recorder_has_taken_it_down() {
     state.apply_note(&Note { time_us: 5, kind: wish });
     assert_eq!(state.wish, None);
 }
+
+#[test]
+fn the_totals_of_a_session_count_no_test_of_its_files_twice() {
+    let session = "\
+===== test session starts =====
+a.py::one PASSED [ 25%]
+a.py::two FAILED [ 50%]
+b.py::three PASSED [ 75%]
+b.py::four SKIPPED (later) [100%]
+";
+    let totals = |output: &str| run(output, false, &exit(1)).state.tests.totals()["pytest"];
+    let counted = totals(session);
+    assert_eq!((counted.passed, counted.failed, counted.skipped), (2, 1, 1), "one by one");
+    let summary = "===== 1 failed, 2 passed, 1 skipped in 0.10s =====\n";
+    let told = totals(&format!("{session}{summary}"));
+    assert_eq!(told, counted, "the tool's own totals");
+    let told = totals(&format!("{session}{summary}{session}{summary}"));
+    assert_eq!((told.passed, told.failed, told.skipped), (4, 2, 2), "two sessions");
+}

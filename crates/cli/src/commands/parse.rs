@@ -160,6 +160,12 @@ fn sign(dialect: &str) -> String {
         "travis" => say::sign_travis(),
         "buildkite" => say::sign_buildkite(),
         "tap" => say::sign_tap(),
+        "nextest" => say::sign_nextest(),
+        "pytest" => say::sign_pytest(),
+        "cargo" => say::sign_cargo(),
+        "go-test" => say::sign_go_test(),
+        "ctest" => say::sign_ctest(),
+        "tqdm" => say::sign_tqdm(),
         _ => say::sign_other(),
     }
 }

@@ -54,6 +54,18 @@ messages! {
         "TAP version 13 or 14, or a plan beside its first point",
         "TAP version 13 或 14，或紧邻第一个测试点的计划行"
     }
+    sign_nextest() { "Nextest run ID", "Nextest run ID 行" }
+    sign_pytest() { "=== test session starts ===", "=== test session starts === 行" }
+    sign_cargo() {
+        "an aligned verb of cargo, error or warning with --> FILE:LINE, or running N tests and a test",
+        "对齐的 cargo 动词、带 --> 文件:行 的 error 或 warning，或 running N tests 及其测试"
+    }
+    sign_go_test() {
+        "=== RUN   Test, a package line, or a record of -json",
+        "=== RUN   测试、包的结果行，或 -json 的记录"
+    }
+    sign_ctest() { "Test project /DIRECTORY", "Test project /目录" }
+    sign_tqdm() { "a bar with its percentage and counts", "带百分比与计数的进度条" }
     sign_other() { "anything of it", "其任何内容" }
 
     // Of a log.

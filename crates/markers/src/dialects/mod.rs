@@ -33,11 +33,17 @@ mod travis;
 
 // Tool dialects.
 mod ansible;
+mod cargo;
+mod ctest;
 mod docker;
+mod go_test;
 mod gradle;
 mod maven;
+mod nextest;
 mod npm;
+mod pytest;
 mod terraform;
+mod tqdm;
 mod turbo;
 
 pub(crate) use self::{context::Context, line::Line, watch::Watch};
@@ -135,9 +141,15 @@ pub(crate) const ENTRIES: &[Entry] = &[
     opt_in(marker("sd-daemon", Some("JOURNAL_STREAM"), sd_daemon::new)),
     tool("docker", docker::new),
     tool("ansible", ansible::new),
+    tool("nextest", nextest::new),
+    tool("pytest", pytest::new),
+    tool("cargo", cargo::new),
+    tool("go-test", go_test::new),
     tool("npm", npm::new),
     tool("terraform", terraform::new),
     tool("gradle", gradle::new),
     tool("maven", maven::new),
+    tool("ctest", ctest::new),
     opt_in(tool("turbo", turbo::new)),
+    tool("tqdm", tqdm::new),
 ];

@@ -14,23 +14,55 @@ static FRAGMENTS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let inputs = inputs.map(|lines| lines.iter().map(|line| line.as_str().unwrap().to_owned()));
     let mut fragments: Vec<String> = inputs.clone().flatten().collect();
     fragments.extend(inputs.map(|lines| lines.collect::<Vec<_>>().join("\n")));
-    for log in logs() {
-        let lines: Vec<_> = log.lines().map(str::to_owned).collect();
+    for (_, log) in logs() {
+        let log = String::from_utf8_lossy(&log).into_owned();
+        let lines: Vec<_> = log.lines().filter(|line| line.len() < 300).collect();
         fragments.extend(lines.chunks(5).map(|lines| lines.join("\n")));
     }
     fragments
 });
 
-/// The logs of tools, in order of their names.
-fn logs() -> Vec<String> {
+/// The logs of tools, by dialect, in order of their names.
+fn logs() -> Vec<(String, Vec<u8>)> {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dialects/golden");
     let folders = fs::read_dir(golden).unwrap().map(|entry| entry.unwrap().path());
-    let folders = folders.filter(|path| path.is_dir());
-    let files = folders.flat_map(|folder| fs::read_dir(folder).unwrap());
+    let files = folders.filter(|path| path.is_dir()).flat_map(|dir| fs::read_dir(dir).unwrap());
     let mut files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
     files.sort();
-    files.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+    let name = |path: &Path| path.parent()?.file_name()?.to_str().map(str::to_owned);
+    files.iter().map(|path| (name(path).unwrap(), fs::read(path).unwrap())).collect()
+}
+
+/// A log of one tool that loses, repeats, swaps and breaks some of its lines.
+fn damaged() -> impl Strategy<Value = Vec<u8>> {
+    let logs: Vec<_> = logs().into_iter().map(|(_, log)| log).collect();
+    let change = (0_usize..400, 0_u8..6, any::<u8>());
+    (proptest::sample::select(logs), proptest::collection::vec(change, 0..12)).prop_map(
+        |(log, changes)| {
+            let mut lines: Vec<Vec<u8>> =
+                log.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+            for (at, how, byte) in changes {
+                let count = lines.len();
+                if count == 0 {
+                    break;
+                }
+                let at = at % count;
+                match how {
+                    0 => drop(lines.remove(at)),
+                    1 => lines.insert(at, lines[at].clone()),
+                    2 => lines.swap(at, usize::from(byte) % count),
+                    3 => {
+                        let length = lines[at].len();
+                        lines[at].truncate(usize::from(byte) % (length + 1));
+                    }
+                    4 => lines[at].insert(0, b' '),
+                    _ => lines[at].push(byte),
+                }
+            }
+            lines.concat()
+        },
+    )
 }
 
 /// Every dialect known to be in use.
@@ -66,11 +98,11 @@ fn output() -> impl Strategy<Value = Vec<u8>> {
 
 #[test]
 fn no_split_changes_what_is_understood_of_a_log() {
-    for log in logs() {
+    for (name, log) in logs() {
         for selection in [Selection::auto(), all()] {
-            let whole = run(&selection, &split(log.as_bytes(), &[]));
+            let whole = run(&selection, &split(&log, &[]));
             for cuts in [&[1][..], &[2, 3, 5], &[7, 64, 1], &[100, 4_096]] {
-                assert_eq!(whole, run(&selection, &split(log.as_bytes(), cuts)), "{cuts:?}");
+                assert_eq!(whole, run(&selection, &split(&log, cuts)), "{name} {cuts:?}");
             }
         }
     }
@@ -116,6 +148,30 @@ proptest! {
             prop_assert_eq!(&whole, &run(&selection, &split(&output, &cuts)));
             prop_assert_eq!(&whole, &run(&selection, &split(&output, &[])), "twice the same");
         }
+    }
+
+    #[test]
+    fn no_split_of_a_damaged_log_changes_what_is_understood(
+        output in damaged(),
+        cuts in proptest::collection::vec(1_usize..300, 1..9),
+    ) {
+        let selection = Selection::auto();
+        let whole = run(&selection, &split(&output, &[]));
+        prop_assert_eq!(&whole, &run(&selection, &split(&output, &cuts)));
+        let mut open = BTreeSet::new();
+        for event in whole {
+            match event.kind {
+                EventKind::StepStart { step, parent, .. } => {
+                    prop_assert!(parent.is_none_or(|parent| open.contains(&parent)));
+                    open.insert(step);
+                }
+                EventKind::StepEnd { step, .. } => {
+                    open.remove(&step);
+                }
+                _ => {}
+            }
+        }
+        prop_assert!(open.is_empty(), "left open: {open:?}");
     }
 
     #[test]
@@ -177,5 +233,22 @@ proptest! {
             .collect();
         lines.dedup();
         prop_assert_eq!(found, lines);
+    }
+}
+
+#[test]
+fn a_dialect_says_the_same_of_its_log_with_and_without_the_others() {
+    // What another one takes is another one's; nothing of these logs is.
+    for (name, log) in logs() {
+        let alone = ["ctest", "go-test", "pytest", "tqdm"];
+        if !alone.contains(&name.as_str()) {
+            continue;
+        }
+        let told = |list: &str| {
+            let selection = Selection::parse(list).unwrap();
+            let events = run(&selection, &split(&log, &[]));
+            events.into_iter().map(|event| event.kind).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&format!("{name},-native")), told("auto"), "{name}");
     }
 }

@@ -6,7 +6,7 @@ use stepflow_markers::dialects::{Dialects, Ending, Event, Selection, Stream, nam
 
 use crate::json;
 
-fn understood(name: &str, log: &[u8], exit_code: i32) -> String {
+fn understood(name: &str, log: &[u8], ending: Ending) -> String {
     let opt_in = Selection::parse(&format!("auto,+{name}")) != Ok(Selection::auto());
     let list = if opt_in { format!("auto,{name}") } else { "auto".to_owned() };
     let mut dialects = Dialects::new(&Selection::parse(&list).unwrap()).with_text();
@@ -21,14 +21,16 @@ fn understood(name: &str, log: &[u8], exit_code: i32) -> String {
     };
     dialects.push(Stream::Merged, log, 0, &mut say);
     dialects.end_stream(Stream::Merged, &mut say);
-    dialects.end(Ending::Exit(exit_code), &mut say);
+    dialects.end(ending, &mut say);
     text
 }
 
-/// The exit code of a tool: `NAME.2.log` is one that ended with 2, `NAME.log` with 0.
-fn exit_code(log: &Path) -> i32 {
-    let code = log.file_stem().and_then(|stem| Path::new(stem).extension());
-    code.map_or(0, |code| code.to_str().unwrap().parse().expect("NAME.EXIT-CODE.log"))
+/// How the command ended whose output a log is: `NAME.from` beside it has the tool's version, the
+/// command and its exit code.
+fn ending(log: &Path) -> Ending {
+    let from = fs::read_to_string(log.with_extension("from")).unwrap_or_default();
+    let code = from.lines().find_map(|line| line.strip_prefix("exit: "));
+    Ending::Exit(code.map_or(0, |code| code.parse().unwrap()))
 }
 
 /// `STEPFLOW_BLESS=1` writes what is understood now; the difference is to be read.
@@ -44,7 +46,7 @@ fn every_dialect_understands_a_log_of_its_tool() {
                 continue;
             }
             logs += 1;
-            let found = understood(name, &fs::read(&path).unwrap(), exit_code(&path));
+            let found = understood(name, &fs::read(&path).unwrap(), ending(&path));
             let expected = path.with_extension("expected");
             if bless {
                 fs::write(&expected, &found).unwrap();

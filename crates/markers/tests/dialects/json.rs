@@ -121,8 +121,8 @@ pub fn kind(kind: &EventKind) -> Option<Value> {
         }
         EventKind::TestSummary { counts, suite, status, step } => {
             put("type", json!("test_summary"));
-            let counts = counts.iter().map(|(k, v)| (k.clone(), json!(v))).collect();
-            put("counts", Value::Object(counts));
+            let counts: Map<_, _> = counts.iter().map(|(k, v)| (k.clone(), json!(v))).collect();
+            optional(&mut put, "counts", Some(counts).filter(|counts| !counts.is_empty()));
             put("step", id(*step));
             optional(&mut put, "suite", suite.clone());
             optional(&mut put, "status", status.map(step_status));

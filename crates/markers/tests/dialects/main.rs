@@ -7,3 +7,4 @@ mod golden; // logs of real tools
 mod json; // events as the table writes them
 mod rules; // between dialects
 mod table; // the table of cases
+mod tools; // what the logs of tools do not show
