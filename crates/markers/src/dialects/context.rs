@@ -37,6 +37,17 @@ impl Context<'_> {
         self.open(label, name, params, parent, false)
     }
 
+    /// Starts a step inside `parent`, which is open or `None`; lines fall into it from now on.
+    pub(crate) fn start_inside(
+        &mut self,
+        parent: Option<StepId>,
+        label: Label,
+        name: &str,
+        params: Vec<(String, String)>,
+    ) -> Option<StepId> {
+        self.open(label, name, params, parent, false)
+    }
+
     /// Starts a step that has its own place in the tree; no foreign line falls into it. A parent
     /// that is not open any more is replaced by the innermost stacked step.
     pub(crate) fn start_loose(
@@ -115,6 +126,24 @@ impl Context<'_> {
     /// The innermost open stacked step, whoever opened it.
     pub(crate) fn innermost(&self) -> Option<StepId> {
         self.shared.tree.innermost()
+    }
+
+    /// The step around all open steps of this dialect; the innermost one if there are none.
+    pub(crate) fn outside(&self) -> Option<StepId> {
+        match self.shared.tree.iter().find(|open| open.owner == self.me) {
+            Some(outermost) => outermost.parent,
+            None => self.innermost(),
+        }
+    }
+
+    /// Whether a step that a marker opened, of whatever system, is open inside `step`.
+    pub(crate) fn has_markers_inside(&self, step: StepId) -> bool {
+        let markers = self.shared.markers;
+        let is_marker = |owner: u8| {
+            owner == OWN_STEPS || markers.checked_shr(owner.into()).unwrap_or(0) & 1 == 1
+        };
+        // Whoever is open and began later is inside, but for loose ones.
+        self.shared.tree.iter().any(|open| open.id > step && !open.loose && is_marker(open.owner))
     }
 
     /// The newest open own step: what a `STEP_ERROR` means.

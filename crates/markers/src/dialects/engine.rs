@@ -97,6 +97,8 @@ impl std::fmt::Debug for Part {
 pub(crate) struct Shared {
     pub(crate) tree: Tree,
     pub(crate) suspended_by: Option<u8>,
+    /// Dialects, as bits, whose markers are printed on purpose.
+    pub(crate) markers: u32,
     /// By stream: who quotes, and until the end of which step at the latest.
     quotes: [Option<(u8, Option<StepId>)>; 2],
     /// Lines that may still become part of something, where text is wanted.
@@ -118,10 +120,10 @@ impl Dialects {
         let core = Core {
             own: selection.own(),
             table: Table::new(&parts.iter().map(|part| part.watch).collect::<Vec<_>>()),
-            parts,
             awaiting: [0; 2],
             detected: 0,
-            shared: Shared::default(),
+            shared: Shared { markers: markers_of(&parts), ..Shared::default() },
+            parts,
             end: Place::default(),
             at: At::default(),
             counted: (0, 0),
@@ -248,6 +250,12 @@ impl Dialects {
 
 fn slot(stream: Stream) -> usize {
     usize::from(stream == Stream::Stderr)
+}
+
+/// The marker dialects among `parts`, as bits.
+fn markers_of(parts: &[Part]) -> u32 {
+    let markers = parts.iter().enumerate().filter(|(_, part)| part.entry.is_marker);
+    markers.fold(0, |all, (index, _)| all | 1 << index)
 }
 
 /// The indices of the bits that are set, in order.

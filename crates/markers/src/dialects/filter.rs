@@ -146,9 +146,10 @@ impl Present {
             first: &window[2..length + 2],
             last: &window[3..],
         };
-        // A marker's word before a colon; `skipped:`.
+        // A marker's word before a colon, `error:` among them; `skipped:`, `warning:`.
         (self.colon && end.any(|_, second, first, last| {
-            (last == b':') & (ends_word(second, first) | ((second == b'e') & (first == b'd')))
+            let other = ((second == b'e') & (first == b'd')) | ((second == b'n') & (first == b'g'));
+            (last == b':') & (ends_word(second, first) | other)
         }))
             // `##vso[`, `##teamcity[`, `section_`, `travis_`.
             || (self.bracket && end.any(|third, second, first, last| {

@@ -31,6 +31,13 @@ mod tap;
 mod teamcity;
 mod travis;
 
+// Tool dialects.
+mod cmake_make;
+mod gcc_diag;
+mod make;
+mod ninja;
+mod xtrace;
+
 pub(crate) use self::{context::Context, line::Line, watch::Watch};
 pub use self::{
     engine::{Dialects, Ending, Former, STEPS_MAX},
@@ -124,4 +131,9 @@ pub(crate) const ENTRIES: &[Entry] = &[
     marker("tap", None, tap::new),
     opt_in(marker("jenkins", Some("JENKINS_URL"), jenkins::new)),
     opt_in(marker("sd-daemon", Some("JOURNAL_STREAM"), sd_daemon::new)),
+    tool("make", make::new),
+    opt_in(tool("xtrace", xtrace::new)),
+    tool("ninja", ninja::new),
+    tool("cmake-make", cmake_make::new),
+    tool("gcc-diag", gcc_diag::new),
 ];

@@ -21,11 +21,15 @@ pub(crate) enum Needle {
     Dashes,
     /// `.. ` at a line's end or before `skipped: `: a test file of a harness.
     Dots,
+    /// `error: `: a compiler's, also coloured.
+    ErrorColon,
+    /// `warning: `: the same.
+    WarningColon,
 }
 
 /// All needles, their texts, and the byte of each that is rarest in ordinary output. A new one needs
 /// its last letters in `filter.rs` as well.
-const NEEDLES: [(Needle, &[u8], u8); 8] = [
+const NEEDLES: [(Needle, &[u8], u8); 10] = [
     (Needle::Vso, b"##vso[", b'#'),
     (Needle::TeamCity, b"##teamcity[", b'#'),
     (Needle::Section, b"section_", b'_'),
@@ -34,6 +38,8 @@ const NEEDLES: [(Needle, &[u8], u8); 8] = [
     (Needle::Bar, b"%|", b'|'),
     (Needle::Dashes, b"--- ", b'-'),
     (Needle::Dots, b".. ", b'.'),
+    (Needle::ErrorColon, b"error: ", b':'),
+    (Needle::WarningColon, b"warning: ", b':'),
 ];
 
 /// Which lines a dialect wants to be offered, in its present state.

@@ -20,18 +20,13 @@ const MISSING: &[&str] = &[
     "pytest",
     "cargo",
     "go-test",
-    "make",
     "npm",
     "terraform",
-    "xtrace",
     "gradle",
     "maven",
-    "ninja",
-    "cmake-make",
     "ctest",
     "turbo",
     "tqdm",
-    "gcc-diag",
 ];
 /// Cases of several dialects, with those that they need.
 const MIXED: &[(&str, &[&str])] = &[
