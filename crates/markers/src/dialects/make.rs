@@ -17,8 +17,10 @@ const LEVEL_MAX: u32 = 1_000;
 #[derive(Default)]
 struct Make {
     /// Levels at which an error was printed while several directories were open: which of them it
-    /// was is known when one is left, for make does so at once.
+    /// was is known when the make around it says so, just after that one was left.
     unsure: Vec<u32>,
+    /// The directory that was left last, and its level.
+    left: Option<(u32, StepId)>,
 }
 
 impl Dialect for Make {
@@ -62,18 +64,21 @@ impl Make {
 
     fn leave(&mut self, level: u32, directory: &str, cx: &mut Context<'_>) -> Taken {
         if let Some(step) = cx.find_label(label(level, directory)) {
-            let mut status = StepStatus::Done;
-            if let Some(at) = self.unsure.iter().position(|unsure| *unsure == level) {
-                self.unsure.swap_remove(at);
-                status = StepStatus::Failure;
-            }
             let verdict = cx.get(step).and_then(|open| open.verdict);
-            cx.end(step, verdict.unwrap_or(status), None);
+            cx.end(step, verdict.unwrap_or(StepStatus::Done), None);
+            self.left = Some((level, step));
         }
         Taken::Yes
     }
 
     fn failed(&mut self, level: u32, annotation: Annotation, cx: &mut Context<'_>) {
+        if let Some((inner, step)) = self.left.take()
+            && inner > level
+            && let Some(at) = self.unsure.iter().position(|unsure| *unsure == inner)
+        {
+            self.unsure.swap_remove(at);
+            cx.end_again(step, StepStatus::Failure, None);
+        }
         let step = at_level(level, cx);
         if let Some(step) = step {
             let lane = u64::from(level);

@@ -32,6 +32,13 @@ struct Edge {
     text: String,
 }
 
+impl Edge {
+    /// `[1/4] Resolving packages...`: how installers count their phases.
+    fn is_phase(&self) -> bool {
+        self.text.ends_with("...")
+    }
+}
+
 const CLOSED: &[&str] = &["ninja: ", "[1/"];
 const OPEN: &[&str] =
     &["ninja: ", "FAILED: ", "[1", "[2", "[3", "[4", "[5", "[6", "[7", "[8", "[9"];
@@ -52,7 +59,7 @@ impl Dialect for Ninja {
         if text.starts_with("FAILED: ") {
             let Some(run) = &self.run else { return Taken::No };
             cx.settle(run.step, StepStatus::Failure);
-            problem(text, Some(run.step), cx);
+            problem(text.trim_end(), Some(run.step), cx);
             return Taken::Yes;
         }
         let Some(edge) = edge(text) else { return Taken::No };
@@ -61,7 +68,7 @@ impl Dialect for Ninja {
                 run.advance(&edge, cx);
                 Taken::Yes
             }
-            _ if edge.ended == 1 && edge.total > 1 => {
+            _ if edge.ended == 1 && edge.total > 1 && !edge.is_phase() => {
                 self.candidates[slot(cx.place.stream)] = Some((cx.place, edge));
                 Taken::Held
             }
@@ -75,6 +82,7 @@ impl Dialect for Ninja {
         let second = line.and_then(|line| edge(line.visible()));
         if let (Some((place, first)), Some(second)) = (candidate, second)
             && (second.ended, second.total) == (2, first.total)
+            && !second.is_phase()
         {
             let here = std::mem::replace(&mut cx.place, place);
             let started = self.start(cx);
