@@ -1,5 +1,7 @@
 //! What a dialect can do while it is asked about a line.
 
+use std::borrow::Cow;
+
 use super::{
     engine::Shared,
     event::{
@@ -17,7 +19,7 @@ pub(crate) struct Context<'a> {
     pub(crate) out: &'a mut dyn FnMut(Event),
     /// The dialect's index.
     pub(crate) me: u8,
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     /// The line that events are about.
     pub(crate) place: Place,
     /// Set by [`Context::await_next`].
@@ -273,7 +275,7 @@ impl Context<'_> {
 
     /// Any other event.
     pub(crate) fn say(&mut self, kind: EventKind) {
-        (self.out)(Event { place: self.place, dialect: self.name, kind });
+        (self.out)(Event { place: self.place, dialect: self.name.clone(), kind });
     }
 
     /// The next line of this line's stream goes to this dialect's `next` before all others.

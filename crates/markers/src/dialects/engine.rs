@@ -1,14 +1,15 @@
 //! Bytes of the streams in, events out: cuts lines and asks the dialects about them.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use super::{
-    Dialect, Entry, Line, Selection, Taken,
+    Dialect, Line, Selection, Taken,
     context::Context,
     cut::{Cut, Cutter},
     event::{At, Cause, Event, EventKind, Place, StepId, StepStatus, Stream},
     filter::Filter,
     own,
+    problems::{Literals, Problems},
     tree::{FORMER_STEPS, Label, OWN_STEPS, Open, Tree, hash},
     watch::{Table, Watch},
 };
@@ -16,6 +17,9 @@ use crate::LINE_BYTES_MAX;
 
 /// An execution has at most so many steps, whoever starts them.
 pub const STEPS_MAX: usize = 10_000;
+
+/// A longer line counts as empty for the next one.
+const BEFORE_BYTES_MAX: usize = 4 * 1024;
 
 /// How an execution ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +75,10 @@ struct Core {
     awaiting: [u32; 2],
     /// Dialects, as bits, that have recognised something.
     detected: u32,
+    /// What problem matchers look for, and their bit.
+    literals: Option<(Arc<Literals>, u32)>,
+    /// By stream: the last whole line, where problem matchers are in use; empty if it was too long or there was none.
+    before: [Vec<u8>; 2],
     shared: Shared,
     /// Where the output ends so far.
     end: Place,
@@ -81,14 +89,22 @@ struct Core {
 }
 
 struct Part {
-    entry: &'static Entry,
+    name: &'static str,
+    /// Printed on purpose for another system.
+    is_marker: bool,
     dialect: Box<dyn Dialect>,
     watch: Watch,
 }
 
+impl Part {
+    fn new(name: &'static str, is_marker: bool, dialect: Box<dyn Dialect>) -> Self {
+        Self { name, is_marker, watch: dialect.watch(), dialect }
+    }
+}
+
 impl std::fmt::Debug for Part {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.entry.name)
+        f.write_str(self.name)
     }
 }
 
@@ -110,18 +126,26 @@ pub(crate) struct Shared {
 impl Dialects {
     /// The dialects that `selection` names.
     pub fn new(selection: &Selection) -> Self {
-        let parts: Vec<Part> = selection
+        let mut parts: Vec<Part> = selection
             .entries()
-            .map(|(entry, hinted)| {
-                let dialect = (entry.new)(hinted);
-                Part { entry, watch: dialect.watch(), dialect }
-            })
+            .map(|(entry, hinted)| Part::new(entry.name, entry.is_marker, (entry.new)(hinted)))
             .collect();
+        let matchers = selection.matchers();
+        let mut literals = None;
+        if !matchers.is_empty() {
+            let problems = Problems::new(matchers);
+            literals = Some((Arc::new(problems.literals()), 1 << parts.len()));
+            parts.push(Part::new("problem-matchers", false, Box::new(problems)));
+        }
+        let watches: Vec<_> = parts.iter().map(|part| part.watch).collect();
         let core = Core {
             own: selection.own(),
-            table: Table::new(&parts.iter().map(|part| part.watch).collect::<Vec<_>>()),
+            table: Table::new(&watches, literals.clone()),
             awaiting: [0; 2],
-            detected: 0,
+            // Matchers say themselves what they detect: each has a name of its own.
+            detected: literals.as_ref().map_or(0, |(_, bit)| *bit),
+            literals,
+            before: [Vec::new(), Vec::new()],
             shared: Shared { markers: markers_of(&parts), ..Shared::default() },
             parts,
             end: Place::default(),
@@ -187,7 +211,9 @@ impl Dialects {
         core.at = at;
         core.counted = (0, 0);
         let rest = cutter.complete(bytes, offset, &mut |line, start, end| {
-            core.line(line, Place { stream, start: start.max(floor), end, line: lines + 1 }, out);
+            let place = Place { stream, start: start.max(floor), end, line: lines + 1 };
+            core.line(line, None, place, out);
+            core.remember(stream, if let Cut::Whole(line) = line { line } else { b"" });
         });
         let whole = memchr::memrchr(b'\n', &bytes[rest..]).map_or(rest, |at| rest + at + 1);
         core.lines(bytes, rest..whole, stream, out);
@@ -212,7 +238,8 @@ impl Dialects {
         let (cutter, core) = (&mut self.cutters[slot(stream)], &mut self.core);
         core.end.line = lines + 1;
         cutter.finish(&mut |line, start, end| {
-            core.line(line, Place { stream, start: start.max(floor), end, line: lines + 1 }, out);
+            let place = Place { stream, start: start.max(floor), end, line: lines + 1 };
+            core.line(line, None, place, out);
         });
         core.nothing_follows(stream, out);
     }
@@ -225,7 +252,7 @@ impl Dialects {
             self.core.shared.tree.close(step);
             let status = verdict.unwrap_or(ending.status());
             let kind = EventKind::StepEnd { step, status, detail: None, by: Cause::End };
-            out(Event { place, dialect: super::OWN, kind });
+            out(Event { place, dialect: super::OWN.into(), kind });
         }
     }
 
@@ -252,9 +279,19 @@ fn slot(stream: Stream) -> usize {
     usize::from(stream == Stream::Stderr)
 }
 
+/// A line as the next one may see it.
+fn bounded(line: &[u8]) -> &[u8] {
+    if line.len() > BEFORE_BYTES_MAX { b"" } else { line }
+}
+
+/// The last line of several.
+fn last_line(lines: &[u8]) -> &[u8] {
+    &lines[memchr::memrchr(b'\n', lines).map_or(0, |end| end + 1)..]
+}
+
 /// The marker dialects among `parts`, as bits.
 fn markers_of(parts: &[Part]) -> u32 {
-    let markers = parts.iter().enumerate().filter(|(_, part)| part.entry.is_marker);
+    let markers = parts.iter().enumerate().filter(|(_, part)| part.is_marker);
     markers.fold(0, |all, (index, _)| all | 1 << index)
 }
 
@@ -304,7 +341,7 @@ impl Core {
             if !self.wants_every_line(stream) {
                 match filter.next(at, &self.table, self.own) {
                     Some(start) => at = start,
-                    None => return,
+                    None => break,
                 }
             }
             let rest = &bytes[at..];
@@ -313,8 +350,21 @@ impl Core {
             let end = start + length as u64 + 1;
             let line = self.number(piece, first + at);
             let place = Place { stream, start: start.max(self.at.floor), end, line };
-            self.line(Cut::Whole(&rest[..length]), place, out);
+            let before = bytes[..at].strip_suffix(b"\n").map(last_line);
+            self.line(Cut::Whole(&rest[..length]), before, place, out);
             at += length + 1;
+        }
+        if let Some(whole) = bytes.strip_suffix(b"\n") {
+            self.remember(stream, last_line(whole));
+        }
+    }
+
+    /// A whole line has been read: the next one of the stream may ask for it.
+    fn remember(&mut self, stream: Stream, line: &[u8]) {
+        if self.literals.is_some() {
+            let before = &mut self.before[slot(stream)];
+            before.clear();
+            before.extend_from_slice(bounded(line));
         }
     }
 
@@ -325,7 +375,14 @@ impl Core {
             || self.shared.quoted_by(stream).is_some()
     }
 
-    fn line(&mut self, line: Cut<'_>, place: Place, out: &mut dyn FnMut(Event)) {
+    /// `before`: the line before it, where it stands in the same piece.
+    fn line(
+        &mut self,
+        line: Cut<'_>,
+        before: Option<&[u8]>,
+        place: Place,
+        out: &mut dyn FnMut(Event),
+    ) {
         let bytes = match line {
             Cut::Whole(bytes) if bytes.len() <= LINE_BYTES_MAX => bytes,
             Cut::Whole(head) | Cut::Head(head) => {
@@ -339,11 +396,20 @@ impl Core {
                 return;
             }
         };
-        let line = Line::new(bytes, place);
+        let mut line = Line::new(bytes, place);
+        let kept;
+        if self.literals.is_some() {
+            line.before = Some(if let Some(before) = before {
+                bounded(before)
+            } else {
+                kept = self.before[slot(place.stream)].clone();
+                kept.as_slice()
+            });
+        }
         if !self.recognise(&line, bytes, out) && self.shared.wants_text {
             let step = self.shared.tree.innermost();
             let kind = EventKind::Log { text: line.visible().to_owned(), level: None, step };
-            out(Event { place, dialect: super::OWN, kind });
+            out(Event { place, dialect: super::OWN.into(), kind });
         }
     }
 
@@ -411,7 +477,7 @@ impl Core {
     /// Whether marker dialects are suspended, and this one with them.
     fn is_heard(&self, index: usize) -> bool {
         match self.shared.suspended_by {
-            Some(by) => usize::from(by) == index || !self.parts[index].entry.is_marker,
+            Some(by) => usize::from(by) == index || !self.parts[index].is_marker,
             None => true,
         }
     }
@@ -433,7 +499,7 @@ impl Core {
             shared: &mut self.shared,
             out: if is_known { &mut *out } else { &mut keep },
             me: index as u8,
-            name: part.entry.name,
+            name: part.name.into(),
             place,
             awaits: false,
         };
@@ -446,14 +512,14 @@ impl Core {
             // What was held until this line began before it.
             let first = said.first().map_or(place, |first: &Event| first.place);
             let place = if first.start < place.start { first } else { place };
-            out(Event { place, dialect: part.entry.name, kind: EventKind::Detected });
+            out(Event { place, dialect: part.name.into(), kind: EventKind::Detected });
         }
         said.into_iter().for_each(out);
         let watch = part.dialect.watch();
         if watch != part.watch {
             part.watch = watch;
             let watches: Vec<_> = self.parts.iter().map(|part| part.watch).collect();
-            self.table = Table::new(&watches);
+            self.table = Table::new(&watches, self.literals.clone());
         }
         taken != Taken::No
     }
@@ -468,7 +534,7 @@ impl Core {
             shared: &mut self.shared,
             out,
             me: OWN_STEPS,
-            name: super::OWN,
+            name: super::OWN.into(),
             place,
             awaits: false,
         };
@@ -500,7 +566,7 @@ impl Shared {
                     "more than {STEPS_MAX} steps: later ones are shown as plain output"
                 ),
             };
-            out(Event { place, dialect: super::OWN, kind });
+            out(Event { place, dialect: super::OWN.into(), kind });
         }
         false
     }
@@ -532,7 +598,7 @@ impl Shared {
         for (by, place, text) in held {
             if by == owner && slot(place.stream) == slot(stream) {
                 let kind = EventKind::Log { text, level: None, step };
-                out(Event { place, dialect: super::OWN, kind });
+                out(Event { place, dialect: super::OWN.into(), kind });
             } else {
                 self.held.push((by, place, text));
             }

@@ -89,8 +89,8 @@ fn is_source(file: &str) -> bool {
     }
     let name = rest.rsplit(['/', '\\']).next().unwrap_or(rest);
     name.rsplit_once('.').is_some_and(|(stem, extension)| {
-        let known = |known: &&str| known.eq_ignore_ascii_case(extension);
-        !stem.is_empty() && EXTENSIONS.iter().any(|extension| known(&extension))
+        let is_it = |known: &&str| known.eq_ignore_ascii_case(extension);
+        !stem.is_empty() && EXTENSIONS.iter().any(is_it)
     })
 }
 

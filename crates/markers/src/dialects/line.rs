@@ -14,6 +14,9 @@ pub(crate) struct Line<'a> {
     shown: (usize, usize),
     /// Its stream and its bytes' place in the output.
     pub(crate) place: Place,
+    /// The bytes of the line before it in its stream, where problem matchers are in use; empty if
+    /// it was too long or there was none.
+    pub(crate) before: Option<&'a [u8]>,
 }
 
 impl<'a> Line<'a> {
@@ -24,7 +27,7 @@ impl<'a> Line<'a> {
             Cow::Owned(raw) => Cow::Owned(plain(raw).into_owned()),
         };
         let shown = shown(&plain);
-        Self { raw, plain, shown, place }
+        Self { raw, plain, shown, place, before: None }
     }
 
     /// As printed, a carriage return before the line feed included; invalid UTF-8 is U+FFFD.

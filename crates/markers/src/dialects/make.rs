@@ -36,7 +36,7 @@ impl Dialect for Make {
         }
         let Some((level, text)) = header(text) else { return Taken::No };
         if let Some(directory) = quoted(text, "Entering directory ") {
-            return self.enter(level, directory, cx);
+            return enter(level, directory, cx);
         }
         if let Some(directory) = quoted(text, "Leaving directory ") {
             return self.leave(level, directory, cx);
@@ -52,16 +52,6 @@ impl Dialect for Make {
 }
 
 impl Make {
-    fn enter(&mut self, level: u32, directory: &str, cx: &mut Context<'_>) -> Taken {
-        let lower = (0..level).rev().find_map(|lower| at_level(lower, cx));
-        let parent = lower.or_else(|| cx.outside());
-        let params = vec![("level".to_owned(), level.to_string())];
-        match cx.start_inside(parent, label(level, directory), directory, params) {
-            Some(_) => Taken::Yes,
-            None => Taken::No,
-        }
-    }
-
     fn leave(&mut self, level: u32, directory: &str, cx: &mut Context<'_>) -> Taken {
         if let Some(step) = cx.find_label(label(level, directory)) {
             let verdict = cx.get(step).and_then(|open| open.verdict);
@@ -89,6 +79,16 @@ impl Make {
             }
         }
         cx.annotation(Annotation { step, ..annotation });
+    }
+}
+
+fn enter(level: u32, directory: &str, cx: &mut Context<'_>) -> Taken {
+    let lower = (0..level).rev().find_map(|lower| at_level(lower, cx));
+    let parent = lower.or_else(|| cx.outside());
+    let params = vec![("level".to_owned(), level.to_string())];
+    match cx.start_inside(parent, label(level, directory), directory, params) {
+        Some(_) => Taken::Yes,
+        None => Taken::No,
     }
 }
 

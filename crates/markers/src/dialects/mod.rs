@@ -15,6 +15,7 @@ mod gate; // secrets that a script declares, before they are recorded
 mod glue; // markers in the middle of a line
 mod line; // the views of a line
 mod own; // own markers in the common tree
+mod problems; // matchers: diagnostics described by data
 mod select; // which dialects an execution has
 mod tree; // the open steps
 mod watch; // which lines a dialect wants to see
@@ -46,6 +47,7 @@ pub use self::{
         Stream, Summary, Test, TestStatus,
     },
     gate::{Gate, Piece},
+    problems::{Fault, Matcher, MatcherError, TEXT_BYTES_MAX, shipped_names},
     select::{Choice, Selection, SelectionError, names},
 };
 

@@ -1,6 +1,10 @@
 //! Which lines a dialect wants to see: decided from how a line begins and a few words in it, so that
 //! a dialect that is not in use costs ordinary output nothing.
 
+use std::sync::Arc;
+
+use super::problems::Literals;
+
 /// Words that are looked for anywhere in a line's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -89,18 +93,22 @@ pub(crate) struct Table {
     indented: Box<[Beginnings; 256]>,
     needles: [u32; NEEDLES.len()],
     all: u32,
+    /// The words that problem matchers look for, and the bit of these.
+    literals: Option<(Arc<Literals>, u32)>,
     /// By first byte: whether the lists above have anything.
     may_begin: [bool; 256],
 }
 
 impl Table {
-    pub(crate) fn new(watches: &[Watch]) -> Self {
+    /// `literals`: what the problem matchers look for, and their bit.
+    pub(crate) fn new(watches: &[Watch], literals: Option<(Arc<Literals>, u32)>) -> Self {
         let empty = || Box::new(std::array::from_fn(|_| Vec::new()));
         let mut table = Self {
             begins: empty(),
             indented: empty(),
             needles: [0; NEEDLES.len()],
             all: 0,
+            literals,
             may_begin: [false; 256],
         };
         for (index, watch) in watches.iter().enumerate() {
@@ -137,7 +145,19 @@ impl Table {
 
     /// The dialects that want a line with this visible text and these bytes.
     pub(crate) fn who(&self, visible: &[u8], bytes: &[u8]) -> u32 {
-        self.all | self.by_beginning(visible) | self.by_needle(bytes)
+        self.all | self.by_beginning(visible) | self.by_needle(bytes) | self.by_literal(bytes)
+    }
+
+    fn by_literal(&self, bytes: &[u8]) -> u32 {
+        match &self.literals {
+            Some((literals, bit)) if literals.find(bytes, 0).is_some() => *bit,
+            _ => 0,
+        }
+    }
+
+    /// What problem matchers look for.
+    pub(crate) fn literals(&self) -> Option<&Literals> {
+        self.literals.as_ref().map(|(literals, _)| literals.as_ref())
     }
 
     /// The dialects that want a line because of how its visible text begins.

@@ -1,16 +1,48 @@
 //! What holds for every input: pieces of all grammars, in any order, cut anywhere.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs, path::Path};
 
 use proptest::prelude::*;
 use serde_json::Value;
-use stepflow_markers::dialects::{Dialects, Ending, Event, EventKind, Selection, Stream, names};
+use stepflow_markers::dialects::{
+    Dialects, Ending, Event, EventKind, Selection, Stream, names, shipped_names,
+};
 
-/// All lines of the table of cases.
+/// All lines of the table of cases, and of the logs of tools.
 fn lines() -> Vec<String> {
     let all: Vec<Value> = serde_json::from_str(include_str!("../dialect-cases.json")).unwrap();
     let inputs = all.iter().flat_map(|case| case["input"].as_array().unwrap());
-    inputs.map(|line| line.as_str().unwrap().to_owned()).collect()
+    let mut lines: Vec<String> = inputs.map(|line| line.as_str().unwrap().to_owned()).collect();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dialects/golden");
+    for name in TOOLS.iter().copied().chain(shipped_names()) {
+        let mut logs: Vec<_> =
+            fs::read_dir(golden.join(name)).unwrap().map(|log| log.unwrap().path()).collect();
+        logs.sort();
+        for log in logs.iter().filter(|path| path.extension().is_some_and(|e| e == "log")) {
+            let text = String::from_utf8_lossy(&fs::read(log).unwrap()).into_owned();
+            lines.extend(text.split('\n').take(40).map(str::to_owned));
+        }
+    }
+    lines
+}
+
+/// Tools whose lines mean something beside others of the same log.
+const TOOLS: [&str; 5] = ["make", "ninja", "cmake-make", "gcc-diag", "xtrace"];
+
+/// A log of a tool as a whole, or of two, the one behind the other.
+fn logs() -> impl Strategy<Value = Vec<u8>> {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dialects/golden");
+    let mut logs = Vec::new();
+    for name in names().chain(shipped_names()) {
+        for log in fs::read_dir(golden.join(name)).unwrap().map(|log| log.unwrap().path()) {
+            if log.extension().is_some_and(|extension| extension == "log") {
+                logs.push(fs::read(log).unwrap());
+            }
+        }
+    }
+    logs.sort();
+    let one = proptest::sample::select(logs);
+    (one.clone(), one).prop_map(|(first, second)| [first, second].concat())
 }
 
 /// Every dialect known to be in use.
@@ -77,7 +109,7 @@ proptest! {
 
     #[test]
     fn no_split_changes_what_is_understood(
-        output in output(),
+        output in prop_oneof![3 => output(), 1 => logs()],
         cuts in proptest::collection::vec(1_usize..90, 1..9),
     ) {
         for selection in [Selection::auto(), all()] {

@@ -206,7 +206,7 @@ fn what_is_detected_is_said_once_and_before_anything_else_of_the_dialect() {
             if event.kind == EventKind::Detected {
                 assert!(detected.insert(event.dialect), "{}: twice", case.title);
             } else if event.dialect != "native" {
-                assert!(detected.contains(event.dialect), "{}: {event:?}", case.title);
+                assert!(detected.contains(&event.dialect), "{}: {event:?}", case.title);
             }
         }
     }
