@@ -21,7 +21,7 @@ const EXTENSIONS: &[&str] = &[
 
 impl Dialect for GccDiag {
     fn watch(&self) -> Watch {
-        Watch::none().needle(Needle::ErrorColon).needle(Needle::WarningColon)
+        Watch::none().needle(Needle::Diagnostic)
     }
 
     fn line(&mut self, line: &Line<'_>, cx: &mut Context<'_>) -> Taken {

@@ -25,15 +25,14 @@ pub(crate) enum Needle {
     Dashes,
     /// `.. ` at a line's end or before `skipped: `: a test file of a harness.
     Dots,
-    /// `error: `: a compiler's, also coloured.
-    ErrorColon,
-    /// `warning: `: the same.
-    WarningColon,
+    /// `error: ` or `warning: ` behind a number and a colon: a compiler's, also coloured. Looked for
+    /// apart from the others.
+    Diagnostic,
 }
 
 /// All needles, their texts, and the byte of each that is rarest in ordinary output. A new one needs
 /// its last letters in `filter.rs` as well.
-const NEEDLES: [(Needle, &[u8], u8); 10] = [
+const NEEDLES: [(Needle, &[u8], u8); 8] = [
     (Needle::Vso, b"##vso[", b'#'),
     (Needle::TeamCity, b"##teamcity[", b'#'),
     (Needle::Section, b"section_", b'_'),
@@ -42,8 +41,6 @@ const NEEDLES: [(Needle, &[u8], u8); 10] = [
     (Needle::Bar, b"%|", b'|'),
     (Needle::Dashes, b"--- ", b'-'),
     (Needle::Dots, b".. ", b'.'),
-    (Needle::ErrorColon, b"error: ", b':'),
-    (Needle::WarningColon, b"warning: ", b':'),
 ];
 
 /// Which lines a dialect wants to be offered, in its present state.
@@ -91,7 +88,7 @@ type Beginnings = Vec<(&'static [u8], u32)>;
 pub(crate) struct Table {
     begins: Box<[Beginnings; 256]>,
     indented: Box<[Beginnings; 256]>,
-    needles: [u32; NEEDLES.len()],
+    needles: [u32; NEEDLES.len() + 1],
     all: u32,
     /// The words that problem matchers look for, and the bit of these.
     literals: Option<(Arc<Literals>, u32)>,
@@ -106,7 +103,7 @@ impl Table {
         let mut table = Self {
             begins: empty(),
             indented: empty(),
-            needles: [0; NEEDLES.len()],
+            needles: [0; NEEDLES.len() + 1],
             all: 0,
             literals,
             may_begin: [false; 256],
@@ -123,7 +120,8 @@ impl Table {
                     }
                 }
             }
-            for (needle, ..) in NEEDLES {
+            let needles = NEEDLES.iter().map(|(needle, ..)| *needle);
+            for needle in needles.chain([Needle::Diagnostic]) {
                 if watch.needles & 1 << needle as u16 != 0 {
                     table.needles[needle as usize] |= bit;
                 }
@@ -196,8 +194,28 @@ impl Table {
                 who |= wanted;
             }
         }
+        let wanted = self.needles[Needle::Diagnostic as usize];
+        if wanted & !who != 0 && is_diagnostic(bytes) {
+            who |= wanted;
+        }
         who
     }
+}
+
+/// Whether `error: ` or `warning: ` stands behind a number and a colon. One look at each colon.
+fn is_diagnostic(bytes: &[u8]) -> bool {
+    let mut placed = false;
+    for colon in memchr::memchr_iter(b':', bytes) {
+        let (before, behind) = (&bytes[..colon], bytes.get(colon + 1));
+        if placed
+            && behind == Some(&b' ')
+            && (before.ends_with(b"error") || before.ends_with(b"warning"))
+        {
+            return true;
+        }
+        placed |= before.last().is_some_and(u8::is_ascii_digit);
+    }
+    false
 }
 
 /// The dialects that want a text that begins so.
