@@ -37,7 +37,7 @@ use crate::{
     error::IngestError,
     follow,
     handle::Handle,
-    request,
+    request::{self, Usual},
 };
 
 /// Most streams that are open, sending or waited for; at it, new ones are refused.
@@ -269,7 +269,7 @@ impl Engine {
             return Err(IngestError::TooMany);
         }
         self.check_room().await?;
-        let mut spec = spec(id, &new)?;
+        let mut spec = spec(id, &new, &self.core.usual)?;
         // A stream has nobody here who could wait or be stopped: its middle goes.
         spec.log_max_bytes = self.core.usual.log_max_bytes;
         if !core.registry().reserve(id) {
@@ -385,7 +385,7 @@ impl Engine {
     }
 }
 
-fn spec(id: ExecutionId, new: &NewIngest) -> Result<Spec, IngestError> {
+fn spec(id: ExecutionId, new: &NewIngest, usual: &Usual) -> Result<Spec, IngestError> {
     let name = new.name.clone().filter(|name| !name.trim().is_empty());
     request::check_words(name.as_deref(), &new.user, &new.tags)?;
     let masked = !new.secrets.is_empty();
@@ -417,6 +417,7 @@ fn spec(id: ExecutionId, new: &NewIngest) -> Result<Spec, IngestError> {
         log_full: stepflow_model::LogFull::default(),
         on_disk_full: stepflow_model::OnDiskFull::default(),
         dialect: stepflow_model::dialect_default(),
+        problem_matchers: usual.problem_matchers.clone(),
         rerun_of: None,
     })
 }

@@ -77,6 +77,8 @@ pub struct NewExecution {
     pub log_full: Option<LogFull>,
     /// Whose markers its output may hold; as the engine does it if absent.
     pub dialect: Option<String>,
+    /// Problems that somebody has described; the engine's, whoever asks.
+    pub problem_matchers: BTreeMap<String, String>,
 }
 
 /// What holds for executions that do not say.
@@ -96,6 +98,8 @@ pub struct Usual {
     pub log_full: LogFull,
     /// Whose markers output may hold.
     pub dialect: String,
+    /// Whoever runs this has described these problems: texts by name.
+    pub problem_matchers: BTreeMap<String, String>,
 }
 
 impl Default for Usual {
@@ -108,6 +112,7 @@ impl Default for Usual {
             log_max_bytes: LOG_MAX_BYTES_DEFAULT,
             log_full: LogFull::default(),
             dialect: stepflow_model::dialect_default(),
+            problem_matchers: BTreeMap::new(),
         }
     }
 }
@@ -121,6 +126,7 @@ impl Usual {
         new.log_max_bytes.get_or_insert(self.log_max_bytes);
         new.log_full.get_or_insert(self.log_full);
         new.dialect.get_or_insert_with(|| self.dialect.clone());
+        new.problem_matchers.clone_from(&self.problem_matchers);
     }
 }
 
@@ -220,6 +226,7 @@ impl NewExecution {
             log_max_bytes: None,
             log_full: None,
             dialect: None,
+            problem_matchers: BTreeMap::new(),
         }
     }
 
@@ -243,7 +250,7 @@ impl NewExecution {
             return Err(RequestError::LogMaxBytes);
         }
         let dialect = self.dialect.unwrap_or_else(stepflow_model::dialect_default);
-        stepflow_model::check_dialects(&dialect)?;
+        stepflow_model::check_dialects(&dialect, &self.problem_matchers)?;
         let (secrets, env): (BTreeMap<_, _>, BTreeMap<_, _>) =
             self.environment.into_iter().partition(|(name, _)| self.mask_env.contains(name));
         let spec = Spec {
@@ -277,6 +284,7 @@ impl NewExecution {
             log_full: self.log_full.unwrap_or_default(),
             on_disk_full: self.on_disk_full.unwrap_or_default(),
             dialect,
+            problem_matchers: self.problem_matchers,
             rerun_of: None,
         };
         Ok(Prepared { spec, secrets: secrets.into_iter().collect() })

@@ -48,6 +48,7 @@ pub fn summary(number: u64, status: Status) -> Summary {
         progress: None,
         progress_text: None,
         pty: false,
+        problem_matchers: std::collections::BTreeMap::new(),
         rerun_of: None,
         position: Position { bytes: 10, lines: 1, seq: if status.is_end() { 9 } else { 5 } },
         origin: None,
