@@ -86,6 +86,16 @@ struct Core {
     at: At,
     /// So many of its bytes are counted, with so many line feeds.
     counted: (usize, u64),
+    offers: Offers,
+}
+
+/// What was done for the lines so far; ordinary output costs none of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Offers {
+    /// Lines that somebody may want: they are decoded, and escape sequences taken out.
+    pub lines: u64,
+    /// How often a line was shown to a dialect.
+    pub shown: u64,
 }
 
 struct Part {
@@ -151,6 +161,7 @@ impl Dialects {
             end: Place::default(),
             at: At::default(),
             counted: (0, 0),
+            offers: Offers::default(),
         };
         Self { cutters: [Cutter::default(), Cutter::default()], core, lines: 0 }
     }
@@ -177,6 +188,11 @@ impl Dialects {
             }
         });
         self.core.shared.tree.take_over(started, open.collect());
+    }
+
+    /// The work that was done so far.
+    pub fn offers(&self) -> Offers {
+        self.core.offers
     }
 
     /// How many steps have started, and those that are open, in order of their starts.
@@ -396,6 +412,7 @@ impl Core {
                 return;
             }
         };
+        self.offers.lines += 1;
         let mut line = Line::new(bytes, place);
         let kept;
         if self.literals.is_some() {
@@ -461,6 +478,7 @@ impl Core {
     }
 
     fn offer(&mut self, index: usize, line: &Line<'_>, out: &mut dyn FnMut(Event)) -> bool {
+        self.offers.shown += 1;
         let wants_text = self.shared.wants_text;
         let mut held = false;
         let taken = self.ask(index, line.place, out, |dialect, cx| {

@@ -41,7 +41,7 @@ mod xtrace;
 
 pub(crate) use self::{context::Context, line::Line, watch::Watch};
 pub use self::{
-    engine::{Dialects, Ending, Former, STEPS_MAX},
+    engine::{Dialects, Ending, Former, Offers, STEPS_MAX},
     event::{
         Annotation, At, Cause, Event, EventKind, Level, OWN, Place, Severity, StepId, StepStatus,
         Stream, Summary, Test, TestStatus,
