@@ -73,8 +73,8 @@ enum Step {
     Over,
     /// It is, and the next one may be.
     Goes,
-    /// It completes a problem; whether the next one may complete another.
-    Completes(bool),
+    /// It completes this problem; whether the next one may complete another.
+    Completes(Found, bool),
 }
 
 impl Problems {
@@ -88,8 +88,8 @@ impl Problems {
         Literals::new(all.map(str::as_bytes))
     }
 
-    /// Whether one line alone completes a problem; otherwise what it begins.
-    fn begin(&self, index: usize, line: &Line<'_>) -> Option<(Begun, bool)> {
+    /// What a line begins, and what it already completes.
+    fn begin(&self, index: usize, line: &Line<'_>) -> Option<(Option<Begun>, Option<Found>)> {
         let matcher = &self.matchers[index];
         if !matcher.is_wanted(line.raw()) {
             return None;
@@ -103,11 +103,8 @@ impl Problems {
         }
         match begun.step(matcher, line.visible()) {
             Step::Over => None,
-            Step::Goes => Some((begun, false)),
-            Step::Completes(goes_on) => {
-                begun.repeats = if goes_on { begun.repeats } else { REPEATS_MAX };
-                Some((begun, true))
-            }
+            Step::Goes => Some((Some(begun), None)),
+            Step::Completes(found, goes_on) => Some((goes_on.then_some(begun), Some(found))),
         }
     }
 
@@ -129,11 +126,14 @@ impl Begun {
         loop {
             let Some(pattern) = matcher.pattern(self.at) else { return Step::Over };
             let is_last = self.at + 1 == matcher.length();
-            if self.repeats < REPEATS_MAX && pattern.find(text, &mut self.found) {
+            // Several problems of one file share what was said before them, and no more.
+            let mut found = self.found.clone();
+            if self.repeats < REPEATS_MAX && pattern.find(text, &mut found) {
                 if is_last {
                     self.repeats += 1;
-                    return Step::Completes(pattern.repeats());
+                    return Step::Completes(found, pattern.repeats());
                 }
+                self.found = found;
                 if pattern.repeats() {
                     self.repeats += 1;
                 } else {
@@ -162,16 +162,14 @@ impl Dialect for Problems {
     fn line(&mut self, line: &Line<'_>, cx: &mut Context<'_>) -> Taken {
         let mut taken = Taken::No;
         for index in 0..self.matchers.len() {
-            let Some((begun, complete)) = self.begin(index, line) else { continue };
-            if complete {
-                self.say(index, &begun.found, cx);
-                taken = Taken::Yes;
-            }
-            if begun.repeats < REPEATS_MAX {
+            let Some((begun, found)) = self.begin(index, line) else { continue };
+            if let Some(begun) = begun {
                 self.begun[slot(cx.place.stream)].push(begun);
                 cx.await_next();
             }
-            if complete {
+            if let Some(found) = found {
+                self.say(index, &found, cx);
+                taken = Taken::Yes;
                 break; // A line is one problem.
             }
         }
@@ -187,8 +185,8 @@ impl Dialect for Problems {
             let goes_on = match begun.step(&matcher, line.visible()) {
                 Step::Over => false,
                 Step::Goes => true,
-                Step::Completes(goes_on) => {
-                    self.say(begun.matcher, &begun.found, cx);
+                Step::Completes(found, goes_on) => {
+                    self.say(begun.matcher, &found, cx);
                     taken = Taken::Yes;
                     goes_on
                 }
