@@ -33,7 +33,8 @@ fn main() -> ExitCode {
     let built = newest(&web.join("dist/index.html"));
     let sources = SOURCES.iter().filter_map(|name| newest(&web.join(name))).max();
     let wanted = web.join("package.json").exists() && (built.is_none() || built < sources);
-    let problem = if wanted && !set("STEPFLOW_SKIP_UI") { build(&web).err() } else { None };
+    let made = || build(&web).map(|()| sources.map(|sources| date(&web.join("dist"), sources)));
+    let problem = if wanted && !set("STEPFLOW_SKIP_UI") { made().err() } else { None };
     let missing = !web.join("dist/index.html").exists();
     if let Some(problem) = &problem {
         println!("cargo::warning=the web page was not built: {problem}");
@@ -75,6 +76,16 @@ fn npm(web: &Path, args: &[&str]) -> Result<(), String> {
     let last: Vec<&str> = text.lines().rev().take(5).collect();
     let last: Vec<&str> = last.into_iter().rev().collect();
     Err(format!("npm {} failed: {}", args.join(" "), last.join(" | ")))
+}
+
+/// Dates a page as what it was made from. By its own date Cargo would find it newer than the run of this
+/// script that made it, and build all that embeds it once more.
+fn date(path: &Path, time: SystemTime) {
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        date(&entry.path(), time);
+    }
+    // What keeps its date is built twice, and no more.
+    let _ = fs::File::open(path).and_then(|file| file.set_modified(time));
 }
 
 /// When the newest file at or below `path` changed.

@@ -176,6 +176,8 @@ figures! {
     CapturePlain "capture_plain" Capture Seconds Some(Bar::RatioAtMost(1.5));
     /// The first of them without its syncs, as `cat` has none: what is not the disk.
     CaptureUnsynced "capture_unsynced" Capture Seconds None;
+    /// `run --output quiet --dialect auto`, without markers, beside `--dialect none`.
+    CaptureDialects "capture_dialects" Capture Seconds Some(Bar::RatioAtMost(1.3));
     /// The speed of the first of them.
     CaptureSpeed "capture_speed" Capture MbPerSecond None;
 

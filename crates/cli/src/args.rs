@@ -450,10 +450,12 @@ pub struct Dialect {
     pub dialect: String,
 }
 
-/// A list of dialects that can be understood.
+/// A list of dialects and problem matchers. Whether there are such is known where the user's
+/// matchers are: [`crate::matchers::selection`].
 pub fn dialects(given: &str) -> Result<String, String> {
-    match stepflow_markers::dialects::Selection::parse(given) {
-        Ok(_) => Ok(given.to_owned()),
+    use stepflow_markers::dialects::{Selection, SelectionError};
+    match Selection::parse(given) {
+        Ok(_) | Err(SelectionError::Unknown { .. }) => Ok(given.to_owned()),
         Err(error) => Err(text::why::dialects(&error)),
     }
 }

@@ -106,7 +106,8 @@ pub fn storage_as_it_is(flag: Option<&Path>) -> Result<Storage, Failure> {
     Ok(Storage::at(&directory(flag)?)?)
 }
 
-fn directory(flag: Option<&Path>) -> Result<PathBuf, Failure> {
+/// Where the storage is, or would be.
+pub fn directory(flag: Option<&Path>) -> Result<PathBuf, Failure> {
     if let Some(path) = flag {
         return Ok(path.to_owned());
     }

@@ -8,6 +8,7 @@ mod doctor; // `stepflow doctor`
 mod failure; // one printer for errors, one table of exit codes
 mod format; // durations, sizes, clean text for a terminal
 mod line; // a line of a log as the page shows it
+mod matchers; // the user's problem matchers
 mod out; // standard output, through a pager
 mod run; // `stepflow run`
 mod settings; // what a server is told: flags, environment, file

@@ -182,6 +182,8 @@ fn usual(
         on_disk_full: full.or(file.on_disk_full).map_or(usual.on_disk_full, Into::into),
         drain_timeout,
         dialect,
+        // Read where the storage is known.
+        problem_matchers: usual.problem_matchers,
     })
 }
 

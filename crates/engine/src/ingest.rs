@@ -36,7 +36,7 @@ use crate::{
     error::IngestError,
     follow,
     handle::Handle,
-    request,
+    request::{self, Usual},
 };
 
 /// Most streams that are open, sending or waited for; at it, new ones are refused.
@@ -270,9 +270,7 @@ impl Engine {
             return Err(IngestError::TooMany);
         }
         self.check_room().await?;
-        let mut new = new;
-        new.dialect.get_or_insert_with(|| core.usual.dialect.clone());
-        let mut spec = spec(id, &new)?;
+        let mut spec = spec(id, &new, &self.core.usual)?;
         // A stream has nobody here who could wait or be stopped: its middle goes.
         spec.log_max_bytes = self.core.usual.log_max_bytes;
         if !core.registry().reserve(id) {
@@ -388,9 +386,12 @@ impl Engine {
     }
 }
 
-fn spec(id: ExecutionId, new: &NewIngest) -> Result<Spec, IngestError> {
+fn spec(id: ExecutionId, new: &NewIngest, usual: &Usual) -> Result<Spec, IngestError> {
     let name = new.name.clone().filter(|name| !name.trim().is_empty());
     request::check_words(name.as_deref(), &new.user, &new.tags)?;
+    let dialect = new.dialect.as_ref().unwrap_or(&usual.dialect);
+    stepflow_model::check_dialects(dialect, &usual.problem_matchers)
+        .map_err(request::RequestError::from)?;
     let masked = !new.secrets.is_empty();
     Ok(Spec {
         name: name.unwrap_or_else(|| "ingest".to_owned()),
@@ -400,7 +401,8 @@ fn spec(id: ExecutionId, new: &NewIngest) -> Result<Spec, IngestError> {
         grace_ms: 0,
         drain_ms: 0,
         stop_on_error: new.stop_on_error,
-        dialect: new.dialect.clone().unwrap_or_else(stepflow_model::dialect_default),
+        dialect: dialect.clone(),
+        problem_matchers: usual.problem_matchers.clone(),
         ..Spec::new(id, Source::Ingest, clock::wall_us())
     })
 }

@@ -79,6 +79,8 @@ pub struct NewExecution {
     pub dialect: Option<String>,
     /// Systems whose variables the script finds.
     pub emulate: Vec<Emulation>,
+    /// Problems that somebody has described; the engine's, whoever asks.
+    pub problem_matchers: BTreeMap<String, String>,
 }
 
 /// What holds for executions that do not say.
@@ -98,6 +100,8 @@ pub struct Usual {
     pub log_full: LogFull,
     /// Whose markers output may hold.
     pub dialect: String,
+    /// Whoever runs this has described these problems: texts by name.
+    pub problem_matchers: BTreeMap<String, String>,
 }
 
 impl Default for Usual {
@@ -110,6 +114,7 @@ impl Default for Usual {
             log_max_bytes: LOG_MAX_BYTES_DEFAULT,
             log_full: LogFull::default(),
             dialect: stepflow_model::dialect_default(),
+            problem_matchers: BTreeMap::new(),
         }
     }
 }
@@ -123,6 +128,7 @@ impl Usual {
         new.log_max_bytes.get_or_insert(self.log_max_bytes);
         new.log_full.get_or_insert(self.log_full);
         new.dialect.get_or_insert_with(|| self.dialect.clone());
+        new.problem_matchers.clone_from(&self.problem_matchers);
     }
 }
 
@@ -223,6 +229,7 @@ impl NewExecution {
             log_full: None,
             dialect: None,
             emulate: Vec::new(),
+            problem_matchers: BTreeMap::new(),
         }
     }
 
@@ -246,7 +253,7 @@ impl NewExecution {
             return Err(RequestError::LogMaxBytes);
         }
         let dialect = self.dialect.unwrap_or_else(stepflow_model::dialect_default);
-        stepflow_model::check_dialects(&dialect)?;
+        stepflow_model::check_dialects(&dialect, &self.problem_matchers)?;
         let mut environment = self.environment;
         for (name, value) in self.emulate.iter().flat_map(|system| system.variables()) {
             // What was declared for this execution wins.
@@ -285,6 +292,7 @@ impl NewExecution {
             log_full: self.log_full.unwrap_or_default(),
             on_disk_full: self.on_disk_full.unwrap_or_default(),
             dialect,
+            problem_matchers: self.problem_matchers,
             rerun_of: None,
         };
         Ok(Prepared { spec, secrets: secrets.into_iter().collect() })

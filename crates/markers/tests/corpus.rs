@@ -214,7 +214,10 @@ impl Corpus {
         let mut steps = Vec::new();
         let mut dialects = Dialects::new(&Selection::auto());
         let mut say = |event: Event| match event.kind {
-            EventKind::StepStart { .. } | EventKind::Detected => steps.push(event),
+            // Who finds a problem is detected by it.
+            EventKind::StepStart { .. } | EventKind::Annotation(_) | EventKind::Detected => {
+                steps.push(event);
+            }
             _ => {}
         };
         for (at, piece) in text.chunks(100_000).enumerate() {
@@ -288,6 +291,7 @@ impl Corpus {
     /// What no file holds but every machine can make.
     fn made(&mut self) {
         let (mut sql, mut access, mut json, mut csv, mut log, mut hex) = Default::default();
+        let mut near = String::new();
         let (sql, access, json): (&mut String, &mut String, &mut String) =
             (&mut sql, &mut access, &mut json);
         let (csv, log, hex): (&mut String, &mut String, &mut String) =
@@ -307,6 +311,22 @@ impl Corpus {
             writeln!(json, "{{\"id\":{row},\"ok\":true,\"name\":\"not ok {b}\",\"at\":[{a},{b}],\"path\":\"std::vec::{a}\"}}").unwrap();
             writeln!(csv, "{row},\"error: {b}\",{a}.{b},1..{a},--- {b} ---").unwrap();
             writeln!(log, "2026-11-29T09:{:02}:{:02}.{b:03}Z WARN app::db::pool [{a}] ok {row}: {b}% | step {a} of {b}", a % 60, b % 60).unwrap();
+            // What a line of a tool would be, but for a detail.
+            let almost = match row % 12 {
+                0 => format!("[{a}/{b}] of the pages"),
+                1 => format!("[{:>3}%] of {b} users agree", a % 101),
+                2 => format!("app.log:{b}:{a}: error: it says"),
+                3 => format!("make: the best of {b}; make[{a}] is a word"),
+                4 => format!("src/main.c:{b}: the quick brown fox, not an error: {a}"),
+                5 => format!("note x.go:{b}: and main.py:{a}: import os"),
+                6 => format!("+ item {b} of a list"),
+                7 => format!("error TS is no code; error[{a}]: at {b}"),
+                8 => format!("  {b}:{a}  error  that no file has"),
+                9 => format!("In file.sh line {b}: \"Traceback (most recent call last)\""),
+                10 => format!("A.java:{b}: import java.util.List; // error: {a}"),
+                _ => format!("FAILED: {b} of {a}; ninja is a word"),
+            };
+            writeln!(near, "{almost}").unwrap();
             writeln!(hex, "{random:016x} {a:02x} # {b} ## {a} ### ::").unwrap();
         }
         let look_alikes = format!("{}\n", LOOK_ALIKES.join("\n")).repeat(20);
@@ -318,6 +338,7 @@ impl Corpus {
             ("CSV", csv),
             ("service log", log),
             ("hex", hex),
+            ("almost", &mut near),
         ] {
             self.read(kind, text.as_bytes());
         }

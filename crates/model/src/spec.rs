@@ -289,6 +289,11 @@ pub struct Spec {
     /// [`Selection::parse`](stepflow_markers::dialects::Selection::parse).
     #[serde(default = "dialect_default", skip_serializing_if = "is_dialect_default")]
     pub dialect: String,
+    /// The user's problem matchers: texts by name, as
+    /// [`Matcher::parse`](stepflow_markers::dialects::Matcher::parse) reads them. They are part of what
+    /// was asked for: the record means the same wherever it is read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub problem_matchers: BTreeMap<String, String>,
     /// The execution that this one repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun_of: Option<ExecutionId>,
@@ -302,12 +307,15 @@ pub fn dialect_default() -> String {
 /// A list of dialects that cannot be understood.
 pub type DialectsError = stepflow_markers::dialects::SelectionError;
 
-/// Whether a list of dialects can be understood.
+/// Whether a list of dialects can be understood where a user has these problem matchers.
 ///
 /// # Errors
 /// [`DialectsError`] names the word that is wrong.
-pub fn check_dialects(list: &str) -> Result<(), DialectsError> {
-    Selection::parse(list).map(|_| ())
+pub fn check_dialects(
+    list: &str,
+    matchers: &BTreeMap<String, String>,
+) -> Result<(), DialectsError> {
+    Selection::parse_with(list, matchers).map(|_| ())
 }
 
 fn is_dialect_default(list: &str) -> bool {
@@ -356,6 +364,7 @@ impl Spec {
             log_full: LogFull::default(),
             on_disk_full: OnDiskFull::default(),
             dialect: dialect_default(),
+            problem_matchers: BTreeMap::new(),
             rerun_of: None,
         }
     }
@@ -363,7 +372,8 @@ impl Spec {
     /// The dialects in which its output may tell its steps. A variable of the declared environment
     /// by which a system makes itself known says that its dialect is in use.
     pub fn dialects(&self) -> Selection {
-        let mut selection = Selection::parse(&self.dialect).unwrap_or_default();
+        let mut selection =
+            Selection::parse_with(&self.dialect, &self.problem_matchers).unwrap_or_default();
         for name in self.env.keys() {
             selection.hint_by_variable(name);
         }

@@ -44,7 +44,7 @@ pub fn decide(
     opens: bool,
     stop_on_error: bool,
 ) -> Decision {
-    let dialect = || (said.dialect != dialects::OWN).then(|| said.dialect.to_owned());
+    let dialect = || (said.dialect != dialects::OWN).then(|| said.dialect.to_string());
     let number = |step: &Option<dialects::StepId>| step.map(|step| step.0);
     match &said.kind {
         Said::StepStart { step, parent, name, key, params, loose } => Decision::just(
@@ -103,7 +103,7 @@ pub fn decide(
         ),
         Said::Warning { code, message } => warning(state, code, || message.clone()),
         Said::Detected => {
-            Decision::just(At::LineStart, EventKind::Detected { dialect: said.dialect.to_owned() })
+            Decision::just(At::LineStart, EventKind::Detected { dialect: said.dialect.to_string() })
         }
         Said::Annotation(_)
         | Said::Summary { .. }

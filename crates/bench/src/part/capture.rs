@@ -40,21 +40,43 @@ pub(crate) fn measure(run: &mut Run<'_>) -> Result<(), BenchError> {
             settle();
             figure.limits.push(copy(run.place.dir(), file)?);
             settle();
-            let storage = run.place.storage("capture");
-            let mut command = run.place.stepflow();
-            command.arg("--storage").arg(&storage).args(["run", "--output", output]);
-            command.args(["--log-sync", sync, "--", "cat"]);
-            figure.runs.push(timed(command.arg(file))?);
-            let _ = fs::remove_dir_all(&storage);
+            figure.runs.push(capture(run, &["--output", output, "--log-sync", sync], file)?);
         }
     }
+    let dialects = dialects(run, &plain)?;
     let speeds = figures[0].runs.iter().map(|seconds| run.sizes.megabytes as f64 / seconds);
     let speed = Figure::new(What::CaptureSpeed, None, speeds.collect());
-    for figure in figures.into_iter().chain([speed]) {
+    for figure in figures.into_iter().chain([dialects, speed]) {
         run.keep(figure);
     }
     let _ = (fs::remove_file(marked), fs::remove_file(plain));
     Ok(())
+}
+
+/// What it costs to look for every dialect and problem matcher in output that holds none: one after
+/// the other, so that both meet the machine in the same state.
+fn dialects(run: &Run<'_>, file: &Path) -> Result<Figure, BenchError> {
+    let mut figure = Figure::new(What::CaptureDialects, None, vec![]);
+    // Syncs would hide it behind the disk.
+    let flags = ["--output", "quiet", "--log-sync", "never", "--dialect"];
+    for _ in 0..run.options.runs {
+        for (dialect, times) in [("none", &mut figure.limits), ("auto", &mut figure.runs)] {
+            run.check()?;
+            settle();
+            times.push(capture(run, &[flags.as_slice(), &[dialect]].concat(), file)?);
+        }
+    }
+    Ok(figure)
+}
+
+/// `stepflow run FLAGS -- cat FILE`, in seconds.
+fn capture(run: &Run<'_>, flags: &[&str], file: &Path) -> Result<f64, BenchError> {
+    let storage = run.place.storage("capture");
+    let mut command = run.place.stepflow();
+    command.arg("--storage").arg(&storage).arg("run").args(flags).args(["--", "cat"]);
+    let took = timed(command.arg(file))?;
+    let _ = fs::remove_dir_all(&storage);
+    Ok(took)
 }
 
 pub(super) fn write(path: &Path, megabytes: u64, markers: bool) -> std::io::Result<()> {

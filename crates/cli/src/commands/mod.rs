@@ -82,7 +82,9 @@ pub fn execute(args: Args) -> Result<ExitCode, Failure> {
             artifacts::artifacts(&mut *place()?.source(), command, pager)
         }
         Command::Export(export) => export::export(&mut *place()?.source(), export),
-        Command::Parse(args) => parse::parse(args),
+        Command::Parse(parse) => {
+            parse::parse(parse, config::directory(args.storage.as_deref()).ok().as_deref())
+        }
         Command::Doctor { full, json } => {
             doctor::doctor(&config::storage_as_it_is(args.storage.as_deref())?, *full, json.json)
         }

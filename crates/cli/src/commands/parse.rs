@@ -18,6 +18,7 @@ use crate::{
     args::Parse,
     failure::Failure,
     format::clean,
+    matchers::{self, Matchers},
     run::summary::{colour, paint, step_line},
     text::{say, why},
 };
@@ -25,9 +26,10 @@ use crate::{
 /// Most bytes of one read.
 const READ_BYTES: usize = 128 * 1024;
 
-pub fn parse(args: &Parse) -> Result<ExitCode, Failure> {
-    // It was understood when the flags were read.
-    let selection = Selection::parse(&args.dialect.dialect).unwrap_or_default();
+/// `storage`: where there may be problem matchers; nothing else of it is looked at.
+pub fn parse(args: &Parse, storage: Option<&Path>) -> Result<ExitCode, Failure> {
+    let matchers = Matchers::read_and_tell(storage);
+    let selection = matchers::selection(&args.dialect.dialect, &matchers)?;
     let mut log = Offline::new(&spec(), &selection);
     read(args, &mut log)?;
     let outcome = steps::Outcome { exit_code: Some(args.exit_code), ..steps::Outcome::default() };

@@ -23,6 +23,7 @@ use crate::{
     args::{self, OnOff},
     config,
     failure::Failure,
+    matchers::{self, Matchers},
     run::{known::ADDRESS_FILE, summary::colour},
     settings::Settings,
     source::{Remote, Source},
@@ -38,7 +39,11 @@ pub fn serve(storage: Storage, args: &args::Serve) -> Result<ExitCode, Failure> 
     let file = config::file()?;
     let retention = super::prune::policy(&file.retention)?;
     let disk_min_free = config::min_free(args.disk_min_free, file.disk_min_free.as_deref())?;
-    let settings = Settings::new(args, &environment, file.serve)?;
+    let mut settings = Settings::new(args, &environment, file.serve)?;
+    let Matchers { texts, warnings } = Matchers::read(Some(storage.root()));
+    matchers::selection(&settings.usual.dialect, &texts)?;
+    settings.usual.problem_matchers = texts;
+    settings.warnings.extend(warnings);
     let filter = EnvFilter::try_new(&settings.log_filter).map_err(|error| {
         Failure::new(why::no_log_level(&settings.log_filter, error)).hint(why::log_levels())
     })?;

@@ -40,6 +40,7 @@ use crate::{
     args::{Output, Prefix, Run, Show},
     failure::{self, Failure},
     format::clean,
+    matchers::Matchers,
     text::why,
 };
 use ci::Ci;
@@ -127,7 +128,8 @@ fn is_marker(line: &[u8]) -> bool {
 
 pub fn run(storage: &Storage, args: &Run) -> Result<ExitCode, Failure> {
     let output = output(args.show.output, args.pty)?;
-    let spec = spec::spec(args, output)?;
+    let matchers = Matchers::read_and_tell(Some(storage.root()));
+    let spec = spec::spec(args, output, matchers)?;
     let env = spec::environment(&spec, &spec::declared(args));
     execute(storage, &spec, env, &args.show)
 }

@@ -1,6 +1,7 @@
 //! `stepflow pipe`: record what is piped in, show what is recorded.
 
 use std::{
+    collections::BTreeMap,
     env,
     io::{IsTerminal, Read},
     process::ExitCode,
@@ -22,6 +23,7 @@ use super::{
 use crate::{
     args::Pipe,
     failure::{self, Failure},
+    matchers::{Matchers, selection},
     text::why,
 };
 
@@ -35,7 +37,7 @@ pub fn pipe(storage: &Storage, args: &Pipe) -> Result<ExitCode, Failure> {
         );
     }
     let output = super::output(args.output, false)?;
-    let spec = spec(args)?;
+    let spec = spec(args, Matchers::read_and_tell(Some(storage.root())))?;
     // The recorder's own environment: there is no script, and it looks for masked values there.
     let launched = start(storage, &spec, env::vars_os().collect(), false)?;
     let options = Options {
@@ -78,7 +80,8 @@ fn exit_code(summary: &Summary) -> u8 {
     }
 }
 
-fn spec(args: &Pipe) -> Result<Spec, Failure> {
+fn spec(args: &Pipe, matchers: BTreeMap<String, String>) -> Result<Spec, Failure> {
+    selection(&args.dialect.dialect, &matchers)?;
     let cwd = env::current_dir().map_err(|error| {
         Failure::new(why::working_directory_gone(error)).hint(why::change_directory())
     })?;
@@ -95,6 +98,7 @@ fn spec(args: &Pipe) -> Result<Spec, Failure> {
         log_full: args.log.log_full.into(),
         on_disk_full: args.on_disk_full.into(),
         dialect: args.dialect.dialect.clone(),
+        problem_matchers: matchers,
         ..Spec::new(new_id(), Source::Pipe, clock::wall_us())
     })
 }

@@ -10,13 +10,20 @@ use super::{splits, terminal};
 use crate::{
     args::{Output, Run},
     failure::{self, Failure},
+    matchers::selection,
     text::why,
 };
 
 /// Of our own variables, those that no script gets.
 const OURS: [&str; 2] = ["STEPFLOW_TOKEN", "STEPFLOW_API_KEY"];
 
-pub fn spec(args: &Run, output: Output) -> Result<Spec, Failure> {
+/// `matchers`: the user's problem matchers.
+pub fn spec(
+    args: &Run,
+    output: Output,
+    matchers: BTreeMap<String, String>,
+) -> Result<Spec, Failure> {
+    selection(&args.dialect.dialect, &matchers).map_err(|failure| failure.code(failure::OWN))?;
     let texts: Vec<String> = args
         .command
         .iter()
@@ -68,6 +75,7 @@ pub fn spec(args: &Run, output: Output) -> Result<Spec, Failure> {
         log_full: args.log.log_full.into(),
         on_disk_full: args.ends.on_disk_full.into(),
         dialect: args.dialect.dialect.clone(),
+        problem_matchers: matchers,
         rerun_of: None,
     })
 }

@@ -79,6 +79,7 @@ pub fn what(what: What) -> String {
         CaptureQuiet "run --output quiet, markers" "run --output quiet，含标记";
         CaptureRaw "run --output raw, markers" "run --output raw，含标记";
         CapturePlain "run --output quiet, no markers" "run --output quiet，无标记";
+        CaptureDialects "run --dialect auto, beside none" "run --dialect auto，与 none 相比";
         CaptureUnsynced "run --log-sync never, markers" "run --log-sync never，含标记";
         CaptureSpeed "output of one script" "单个脚本的输出";
         StreamsLost "lines lost or twice; scripts" "丢失或重复的行；脚本数";

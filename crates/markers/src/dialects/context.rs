@@ -1,5 +1,7 @@
 //! What a dialect can do while it is asked about a line.
 
+use std::borrow::Cow;
+
 use super::{
     engine::Shared,
     event::{
@@ -17,7 +19,7 @@ pub(crate) struct Context<'a> {
     pub(crate) out: &'a mut dyn FnMut(Event),
     /// The dialect's index.
     pub(crate) me: u8,
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     /// The line that events are about.
     pub(crate) place: Place,
     /// Set by [`Context::await_next`].
@@ -34,6 +36,17 @@ impl Context<'_> {
         params: Vec<(String, String)>,
     ) -> Option<StepId> {
         let parent = self.shared.tree.innermost();
+        self.open(label, name, params, parent, false)
+    }
+
+    /// Starts a step inside `parent`, which is open or `None`; lines fall into it from now on.
+    pub(crate) fn start_inside(
+        &mut self,
+        parent: Option<StepId>,
+        label: Label,
+        name: &str,
+        params: Vec<(String, String)>,
+    ) -> Option<StepId> {
         self.open(label, name, params, parent, false)
     }
 
@@ -115,6 +128,24 @@ impl Context<'_> {
     /// The innermost open stacked step, whoever opened it.
     pub(crate) fn innermost(&self) -> Option<StepId> {
         self.shared.tree.innermost()
+    }
+
+    /// The step around all open steps of this dialect; the innermost one if there are none.
+    pub(crate) fn outside(&self) -> Option<StepId> {
+        match self.shared.tree.iter().find(|open| open.owner == self.me) {
+            Some(outermost) => outermost.parent,
+            None => self.innermost(),
+        }
+    }
+
+    /// Whether a step that a marker opened, of whatever system, is open inside `step`.
+    pub(crate) fn has_markers_inside(&self, step: StepId) -> bool {
+        let markers = self.shared.markers;
+        let is_marker = |owner: u8| {
+            owner == OWN_STEPS || markers.checked_shr(owner.into()).unwrap_or(0) & 1 == 1
+        };
+        // Whoever is open and began later is inside, but for loose ones.
+        self.shared.tree.iter().any(|open| open.id > step && !open.loose && is_marker(open.owner))
     }
 
     /// The newest open own step: what a `STEP_ERROR` means.
@@ -244,7 +275,7 @@ impl Context<'_> {
 
     /// Any other event.
     pub(crate) fn say(&mut self, kind: EventKind) {
-        (self.out)(Event { place: self.place, dialect: self.name, kind });
+        (self.out)(Event { place: self.place, dialect: self.name.clone(), kind });
     }
 
     /// The next line of this line's stream goes to this dialect's `next` before all others.

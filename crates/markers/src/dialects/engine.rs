@@ -1,14 +1,15 @@
 //! Bytes of the streams in, events out: cuts lines and asks the dialects about them.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use super::{
-    Dialect, Entry, Line, Selection, Taken,
+    Dialect, Line, Selection, Taken,
     context::Context,
     cut::{Cut, Cutter, ends_with_blank_line},
     event::{At, Cause, Event, EventKind, Place, StepId, StepStatus, Stream},
     filter::Filter,
     own,
+    problems::{Literals, Problems},
     tree::{FORMER_STEPS, Label, OWN_STEPS, Open, Tree, hash},
     watch::{Table, Watch},
 };
@@ -16,6 +17,9 @@ use crate::LINE_BYTES_MAX;
 
 /// An execution has at most so many steps, whoever starts them.
 pub const STEPS_MAX: usize = 10_000;
+
+/// A longer line counts as empty for the next one.
+const BEFORE_BYTES_MAX: usize = 4 * 1024;
 
 /// How an execution ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +77,10 @@ struct Core {
     follows_blank: [bool; 2],
     /// Dialects, as bits, that have recognised something.
     detected: u32,
+    /// What problem matchers look for, and their bit.
+    literals: Option<(Arc<Literals>, u32)>,
+    /// By stream: the last whole line, where problem matchers are in use; empty if it was too long or there was none.
+    before: [Vec<u8>; 2],
     shared: Shared,
     /// Where the output ends so far.
     end: Place,
@@ -80,17 +88,35 @@ struct Core {
     at: At,
     /// So many of its bytes are counted, with so many line feeds.
     counted: (usize, u64),
+    offers: Offers,
+}
+
+/// What was done for the lines so far; ordinary output costs none of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Offers {
+    /// Lines that somebody may want: they are decoded, and escape sequences taken out.
+    pub lines: u64,
+    /// How often a line was shown to a dialect.
+    pub shown: u64,
 }
 
 struct Part {
-    entry: &'static Entry,
+    name: &'static str,
+    /// Printed on purpose for another system.
+    is_marker: bool,
     dialect: Box<dyn Dialect>,
     watch: Watch,
 }
 
+impl Part {
+    fn new(name: &'static str, is_marker: bool, dialect: Box<dyn Dialect>) -> Self {
+        Self { name, is_marker, watch: dialect.watch(), dialect }
+    }
+}
+
 impl std::fmt::Debug for Part {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.entry.name)
+        f.write_str(self.name)
     }
 }
 
@@ -99,6 +125,8 @@ impl std::fmt::Debug for Part {
 pub(crate) struct Shared {
     pub(crate) tree: Tree,
     pub(crate) suspended_by: Option<u8>,
+    /// Dialects, as bits, whose markers are printed on purpose.
+    pub(crate) markers: u32,
     /// By stream: who quotes, and until the end of which step at the latest.
     quotes: [Option<(u8, Option<StepId>)>; 2],
     /// Lines that may still become part of something, where text is wanted.
@@ -110,24 +138,33 @@ pub(crate) struct Shared {
 impl Dialects {
     /// The dialects that `selection` names.
     pub fn new(selection: &Selection) -> Self {
-        let parts: Vec<Part> = selection
+        let mut parts: Vec<Part> = selection
             .entries()
-            .map(|(entry, hinted)| {
-                let dialect = (entry.new)(hinted);
-                Part { entry, watch: dialect.watch(), dialect }
-            })
+            .map(|(entry, hinted)| Part::new(entry.name, entry.is_marker, (entry.new)(hinted)))
             .collect();
+        let matchers = selection.matchers();
+        let mut literals = None;
+        if !matchers.is_empty() {
+            let problems = Problems::new(matchers);
+            literals = Some((Arc::new(problems.literals()), 1 << parts.len()));
+            parts.push(Part::new("problem-matchers", false, Box::new(problems)));
+        }
+        let watches: Vec<_> = parts.iter().map(|part| part.watch).collect();
         let core = Core {
             own: selection.own(),
-            table: Table::new(&parts.iter().map(|part| part.watch).collect::<Vec<_>>()),
-            parts,
+            table: Table::new(&watches, literals.clone()),
             awaiting: [0; 2],
             follows_blank: [true; 2],
-            detected: 0,
-            shared: Shared::default(),
+            // Matchers say themselves what they detect: each has a name of its own.
+            detected: literals.as_ref().map_or(0, |(_, bit)| *bit),
+            literals,
+            before: [Vec::new(), Vec::new()],
+            shared: Shared { markers: markers_of(&parts), ..Shared::default() },
+            parts,
             end: Place::default(),
             at: At::default(),
             counted: (0, 0),
+            offers: Offers::default(),
         };
         Self { cutters: [Cutter::default(), Cutter::default()], core, lines: 0 }
     }
@@ -154,6 +191,11 @@ impl Dialects {
             }
         });
         self.core.shared.tree.take_over(started, open.collect());
+    }
+
+    /// The work that was done so far.
+    pub fn offers(&self) -> Offers {
+        self.core.offers
     }
 
     /// How many steps have started, and those that are open, in order of their starts.
@@ -188,8 +230,10 @@ impl Dialects {
         core.at = at;
         core.counted = (0, 0);
         let rest = cutter.complete(bytes, offset, &mut |line, start, end| {
-            core.line(line, Place { stream, start: start.max(floor), end, line: lines + 1 }, out);
+            let place = Place { stream, start: start.max(floor), end, line: lines + 1 };
+            core.line(line, None, place, out);
             core.follows_blank[slot(stream)] = line.is_blank();
+            core.remember(stream, if let Cut::Whole(line) = line { line } else { b"" });
         });
         let whole = memchr::memrchr(b'\n', &bytes[rest..]).map_or(rest, |at| rest + at + 1);
         core.lines(bytes, rest..whole, stream, out);
@@ -217,7 +261,8 @@ impl Dialects {
         let (cutter, core) = (&mut self.cutters[slot(stream)], &mut self.core);
         core.end.line = lines + 1;
         cutter.finish(&mut |line, start, end| {
-            core.line(line, Place { stream, start: start.max(floor), end, line: lines + 1 }, out);
+            let place = Place { stream, start: start.max(floor), end, line: lines + 1 };
+            core.line(line, None, place, out);
         });
         core.nothing_follows(stream, out);
     }
@@ -230,7 +275,7 @@ impl Dialects {
             self.core.shared.tree.close(step);
             let status = verdict.unwrap_or(ending.status());
             let kind = EventKind::StepEnd { step, status, detail: None, by: Cause::End };
-            out(Event { place, dialect: super::OWN, kind });
+            out(Event { place, dialect: super::OWN.into(), kind });
         }
     }
 
@@ -255,6 +300,22 @@ impl Dialects {
 
 fn slot(stream: Stream) -> usize {
     usize::from(stream == Stream::Stderr)
+}
+
+/// A line as the next one may see it.
+fn bounded(line: &[u8]) -> &[u8] {
+    if line.len() > BEFORE_BYTES_MAX { b"" } else { line }
+}
+
+/// The last line of several.
+fn last_line(lines: &[u8]) -> &[u8] {
+    &lines[memchr::memrchr(b'\n', lines).map_or(0, |end| end + 1)..]
+}
+
+/// The marker dialects among `parts`, as bits.
+fn markers_of(parts: &[Part]) -> u32 {
+    let markers = parts.iter().enumerate().filter(|(_, part)| part.is_marker);
+    markers.fold(0, |all, (index, _)| all | 1 << index)
 }
 
 /// The indices of the bits that are set, in order.
@@ -303,7 +364,7 @@ impl Core {
             if !self.wants_every_line(stream) {
                 match filter.next(at, &self.table, self.own) {
                     Some(start) => at = start,
-                    None => return,
+                    None => break,
                 }
             }
             if at > 0 {
@@ -315,8 +376,21 @@ impl Core {
             let end = start + length as u64 + 1;
             let line = self.number(piece, first + at);
             let place = Place { stream, start: start.max(self.at.floor), end, line };
-            self.line(Cut::Whole(&rest[..length]), place, out);
+            let before = bytes[..at].strip_suffix(b"\n").map(last_line);
+            self.line(Cut::Whole(&rest[..length]), before, place, out);
             at += length + 1;
+        }
+        if let Some(whole) = bytes.strip_suffix(b"\n") {
+            self.remember(stream, last_line(whole));
+        }
+    }
+
+    /// A whole line has been read: the next one of the stream may ask for it.
+    fn remember(&mut self, stream: Stream, line: &[u8]) {
+        if self.literals.is_some() {
+            let before = &mut self.before[slot(stream)];
+            before.clear();
+            before.extend_from_slice(bounded(line));
         }
     }
 
@@ -327,7 +401,14 @@ impl Core {
             || self.shared.quoted_by(stream).is_some()
     }
 
-    fn line(&mut self, line: Cut<'_>, place: Place, out: &mut dyn FnMut(Event)) {
+    /// `before`: the line before it, where it stands in the same piece.
+    fn line(
+        &mut self,
+        line: Cut<'_>,
+        before: Option<&[u8]>,
+        place: Place,
+        out: &mut dyn FnMut(Event),
+    ) {
         let bytes = match line {
             Cut::Whole(bytes) if bytes.len() <= LINE_BYTES_MAX => bytes,
             Cut::Whole(head) | Cut::Head(head) => {
@@ -341,11 +422,21 @@ impl Core {
                 return;
             }
         };
-        let line = Line::new(bytes, place).after_blank(self.follows_blank[slot(place.stream)]);
+        self.offers.lines += 1;
+        let mut line = Line::new(bytes, place).after_blank(self.follows_blank[slot(place.stream)]);
+        let kept;
+        if self.literals.is_some() {
+            line.before = Some(if let Some(before) = before {
+                bounded(before)
+            } else {
+                kept = self.before[slot(place.stream)].clone();
+                kept.as_slice()
+            });
+        }
         if !self.recognise(&line, bytes, out) && self.shared.wants_text {
             let step = self.shared.tree.innermost();
             let kind = EventKind::Log { text: line.visible().to_owned(), level: None, step };
-            out(Event { place, dialect: super::OWN, kind });
+            out(Event { place, dialect: super::OWN.into(), kind });
         }
     }
 
@@ -397,6 +488,7 @@ impl Core {
     }
 
     fn offer(&mut self, index: usize, line: &Line<'_>, out: &mut dyn FnMut(Event)) -> bool {
+        self.offers.shown += 1;
         let wants_text = self.shared.wants_text;
         let mut held = false;
         let taken = self.ask(index, line.place, out, |dialect, cx| {
@@ -413,7 +505,7 @@ impl Core {
     /// Whether marker dialects are suspended, and this one with them.
     fn is_heard(&self, index: usize) -> bool {
         match self.shared.suspended_by {
-            Some(by) => usize::from(by) == index || !self.parts[index].entry.is_marker,
+            Some(by) => usize::from(by) == index || !self.parts[index].is_marker,
             None => true,
         }
     }
@@ -435,7 +527,7 @@ impl Core {
             shared: &mut self.shared,
             out: if is_known { &mut *out } else { &mut keep },
             me: index as u8,
-            name: part.entry.name,
+            name: part.name.into(),
             place,
             awaits: false,
         };
@@ -448,14 +540,14 @@ impl Core {
             // What was held until this line began before it.
             let first = said.first().map_or(place, |first: &Event| first.place);
             let place = if first.start < place.start { first } else { place };
-            out(Event { place, dialect: part.entry.name, kind: EventKind::Detected });
+            out(Event { place, dialect: part.name.into(), kind: EventKind::Detected });
         }
         said.into_iter().for_each(out);
         let watch = part.dialect.watch();
         if watch != part.watch {
             part.watch = watch;
             let watches: Vec<_> = self.parts.iter().map(|part| part.watch).collect();
-            self.table = Table::new(&watches);
+            self.table = Table::new(&watches, self.literals.clone());
         }
         taken != Taken::No
     }
@@ -470,7 +562,7 @@ impl Core {
             shared: &mut self.shared,
             out,
             me: OWN_STEPS,
-            name: super::OWN,
+            name: super::OWN.into(),
             place,
             awaits: false,
         };
@@ -502,7 +594,7 @@ impl Shared {
                     "more than {STEPS_MAX} steps: later ones are shown as plain output"
                 ),
             };
-            out(Event { place, dialect: super::OWN, kind });
+            out(Event { place, dialect: super::OWN.into(), kind });
         }
         false
     }
@@ -534,7 +626,7 @@ impl Shared {
         for (by, place, text) in held {
             if by == owner && slot(place.stream) == slot(stream) {
                 let kind = EventKind::Log { text, level: None, step };
-                out(Event { place, dialect: super::OWN, kind });
+                out(Event { place, dialect: super::OWN.into(), kind });
             } else {
                 self.held.push((by, place, text));
             }

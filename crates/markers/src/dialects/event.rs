@@ -1,5 +1,7 @@
 //! What dialects say: the events that every grammar is translated to.
 
+use std::borrow::Cow;
+
 use crate::Params;
 
 /// One of the streams of an execution.
@@ -47,8 +49,8 @@ pub struct At {
 pub struct Event {
     /// The line. A decision that needed the next line names the line it is about.
     pub place: Place,
-    /// The dialect's name; [`OWN`] for own markers.
-    pub dialect: &'static str,
+    /// The dialect's name, or the problem matcher's; [`OWN`] for own markers.
+    pub dialect: Cow<'static, str>,
     /// What it said.
     pub kind: EventKind,
 }

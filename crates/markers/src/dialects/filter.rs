@@ -17,11 +17,13 @@ pub(crate) struct Filter<'a> {
     searched_until: usize,
     /// The end of the last block that may hold something of interest.
     dirty_until: usize,
+    /// Where the next word of a problem matcher begins, as far as was looked; past the end: nowhere.
+    literal: Option<usize>,
 }
 
 impl<'a> Filter<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, searched_until: 0, dirty_until: 0 }
+        Self { bytes, searched_until: 0, dirty_until: 0, literal: None }
     }
 
     /// The beginning of the next line at `from` or later that somebody may want to see; `from` is
@@ -38,6 +40,7 @@ impl<'a> Filter<'a> {
             if begins
                 || dashes
                 || line.ends_with(b".. ")
+                || self.has_literal(at, end, table)
                 || (self.is_dirty(at, end) && is_wanted(line, table, own))
             {
                 return Some(at);
@@ -45,6 +48,16 @@ impl<'a> Filter<'a> {
             at = end + 1;
         }
         None
+    }
+
+    /// Whether a problem matcher's word begins between `from` and `to`. Bytes are looked at once.
+    fn has_literal(&mut self, from: usize, to: usize, table: &Table) -> bool {
+        let Some(literals) = table.literals() else { return false };
+        let next = match self.literal {
+            Some(next) if next >= from => next,
+            _ => *self.literal.insert(literals.find(self.bytes, from).unwrap_or(usize::MAX)),
+        };
+        next < to
     }
 
     /// Whether there may be something of interest between `from` and `to`.
@@ -174,8 +187,9 @@ fn is_dirty_by_colon(ends: &Ends<'_>) -> bool {
     const WORD: u8 = 1;
     const MAY_DO: u8 = 2;
     let flags = ends.flags(|third, second, first, last| {
-        // A marker's word before it; `skipped:`.
-        let word = ends_word(second, first) | ((second == b'e') & (first == b'd'));
+        // A marker's word before it, `error:` among them; `skipped:`, `warning:`.
+        let other = ((second == b'e') & (first == b'd')) | ((second == b'n') & (first == b'g'));
+        let word = ends_word(second, first) | other;
         // A word behind it: `: Creating...` and the like have capitals from C to R.
         let capital = first.wrapping_sub(b'C') <= b'R' - b'C';
         let may_do = (third == b':') & (second == b' ') & capital;

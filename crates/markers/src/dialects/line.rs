@@ -15,6 +15,9 @@ pub(crate) struct Line<'a> {
     follows_blank: bool,
     /// Its stream and its bytes' place in the output.
     pub(crate) place: Place,
+    /// The bytes of the line before it in its stream, where problem matchers are in use; empty if
+    /// it was too long or there was none.
+    pub(crate) before: Option<&'a [u8]>,
 }
 
 impl<'a> Line<'a> {
@@ -25,7 +28,7 @@ impl<'a> Line<'a> {
             Cow::Owned(raw) => Cow::Owned(plain(raw).into_owned()),
         };
         let shown = shown(&plain);
-        Self { raw, plain, shown, follows_blank: false, place }
+        Self { raw, plain, shown, follows_blank: false, place, before: None }
     }
 
     /// The same, where a blank line stands before it in its stream, or nothing.

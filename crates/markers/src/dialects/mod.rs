@@ -15,6 +15,7 @@ mod gate; // secrets that a script declares, before they are recorded
 mod glue; // markers in the middle of a line
 mod line; // the views of a line
 mod own; // own markers in the common tree
+mod problems; // matchers: diagnostics described by data
 mod select; // which dialects an execution has
 mod tree; // the open steps
 mod watch; // which lines a dialect wants to see
@@ -34,26 +35,32 @@ mod travis;
 // Tool dialects.
 mod ansible;
 mod cargo;
+mod cmake_make;
 mod ctest;
 mod docker;
+mod gcc_diag;
 mod go_test;
 mod gradle;
+mod make;
 mod maven;
 mod nextest;
+mod ninja;
 mod npm;
 mod pytest;
 mod terraform;
 mod tqdm;
 mod turbo;
+mod xtrace;
 
 pub(crate) use self::{context::Context, line::Line, watch::Watch};
 pub use self::{
-    engine::{Dialects, Ending, Former, STEPS_MAX},
+    engine::{Dialects, Ending, Former, Offers, STEPS_MAX},
     event::{
         Annotation, At, Cause, Event, EventKind, Level, OWN, Place, Severity, StepId, StepStatus,
         Stream, Summary, Test, TestStatus,
     },
     gate::{Gate, Piece},
+    problems::{Fault, Matcher, MatcherError, TEXT_BYTES_MAX, shipped_names},
     select::{Choice, Selection, SelectionError, names},
 };
 
@@ -145,11 +152,16 @@ pub(crate) const ENTRIES: &[Entry] = &[
     tool("pytest", pytest::new),
     tool("cargo", cargo::new),
     tool("go-test", go_test::new),
+    tool("make", make::new),
     tool("npm", npm::new),
     tool("terraform", terraform::new),
+    opt_in(tool("xtrace", xtrace::new)),
     tool("gradle", gradle::new),
     tool("maven", maven::new),
+    tool("ninja", ninja::new),
+    tool("cmake-make", cmake_make::new),
     tool("ctest", ctest::new),
     opt_in(tool("turbo", turbo::new)),
     tool("tqdm", tqdm::new),
+    tool("gcc-diag", gcc_diag::new),
 ];

@@ -1,6 +1,11 @@
 //! Which dialects an execution has.
 
-use super::{ENTRIES, Entry};
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    ENTRIES, Entry,
+    problems::{self, Matcher},
+};
 
 /// A choice of dialects: `auto`, `none`, `native`, names, in any combination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +15,8 @@ pub struct Selection {
     on: u32,
     /// Those of them that are known to be in use.
     hinted: u32,
+    /// The problem matchers that there are, the user's first, and whether each is on.
+    matchers: Vec<(Arc<Matcher>, bool)>,
 }
 
 /// Why a dialect is looked for, or not.
@@ -29,7 +36,10 @@ pub enum Choice {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectionError {
     /// There is no such dialect.
-    #[error("there is no dialect `{name}`; there are auto, none, native, {}", names().collect::<Vec<_>>().join(", "))]
+    #[error(
+        "there is no dialect or problem matcher `{name}`; there are auto, none, native, {}",
+        all_names()
+    )]
     Unknown {
         /// What was asked for.
         name: String,
@@ -44,6 +54,16 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     ENTRIES.iter().map(|entry| entry.name)
 }
 
+/// Dialects and the matchers that the program brings along.
+fn all_names() -> String {
+    names().chain(problems::shipped_names()).collect::<Vec<_>>().join(", ")
+}
+
+/// The matchers that the program brings along, all on or all off.
+fn shipped(on: bool) -> Vec<(Arc<Matcher>, bool)> {
+    problems::shipped().iter().map(|matcher| (Arc::clone(matcher), on)).collect()
+}
+
 impl Default for Selection {
     fn default() -> Self {
         Self::auto()
@@ -54,33 +74,56 @@ impl Selection {
     /// Own markers, and every dialect that is on by default.
     pub fn auto() -> Self {
         let on = ENTRIES.iter().enumerate().filter(|(_, entry)| !entry.opt_in);
-        Self { own: true, on: on.fold(0, |on, (index, _)| on | 1 << index), hinted: 0 }
+        Self {
+            own: true,
+            on: on.fold(0, |on, (index, _)| on | 1 << index),
+            hinted: 0,
+            matchers: shipped(true),
+        }
     }
 
     /// Nothing is recognised, own markers neither: for output that is not trusted.
     pub fn none() -> Self {
-        Self { own: false, on: 0, hinted: 0 }
+        Self { own: false, on: 0, hinted: 0, matchers: shipped(false) }
     }
 
     /// Own markers alone.
     pub fn native() -> Self {
-        Self { own: true, on: 0, hinted: 0 }
+        Self { own: true, on: 0, hinted: 0, matchers: shipped(false) }
     }
 
     /// Reads a list with commas: `auto`, `none` (alone), `native`, names (on, and known to be in
     /// use), names with a plus before them (on) or a minus (off). Without `auto` only what is named
-    /// is on.
+    /// is on. Names are those of dialects and of problem matchers.
     ///
     /// # Errors
     /// [`SelectionError`] names the word that is wrong.
     pub fn parse(list: &str) -> Result<Self, SelectionError> {
+        Self::parse_with(list, &BTreeMap::new())
+    }
+
+    /// The same where a user has problem matchers: texts by name. One that has the name of one that
+    /// the program brings along stands in its place; one that cannot be read is left out, for
+    /// [`Matcher::parse`] says why to who asks.
+    ///
+    /// # Errors
+    /// [`SelectionError`] names the word that is wrong.
+    pub fn parse_with(
+        list: &str,
+        matchers: &BTreeMap<String, String>,
+    ) -> Result<Self, SelectionError> {
         let words: Vec<&str> = list.split(',').map(str::trim).filter(|w| !w.is_empty()).collect();
         if words.contains(&"none") {
-            return if words.len() == 1 { Ok(Self::none()) } else { Err(SelectionError::NotAlone) };
+            return if words.len() == 1 {
+                Ok(Self::none().with(matchers))
+            } else {
+                Err(SelectionError::NotAlone)
+            };
         }
         let changes = words.iter().all(|word| word.starts_with(['-', '+']));
         let mut chosen =
             if changes || words.contains(&"auto") { Self::auto() } else { Self::native() };
+        chosen = chosen.with(matchers);
         for word in words {
             let (name, off) = word.strip_prefix('-').map_or((word, false), |name| (name, true));
             let (name, hinted) = name.strip_prefix('+').map_or((name, true), |name| (name, false));
@@ -93,6 +136,11 @@ impl Selection {
                 _ => {}
             }
             let Some(index) = names().position(|known| known == name) else {
+                let mut known = chosen.matchers.iter_mut();
+                if let Some((_, on)) = known.find(|(matcher, _)| matcher.name() == name) {
+                    *on = !off;
+                    continue;
+                }
                 return Err(SelectionError::Unknown { name: name.to_owned() });
             };
             if off {
@@ -104,6 +152,18 @@ impl Selection {
             }
         }
         Ok(chosen)
+    }
+
+    /// With a user's matchers before the others.
+    fn with(mut self, texts: &BTreeMap<String, String>) -> Self {
+        let on = self.matchers.iter().any(|(_, on)| *on);
+        let read = |(name, text): (&String, &String)| Matcher::parse(name, text).ok();
+        let mut all: Vec<_> =
+            texts.iter().filter_map(read).map(|matcher| (Arc::new(matcher), on)).collect();
+        self.matchers.retain(|(shipped, _)| all.iter().all(|(m, _)| m.name() != shipped.name()));
+        all.append(&mut self.matchers);
+        self.matchers = all;
+        self
     }
 
     /// Takes a variable of the execution's declared environment for a hint, if a dialect's system
@@ -125,9 +185,10 @@ impl Selection {
         self.own
     }
 
-    /// Whether this dialect is on.
+    /// Whether this dialect or problem matcher is on.
     pub fn has(&self, name: &str) -> bool {
         self.entries().any(|(entry, _)| entry.name == name)
+            || self.matchers.iter().any(|(matcher, on)| *on && matcher.name() == name)
     }
 
     /// Whether this dialect is known to be in use.
@@ -137,11 +198,12 @@ impl Selection {
 
     /// Whether dialects are on at all.
     pub fn has_dialects(&self) -> bool {
-        self.on != 0
+        self.on != 0 || self.matchers.iter().any(|(_, on)| *on)
     }
 
-    /// Every dialect that there is, in the order of asking, and why it is looked for or not.
-    pub fn choices(&self) -> Vec<(&'static str, Choice)> {
+    /// Every dialect that there is, in the order of asking, then the problem matchers, and why each
+    /// is looked for or not.
+    pub fn choices(&self) -> Vec<(&str, Choice)> {
         let choice =
             |index: usize, entry: &Entry| match (self.on & 1 << index, self.hinted & 1 << index) {
                 (0, _) if entry.opt_in => Choice::OptIn,
@@ -150,7 +212,15 @@ impl Selection {
                 _ => Choice::Known,
             };
         let all = ENTRIES.iter().enumerate();
-        all.map(|(index, entry)| (entry.name, choice(index, entry))).collect()
+        let matchers = self.matchers.iter();
+        all.map(|(index, entry)| (entry.name, choice(index, entry)))
+            .chain(matchers.map(|(m, on)| (m.name(), if *on { Choice::On } else { Choice::Off })))
+            .collect()
+    }
+
+    /// The problem matchers that are on, in the order of asking.
+    pub(crate) fn matchers(&self) -> Vec<Arc<Matcher>> {
+        self.matchers.iter().filter(|(_, on)| *on).map(|(matcher, _)| Arc::clone(matcher)).collect()
     }
 
     /// The dialects that are on, in the order of asking, and whether each is known to be in use.

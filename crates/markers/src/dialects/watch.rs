@@ -1,6 +1,10 @@
 //! Which lines a dialect wants to see: decided from how a line begins and a few words in it, so that
 //! a dialect that is not in use costs ordinary output nothing.
 
+use std::sync::Arc;
+
+use super::problems::Literals;
+
 /// Words that are looked for anywhere in a line's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -23,6 +27,9 @@ pub(crate) enum Needle {
     Doing,
     /// `.. ` at a line's end or before `skipped: `: a test file of a harness.
     Dots,
+    /// `error: ` or `warning: ` behind a number and a colon: a compiler's, also coloured. Looked for
+    /// apart from the others.
+    Diagnostic,
 }
 
 /// All needles, their texts, and the byte of each that is rarest in ordinary output. A new one needs
@@ -97,20 +104,24 @@ type Beginnings = Vec<(&'static [u8], u32)>;
 pub(crate) struct Table {
     begins: Box<[Beginnings; 256]>,
     indented: Box<[Beginnings; 256]>,
-    needles: [u32; NEEDLES.len()],
+    needles: [u32; NEEDLES.len() + 1],
     all: u32,
+    /// The words that problem matchers look for, and the bit of these.
+    literals: Option<(Arc<Literals>, u32)>,
     /// By first byte: whether the lists above have anything.
     may_begin: [bool; 256],
 }
 
 impl Table {
-    pub(crate) fn new(watches: &[Watch]) -> Self {
+    /// `literals`: what the problem matchers look for, and their bit.
+    pub(crate) fn new(watches: &[Watch], literals: Option<(Arc<Literals>, u32)>) -> Self {
         let empty = || Box::new(std::array::from_fn(|_| Vec::new()));
         let mut table = Self {
             begins: empty(),
             indented: empty(),
-            needles: [0; NEEDLES.len()],
+            needles: [0; NEEDLES.len() + 1],
             all: 0,
+            literals,
             may_begin: [false; 256],
         };
         for (index, watch) in watches.iter().enumerate() {
@@ -125,7 +136,8 @@ impl Table {
                     }
                 }
             }
-            for (needle, ..) in NEEDLES {
+            let needles = NEEDLES.iter().map(|(needle, ..)| *needle);
+            for needle in needles.chain([Needle::Diagnostic]) {
                 if watch.needles & 1 << needle as u16 != 0 {
                     table.needles[needle as usize] |= bit;
                 }
@@ -147,7 +159,19 @@ impl Table {
 
     /// The dialects that want a line with this visible text and these bytes.
     pub(crate) fn who(&self, visible: &[u8], bytes: &[u8]) -> u32 {
-        self.all | self.by_beginning(visible) | self.by_needle(bytes)
+        self.all | self.by_beginning(visible) | self.by_needle(bytes) | self.by_literal(bytes)
+    }
+
+    fn by_literal(&self, bytes: &[u8]) -> u32 {
+        match &self.literals {
+            Some((literals, bit)) if literals.find(bytes, 0).is_some() => *bit,
+            _ => 0,
+        }
+    }
+
+    /// What problem matchers look for.
+    pub(crate) fn literals(&self) -> Option<&Literals> {
+        self.literals.as_ref().map(|(literals, _)| literals.as_ref())
     }
 
     /// The dialects that want a line because of how its visible text begins.
@@ -186,8 +210,28 @@ impl Table {
                 who |= wanted;
             }
         }
+        let wanted = self.needles[Needle::Diagnostic as usize];
+        if wanted & !who != 0 && is_diagnostic(bytes) {
+            who |= wanted;
+        }
         who
     }
+}
+
+/// Whether `error: ` or `warning: ` stands behind a number and a colon. One look at each colon.
+fn is_diagnostic(bytes: &[u8]) -> bool {
+    let mut placed = false;
+    for colon in memchr::memchr_iter(b':', bytes) {
+        let (before, behind) = (&bytes[..colon], bytes.get(colon + 1));
+        if placed
+            && behind == Some(&b' ')
+            && (before.ends_with(b"error") || before.ends_with(b"warning"))
+        {
+            return true;
+        }
+        placed |= before.last().is_some_and(u8::is_ascii_digit);
+    }
+    false
 }
 
 /// The dialects that want a text that begins so.

@@ -2,7 +2,9 @@
 
 use std::{fmt::Write, fs, path::Path};
 
-use stepflow_markers::dialects::{Dialects, Ending, Event, Selection, Stream, names};
+use stepflow_markers::dialects::{
+    Dialects, Ending, Event, Selection, Stream, names, shipped_names,
+};
 
 use crate::json;
 
@@ -38,7 +40,7 @@ fn ending(log: &Path) -> Ending {
 fn every_dialect_understands_a_log_of_its_tool() {
     let bless = std::env::var_os("STEPFLOW_BLESS").is_some();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dialects/golden");
-    for name in names() {
+    for name in names().chain(shipped_names()) {
         let mut logs = 0;
         for entry in fs::read_dir(golden.join(name)).expect(name).map(Result::unwrap) {
             let path = entry.path();

@@ -5,6 +5,8 @@
 mod any; // what holds for every input
 mod golden; // logs of real tools
 mod json; // events as the table writes them
+mod matchers; // problems described by data
 mod rules; // between dialects
 mod table; // the table of cases
 mod tools; // what the logs of tools do not show
+mod work; // what ordinary output costs

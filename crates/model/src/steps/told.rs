@@ -9,7 +9,7 @@ use crate::{
 };
 
 pub(super) fn decide(state: &ExecutionState, said: &dialects::Event) -> Decision {
-    let dialect = said.dialect.to_owned();
+    let dialect = said.dialect.to_string();
     let number = |step: Option<dialects::StepId>| step.map(|step| step.0);
     match &said.kind {
         Said::Annotation(told) => {

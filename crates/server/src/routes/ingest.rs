@@ -88,11 +88,7 @@ impl Ask {
                 "stop_on_error" => {
                     ask.new.stop_on_error = switch(&value).ok_or_else(|| bad("1 or 0"))?;
                 }
-                "dialect" => {
-                    stepflow_model::check_dialects(&value)
-                        .map_err(|why| Problem::bad_request(format!("`dialect`: {why}")))?;
-                    ask.new.dialect = Some(value);
-                }
+                "dialect" => ask.new.dialect = Some(value),
                 "offset" => {
                     ask.offset =
                         Some(value.parse().map_err(|_| bad("the number of bytes sent before"))?);
