@@ -125,6 +125,8 @@ const ABOUT_MARKERS: &[&str] = &[
     "buildkite",
     "teamcity",
     "github-actions",
+    // It quotes what cargo printed while it was built.
+    "jiff-",
 ];
 
 /// Lines of ordinary text that begin as lines of test tools do.
