@@ -129,6 +129,8 @@ const ABOUT_MARKERS: &[&str] = &[
     "terraform",
     "gradle",
     "maven",
+    // It quotes what cargo printed while it was built.
+    "jiff-",
 ];
 
 /// Lines of ordinary text that begin as lines of test tools do.

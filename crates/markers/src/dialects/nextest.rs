@@ -31,7 +31,7 @@ enum Captured {
     /// Below `  stdout ───`: by its indentation.
     #[default]
     Indented,
-    /// Below `--- STDOUT: …`, before nextest 0.9.86: not at all.
+    /// Below `--- STDOUT: …`, as older releases print it: not at all.
     Plain,
 }
 

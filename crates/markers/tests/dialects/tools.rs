@@ -87,6 +87,28 @@ fn a_test_name_may_hold_what_stands_before_a_message() {
 }
 
 #[test]
+fn the_last_line_of_a_session_has_words_of_pytest_in_it() {
+    let ended = |last: &str| merged(&format!("{START}{last}\n"));
+    for (last, told) in [
+        ("=== no tests ran in 0.01s ===", "-0 Skipped"),
+        ("=== no tests collected, 1 error in 0.01s ===", "=error 1 -0 Failure"),
+        ("=== no tests collected (3 deselected) in 0.01s ===", "=deselected 3 -0 Skipped"),
+        (
+            "=== 2/5 tests collected (3 deselected) in 0.01s ===",
+            "=collected 2,deselected 3 -0 Success",
+        ),
+        ("=== 2 passed, 1 retried in 3661.00s (1:01:01) ===", "=passed 2,retried 1 -0 Success"),
+        ("=== 1 passed, 2 errors in 0.12 seconds ===", "=passed 1,error 2 -0 Failure"),
+        // What a test may print. Only the script's end ends the session.
+        ("=== 12 requests in 3s ===", "-0 Success"),
+        ("= 3 passed in 0.10s =", "-0 Success"),
+        ("=== 3 passed in time ===", "-0 Success"),
+    ] {
+        assert_eq!(ended(last), format!("+pytest {told}"), "{last}");
+    }
+}
+
+#[test]
 fn letters_that_go_on_may_turn_a_file_into_a_failed_one() {
     let output = format!(
         "{START}a.py .... [ 40%]\n..F. [ 80%]\nb.py .. [100%]\n.. [100%]\n=== 1 failed, 9 passed in 1s ===\n"

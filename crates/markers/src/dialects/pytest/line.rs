@@ -84,7 +84,8 @@ impl Heading<'_> {
     }
 }
 
-/// `2 failed, 9 passed, 1 warning in 0.08s (0:01:01)`, or that none ran.
+/// `2 failed, 9 passed, 1 warning in 0.08s (0:01:01)`, or that none ran. At least one of the words is
+/// pytest's own.
 fn totals(title: &str) -> Option<Totals> {
     let title = match title.strip_suffix(')') {
         Some(left) => match left.rsplit_once(" (") {
@@ -96,13 +97,14 @@ fn totals(title: &str) -> Option<Totals> {
     let (words, time) = title.rsplit_once(" in ")?;
     let time = time.strip_suffix(" seconds").or_else(|| time.strip_suffix('s'))?;
     time.parse::<f64>().ok()?;
-    if words == "no tests ran" {
-        return Some(Totals { counts: Vec::new() });
-    }
     let mut counts = Vec::new();
-    let words = words.strip_prefix("no tests collected (").unwrap_or(words);
+    let mut is_known = false;
     let parts = words.split([',', '(', ')']).map(str::trim).filter(|part| !part.is_empty());
     for part in parts.take(COUNTS_MAX) {
+        if matches!(part, "no tests ran" | "no tests collected") {
+            is_known = true;
+            continue;
+        }
         let (count, word) = split_while(part, |c| c.is_ascii_digit())?;
         // `3/14 tests collected`: of so many.
         let word = match word.strip_prefix('/') {
@@ -110,7 +112,7 @@ fn totals(title: &str) -> Option<Totals> {
             None => word,
         };
         let word = word.strip_prefix(' ')?;
-        let plain = word.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b' ');
+        let plain = word.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
         if word.is_empty() || !plain {
             return None;
         }
@@ -121,10 +123,24 @@ fn totals(title: &str) -> Option<Totals> {
             "test collected" | "tests collected" => "collected",
             word => word,
         };
+        // Plugins have words of their own.
+        is_known |= KNOWN.contains(&key);
         counts.push((key.to_owned(), digits(count)?));
     }
-    (!counts.is_empty()).then_some(Totals { counts })
+    is_known.then_some(Totals { counts })
 }
+
+const KNOWN: [&str; 9] = [
+    "passed",
+    "failed",
+    "error",
+    "skipped",
+    "deselected",
+    "xfailed",
+    "xpassed",
+    "warning",
+    "collected",
+];
 
 /// How a test ended.
 pub(super) struct Outcome<'a> {
