@@ -17,7 +17,7 @@ const ORDINARY: [&str; 12] = [
     "the quick brown fox jumps over the lazy dog and runs away from the wolf 1234567",
     "2026-11-29T12:00:01.123Z INFO app::db::pool connected to 10.0.0.7:5432 in 12 ms",
     "12:00:01 INFO app: the quick brown fox: jumps over the lazy dog: and runs 12:00",
-    "error: the quick brown date: jumps over the lazy data: and runs away from: 1234",
+    "fatal: the quick brown date: jumps over the lazy data: and runs away from: 1234",
     "        the quick brown fox jumps over the lazy dog and runs away [from] #1 | 23",
     "on the quick brown fox jumps over the lazy dog and runs away from the wolf 123.",
     "10.0.0.1 - - [29/Nov/2026:09:00:00 +0000] \"GET /a/1?q=1::2#x HTTP/1.1\" 200 99",

@@ -58,7 +58,7 @@ pub(super) fn collect(dir: &Path, spec: &Spec) -> Vec<dialects::Event> {
         let read = File::open(path).and_then(|file| file.take(BYTES_MAX).read_to_end(&mut content));
         if read.is_ok() {
             let place = dialects::Place::default();
-            let event = |kind| dialects::Event { place, dialect: DIALECT, kind };
+            let event = |kind| dialects::Event { place, dialect: DIALECT.into(), kind };
             said.extend(environment_file(file, &content).into_iter().map(event));
         }
     }
