@@ -5,15 +5,21 @@
 use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
-use stepflow_markers::dialects::{Dialects, Ending, Event, EventKind, Selection, Stream, names};
+use stepflow_markers::dialects::{
+    Dialects, Ending, Event, EventKind, Selection, Stream, names, shipped_names,
+};
 
-// The first byte picks a dialect that is known to be in use beside all others, the second says how
-// many of the next bytes are the sizes of the reads.
+// The first byte picks a dialect or a problem matcher that is known to be in use beside all others;
+// from 128 on all of them are, so that a seed means the same whatever dialects are added. The second
+// byte says how many of the next ones are the sizes of the reads.
 fuzz_target!(|data: &[u8]| {
     let [dialect, count, rest @ ..] = data else { return };
-    let names: Vec<_> = names().collect();
-    let name = names[usize::from(*dialect) % names.len()];
-    let selection = Selection::parse(&format!("auto,{name}")).expect("the name is one of ours");
+    let names: Vec<_> = names().chain(shipped_names()).collect();
+    let list = match dialect {
+        0..128 => names[usize::from(*dialect) % names.len()].to_owned(),
+        128.. => names.join(","),
+    };
+    let selection = Selection::parse(&format!("auto,{list}")).expect("the names are ours");
     let (sizes, output) = rest.split_at(rest.len().min(usize::from(*count % 32)));
     let whole = run(&selection, output, &[]);
     assert_eq!(run(&selection, output, sizes), whole);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde_json::json;
-use stepflow_markers::dialects::{Choice, Selection, Stream};
+use stepflow_markers::dialects::{Choice, Selection, Stream, names};
 use stepflow_model::{ExecutionId, Severity, Source, Spec, steps};
 use stepflow_recorder::offline::Offline;
 
@@ -168,6 +168,12 @@ fn sign(dialect: &str) -> String {
         "go-test" => say::sign_go_test(),
         "ctest" => say::sign_ctest(),
         "tqdm" => say::sign_tqdm(),
+        "make" => say::sign_make(),
+        "ninja" => say::sign_ninja(),
+        "cmake-make" => say::sign_cmake_make(),
+        "gcc-diag" => say::sign_gcc_diag(),
+        "xtrace" => say::sign_xtrace(),
+        matcher if !names().any(|name| name == matcher) => say::sign_matcher(),
         _ => say::sign_other(),
     }
 }

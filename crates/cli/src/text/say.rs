@@ -66,6 +66,14 @@ messages! {
     }
     sign_ctest() { "Test project /DIRECTORY", "Test project /目录" }
     sign_tqdm() { "a bar with its percentage and counts", "带百分比与计数的进度条" }
+    sign_make() { "the wording of its directories and errors", "其目录和错误的措辞" }
+    sign_ninja() { "`ninja: ` or [1/T] and [2/T] in a row", "`ninja: `，或连续的 [1/T] 和 [2/T]" }
+    sign_cmake_make() { "a percentage and a word of CMake's", "百分比和 CMake 的词" }
+    sign_gcc_diag() {
+        "FILE:LINE: error: or warning: of a source file", "源文件的 FILE:LINE: error: 或 warning:"
+    }
+    sign_xtrace() { "`+ COMMAND` on standard error", "标准错误上的 `+ 命令`" }
+    sign_matcher() { "a line that its expressions fit", "符合其表达式的行" }
     sign_other() { "anything of it", "其任何内容" }
 
     // Of a log.
