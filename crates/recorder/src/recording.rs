@@ -178,7 +178,7 @@ impl Recording {
                 (self.writer.handles(), self.journal.handle())
         {
             // Without a thread there is no sync before the end, and `safe` says so.
-            let _ = durable.start(Files { output, index, journal });
+            let _ = durable.start(Files::new(output, index, journal));
         }
         durable.ask(self.writer.recorded().0, now);
     }
