@@ -347,7 +347,7 @@ impl Pipe {
         }
         let Some(end) = self.end.clone() else { return };
         if !self.inflow.is_sealed() && self.inflow.end(end) {
-            self.inflow.sync_here(&mut self.durable);
+            self.inflow.sync_output(&mut self.durable);
             self.inflow.seal();
         }
     }

@@ -183,22 +183,16 @@ impl Recording {
         durable.ask(self.writer.recorded().0, now);
     }
 
-    /// Makes everything recorded so far durable, here and now.
-    pub(crate) fn sync(&mut self, durable: &mut Durable) {
+    /// Makes output and index durable, here and now. They are safe once the journal is, too:
+    /// [`Recording::sync_end`].
+    pub(crate) fn sync_output(&mut self, durable: &mut Durable) {
         self.close_entry();
         if let Some(why) = durable.hear_all() {
             self.sync_failed(durable.safe(), why);
         }
-        let recorded = self.writer.recorded().0;
-        let synced = self.writer.sync().and_then(|()| self.journal.sync());
-        let failure = match synced {
-            Ok(()) => {
-                durable.synced(recorded);
-                None
-            }
-            Err(error) => durable.fail(&error),
-        };
-        if let Some(why) = failure {
+        if let Err(error) = self.writer.sync()
+            && let Some(why) = durable.fail(&error)
+        {
             self.sync_failed(durable.safe(), why);
         }
     }

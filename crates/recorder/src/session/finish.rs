@@ -54,7 +54,8 @@ impl Session {
         for kind in steps::finish(state, &verdict, outcome.exit_code, &verdicts) {
             self.recording.emit(kind);
         }
-        self.recording.sync(&mut self.durable);
+        // The output before the end that tells of it; the journal goes with the end.
+        self.recording.sync_output(&mut self.durable);
         if self.recording.is_blocked() {
             return;
         }

@@ -236,8 +236,9 @@ fn settle_group(
     }
 }
 
+/// Makes the start durable, and the names of all files. Output and index are empty: what comes into
+/// them is synced later.
 fn sync_start(recording: &mut Recording, dir: &Path) -> Result<(), SessionError> {
-    recording.writer.sync()?;
     recording.journal.sync()?;
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(system("sync the record"))
 }
