@@ -103,6 +103,7 @@ fn changes(number: u64, created_us: i64, batch: &mut Vec<Change>) -> Result<(), 
         core: false,
         message: None,
         digest: String::new(),
+        index: None,
         leftover: vec![],
     };
     emit(&mut state, 20_000, exited);

@@ -309,6 +309,7 @@ impl Inflow {
                 core: false,
                 message,
                 digest: self.recording.writer.digest(),
+                index: None,
                 leftover: Vec::new(),
             });
         }

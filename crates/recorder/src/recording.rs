@@ -208,6 +208,7 @@ impl Recording {
             core: false,
             message: Some(format!("the start could not be made durable: {error}{cause}")),
             digest: self.writer.digest(),
+            index: None,
             leftover: Vec::new(),
         });
         // A disk that is full or ill for a moment still learns that nothing was started.

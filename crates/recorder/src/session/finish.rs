@@ -59,6 +59,8 @@ impl Session {
         if self.recording.is_blocked() {
             return;
         }
+        let journal = self.recording.journal.size().ok();
+        let index = journal.and_then(|size| self.recording.writer.short_index(size));
         self.recording.emit(EventKind::Exited {
             status: verdict.status,
             reason: verdict.reason,
@@ -67,6 +69,7 @@ impl Session {
             core: outcome.core,
             message: verdict.message,
             digest: self.recording.writer.digest(),
+            index: index.clone(),
             leftover: std::mem::take(&mut self.leftover),
         });
         // A full disk may hold the last line back: nothing else is left to do than to get it out.
@@ -76,6 +79,10 @@ impl Session {
         }
         self.recording.sync_end(&mut self.durable);
         self.recording.give_reserve_back();
+        // The end has it, and is safe from a power cut; or both stay.
+        if index.is_some() && !self.durable.has_failed() && !self.recording.is_blocked() {
+            self.recording.writer.remove_index();
+        }
         let _ = File::open(&self.dir).and_then(|dir| dir.sync_all());
     }
 }
