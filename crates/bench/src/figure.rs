@@ -174,7 +174,9 @@ figures! {
     CaptureRaw "capture_raw" Capture Seconds Some(Bar::RatioAtMost(1.8));
     /// `run --output quiet`, without markers.
     CapturePlain "capture_plain" Capture Seconds Some(Bar::RatioAtMost(1.5));
-    /// The first of them without its syncs, as `cat` has none: what is not the disk.
+    /// The first of them, beside a copy that is synced as well: `cat` alone leaves its bytes in memory.
+    CaptureDurable "capture_durable" Capture Seconds Some(Bar::RatioAtMost(1.5));
+    /// `run --log-sync never`, without markers: synced at its end alone, which `cat` is not.
     CaptureUnsynced "capture_unsynced" Capture Seconds None;
     /// `run --output quiet --dialect auto`, without markers, beside `--dialect none`.
     CaptureDialects "capture_dialects" Capture Seconds Some(Bar::RatioAtMost(1.3));

@@ -134,6 +134,7 @@ fn ended(number: u64, created_us: i64, batch: &mut Vec<Change>) {
         core: false,
         message: None,
         digest: String::new(),
+        index: None,
         leftover: vec![],
     };
     emit(&mut state, 20_000, exited);

@@ -20,10 +20,19 @@ use std::{io::Write, process::ExitCode};
 
 fn main() -> ExitCode {
     let mut raw = std::env::args_os().skip(1);
-    if raw.next().as_deref() == Some(stepflow_recorder::COMMAND.as_ref()) {
-        // Before anything is set up: the recorder forks, so no thread may exist.
+    let first = raw.next();
+    let first = first.as_deref().unwrap_or_default();
+    let record: Option<fn(&[_]) -> _> = if first == stepflow_recorder::COMMAND {
+        Some(stepflow_recorder::record)
+    } else if first == stepflow_recorder::ZYGOTE {
+        Some(stepflow_recorder::zygote)
+    } else {
+        None
+    };
+    if let Some(record) = record {
+        // Before anything is set up: both fork, so no thread may exist.
         let args: Vec<_> = raw.collect();
-        return match stepflow_recorder::record(&args) {
+        return match record(&args) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 // Standard output is the link to whoever started us.

@@ -5,14 +5,12 @@ use std::{
     ffi::OsString,
     io,
     os::unix::net::UnixStream as StdUnixStream,
-    process::Stdio,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
 use stepflow_model::{ExecutionId, NoteKind, Reason};
 use stepflow_record::{Created, RecordView};
-use stepflow_recorder::Launch;
 use tokio::io::AsyncReadExt;
 
 use crate::{
@@ -108,22 +106,15 @@ impl Core {
 async fn launch(core: Arc<Core>, waiting: Waiting) {
     let Waiting { handle, created, env } = waiting;
     let starter = Arc::clone(&core);
-    let started = blocking(move || {
-        let launch = Launch {
-            storage: &starter.storage,
-            program: starter.program.clone(),
-            env: Some(env),
-            stdin: Stdio::null(),
-            mask: None,
-        };
-        launch.start(created)
-    })
-    .await
-    .unwrap_or_else(|| Err(io::Error::other("the starting thread was lost")));
+    let started = blocking(move || starter.starter.start(&starter.storage, created, env))
+        .await
+        .unwrap_or_else(|| Err(io::Error::other("the starting thread was lost")));
     match started {
         Ok(launched) => {
             core.counters.recorders_started.fetch_add(1, Relaxed);
-            let _ = core.reaper.send((Arc::clone(&handle), launched.child)).await;
+            if let Some(child) = launched.child {
+                let _ = core.reaper.send((Arc::clone(&handle), child)).await;
+            }
             core.tasks.spawn(hear_link(Arc::clone(&core), Arc::clone(&handle), launched.link));
         }
         Err(error) => {
@@ -135,13 +126,17 @@ async fn launch(core: Arc<Core>, waiting: Waiting) {
     core.tasks.spawn(follow::follow(Arc::clone(&core), handle));
 }
 
-/// Hears whether the recorder has started, and in what words it failed to.
+/// Hears whether the recorder has started, and in what words it failed to; then that it has ended,
+/// so that its follower looks at once.
 async fn hear_link(core: Arc<Core>, handle: Arc<Handle>, link: StdUnixStream) {
-    let hear = async {
+    let ready = || {
         link.set_nonblocking(true)?;
-        let link = tokio::net::UnixStream::from_std(link)?;
+        tokio::net::UnixStream::from_std(link)
+    };
+    let Ok(mut link) = ready() else { return handle.poke.notify_one() };
+    let hear = async {
         let mut said = Vec::new();
-        let mut link = link.take(PROBLEM_BYTES_MAX);
+        let mut link = (&mut link).take(PROBLEM_BYTES_MAX);
         while !said.contains(&b'\n') && link.read_buf(&mut said).await? > 0 {}
         io::Result::Ok(said)
     };
@@ -158,6 +153,12 @@ async fn hear_link(core: Arc<Core>, handle: Arc<Handle>, link: StdUnixStream) {
         }
     }
     handle.poke.notify_one();
+    let mut more = [0];
+    tokio::select! {
+        // It says no more, and holds its end for life.
+        _ = link.read(&mut more) => handle.poke.notify_one(),
+        () = core.shutdown.cancelled() => {}
+    }
 }
 
 /// Writes the verdict over an execution whose claim is free, with `unstarted` if it never started.

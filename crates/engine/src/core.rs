@@ -10,6 +10,7 @@ use std::{
 use stepflow_catalog::{CatalogError, Change, ListQuery, Reader, Statistics, Writer};
 use stepflow_model::{ExecutionId, LogSync, Summary};
 use stepflow_record::{MinFree, Storage};
+use stepflow_recorder::Starter;
 use stepflow_sys::host::SocketDir;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -33,7 +34,7 @@ const RECENT_MAX: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) storage: Storage,
-    pub(crate) program: PathBuf,
+    pub(crate) starter: Starter,
     pub(crate) sockets: SocketDir,
     pub(crate) reader: Reader,
     pub(crate) writer: Writer,

@@ -121,11 +121,15 @@ impl Core {
         }
         let path = self.storage.claim(id);
         match Lock::try_take(&path) {
-            Ok(Some(claim)) => Ok(Found::Start(Waiting {
-                env: environment::whole(id, &spec.env, &[], spec.pty.is_some()),
-                created: Created { id, claim },
-                handle,
-            })),
+            Ok(Some(claim)) => {
+                // Whoever made it may have been killed before all of it was synced.
+                self.storage.create_again(id)?;
+                Ok(Found::Start(Waiting {
+                    env: environment::whole(id, &spec.env, &[], spec.pty.is_some()),
+                    created: Created { id, claim },
+                    handle,
+                }))
+            }
             Ok(None) => Ok(Found::Follow(handle)),
             Err(source) => Err(RecordError::Io { what: "lock", path, source }),
         }

@@ -12,6 +12,7 @@ use stepflow_catalog::{
 use stepflow_model::{Artifact, ArtifactId, ExecutionId, LogSync, NoteKind, Summary};
 use stepflow_record::{Liveness, MinFree, NoRoom, RecordError, RecordView, Storage};
 use stepflow_recorder::{
+    Starter,
     control::{Answer, Request},
     inflow::End,
 };
@@ -146,7 +147,7 @@ impl Engine {
         let core = Arc::new(Core {
             keys: Arc::new(Keys::new(&storage)),
             storage,
-            program: config.program,
+            starter: Starter::new(config.program),
             sockets,
             reader: catalog.reader(),
             writer: catalog.writer(),

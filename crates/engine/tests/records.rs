@@ -54,6 +54,7 @@ fn kinds(boot_id: &str) -> Vec<EventKind> {
             core: false,
             message: None,
             digest: String::new(),
+            index: None,
             leftover: vec![],
         },
     ]

@@ -292,6 +292,9 @@ pub enum EventKind {
         message: Option<String>,
         /// Digest over all index entries, hex.
         digest: String,
+        /// The index entries themselves, hex, where the log is so short that they have no file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        index: Option<String>,
         /// Processes that still ran when the script's first process had ended.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         leftover: Vec<String>,

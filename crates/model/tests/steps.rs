@@ -64,6 +64,7 @@ fn run(output: &str, stop_on_error: bool, outcome: &Outcome) -> Run {
         core: false,
         message: verdict.message,
         digest: String::new(),
+        index: None,
         leftover: vec![],
     };
     run.emit(exited, count, offset, count);

@@ -191,6 +191,7 @@ impl Making<'_> {
             core: false,
             message: execution.message,
             digest,
+            index: None,
             leftover: Vec::new(),
         };
         self.event(exited, ended)?;

@@ -210,10 +210,9 @@ fn pack(
 ) -> Result<Summary, Halt> {
     let mut packer = Packer::create(new)?;
     let flawed = |name: &str, what: String| Halt::Flawed(dir.join(name), what);
-    let index_bytes = disk::size_of(&dir.join("output.idx"))
-        .map_err(RecordError::io("look at", &dir.join("output.idx")))?;
+    let index_bytes = log.index()?.map(|(_, bytes)| bytes);
     let count = log.entries()?;
-    if index_bytes != (count + 1) * crate::ENTRY_BYTES {
+    if index_bytes != Some((count + 1) * crate::ENTRY_BYTES) {
         return Err(flawed("output.idx", "it is not the log's, entry by entry".to_owned()));
     }
     let mut walk = Walk::new(count);

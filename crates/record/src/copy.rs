@@ -63,6 +63,12 @@ impl Storage {
             let [from, before, to] = &places(name);
             copied.add(copy_file(from, before, to, kind(name))?);
         }
+        // Ended meanwhile, and so short that its end has the index.
+        let name = OsString::from("output.idx");
+        if names.contains(&name) && !dir.join(&name).exists() {
+            let [from, before, to] = &places(&OsString::from(journal::NAME));
+            copied.add(copy_file(from, before, to, Kind::Lines)?);
+        }
         // Marked meanwhile.
         let name = OsString::from(gap::NAME);
         if !names.contains(&name) {

@@ -72,7 +72,7 @@ impl Entry {
 
     /// Sets the checksum from that of the `len` output bytes alone.
     pub(crate) fn seal(&mut self, output_crc: u32, len: u64) {
-        self.crc = crc32c::crc32c_combine(crc32c::crc32c(&self.head()), output_crc, len as usize);
+        self.crc = crc_of_both(crc32c::crc32c(&self.head()), output_crc, len);
     }
 
     /// Sets the checksum from the output bytes themselves: cheaper, where they are at hand.
@@ -108,9 +108,72 @@ impl Entry {
     }
 }
 
+/// CRC-32C's polynomial, its bits reversed. Source: RFC 3720, appendix B.4.
+const POLYNOMIAL: u32 = 0x82f6_3b78;
+
+/// x to the powers 1, 2, 4, 8, … modulo the polynomial.
+const POWERS: [u32; 67] = {
+    let mut powers = [1 << 30; 67];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = product(powers[at - 1], powers[at - 1]);
+        at += 1;
+    }
+    powers
+};
+
+/// The checksum of two pieces that follow each other, the second of `len` bytes, from the checksum
+/// of each.
+///
+/// Bytes behind a piece multiply what its checksum stands for by x^8 each, modulo the polynomial:
+/// a dozen products for a read. (Squaring matrices, as `crc32c_combine` does, takes 20 us each time:
+/// a tenth of a recorder's time.)
+fn crc_of_both(first: u32, second: u32, len: u64) -> u32 {
+    let mut shift = 1 << 31; // x^0
+    let (mut left, mut power) = (len, 3); // x^8 is the power 2^3.
+    while left != 0 {
+        if left & 1 != 0 {
+            shift = product(POWERS[power], shift);
+        }
+        left >>= 1;
+        power += 1;
+    }
+    product(shift, first) ^ second
+}
+
+/// The product of two polynomials modulo the polynomial; the highest bit is x^0.
+const fn product(a: u32, b: u32) -> u32 {
+    let (mut sum, mut b, mut bit) = (0, b, 1 << 31);
+    while bit != 0 {
+        if a & bit != 0 {
+            sum ^= b;
+        }
+        b = (b >> 1) ^ (POLYNOMIAL & (b & 1).wrapping_neg());
+        bit >>= 1;
+    }
+    sum
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn the_checksum_of_two_pieces_is_that_of_both_together(a: Vec<u8>, b: Vec<u8>, more in 0..200_000_usize) {
+            let b = [b, vec![7; more]].concat();
+            let both = crc_of_both(crc32c::crc32c(&a), crc32c::crc32c(&b), b.len() as u64);
+            prop_assert_eq!(both, crc32c::crc32c(&[a, b].concat()));
+        }
+
+        #[test]
+        fn and_of_a_piece_of_any_length(first: u32, second: u32, len in 0..u64::MAX / 2) {
+            let both = crc_of_both(first, second, len);
+            prop_assert_eq!(both, crc32c::crc32c_combine(first, second, len as usize));
+        }
+    }
 
     #[test]
     fn an_entry_survives_its_encoding_and_proves_only_its_bytes() {

@@ -178,6 +178,13 @@ impl JournalWriter {
         self.file.give_reserve_back();
     }
 
+    /// How long the journal is, what a full disk holds back included.
+    pub fn size(&self) -> Result<u64, RecordError> {
+        let path = self.dir.join(NAME);
+        let meta = std::fs::metadata(&path).map_err(RecordError::io("look at", &path))?;
+        Ok(meta.len() + self.unwritten.len() as u64)
+    }
+
     /// A second handle, for a thread that syncs.
     pub fn handle(&mut self) -> Result<File, RecordError> {
         let handle = self.file.file(&self.dir).and_then(File::try_clone);

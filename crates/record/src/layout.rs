@@ -133,12 +133,22 @@ impl Storage {
         let claim = Lock::try_take(&path)
             .and_then(|lock| lock.ok_or_else(|| io::ErrorKind::WouldBlock.into()))
             .map_err(RecordError::io("lock", &path))?;
-        let path = dir.join("spec.json");
-        write_synced(&path, &spec_line(spec, &path)?)?;
-        sync_dir(&dir)?;
-        sync_dir(&self.root.join("executions"))?;
-        write_synced(&self.open_marker(spec.id), b"")?;
-        sync_dir(&self.run_dir())?;
+        // All is there before any of it is synced: what a file system does for the first is most of
+        // what it has to do for the others.
+        let (path, marker) = (dir.join("spec.json"), self.open_marker(spec.id));
+        let line = spec_line(spec, &path)?;
+        let synced = || -> Result<(), RecordError> {
+            let spec = write(&path, &line).map_err(RecordError::io("write", &path))?;
+            let open = write(&marker, b"").map_err(RecordError::io("write", &marker))?;
+            spec.sync_all().map_err(RecordError::io("sync", &path))?;
+            sync_dir(&dir)?;
+            sync_dir(&self.root.join("executions"))?;
+            open.sync_all().map_err(RecordError::io("sync", &marker))?;
+            sync_dir(&self.run_dir())
+        };
+        synced().inspect_err(|_| {
+            let _ = fs::remove_file(&marker); // Not accepted: nothing to be found.
+        })?;
         Ok(Created { id: spec.id, claim })
     }
 

@@ -28,6 +28,7 @@ mod range; // a range of the output, as a stream of bytes
 mod read; // output read by offset and by line number
 mod recover; // after a crash: keep what checksums prove, set the rest aside
 mod room; // what must be free before a new execution is accepted
+mod short; // the index of a short log, in the journal's end
 mod verify; // a record held against its checksums
 mod view; // the state of a record now: events and notes, folded
 mod whole; // records that are over when they are made

@@ -14,8 +14,10 @@ use crate::{
     RecordError,
     index::{ENTRY_BYTES, Entry, Flags},
     inflated::Cache,
+    journal,
     lines::{Line, Long, Origin, Splitter},
     packed::{self, FRAME_BYTES, Packed},
+    short::{self, Index},
 };
 
 /// Entries read at once.
@@ -39,7 +41,7 @@ pub struct LogReader {
 
 #[derive(Debug)]
 enum Form {
-    Plain { output: File, index: File },
+    Plain { output: File, index: Index },
     Packed(Box<Packed>),
 }
 
@@ -74,8 +76,16 @@ impl LogReader {
             Err(error) => Err(RecordError::io("open", &dir.join(name))(error)),
         };
         match (open("output.log")?, open("output.idx")?) {
-            (Some(output), Some(index)) => Self::made(Form::Plain { output, index }, dir).map(Some),
-            _ => Ok(None),
+            (Some(output), Some(index)) => {
+                Self::made(Form::Plain { output, index: Index::File(index) }, dir).map(Some)
+            }
+            // Too short for a file of its own; or not made yet.
+            (Some(output), None) => {
+                let index = short::load(dir)?.map(Index::Kept);
+                let form = index.map(|index| Form::Plain { output, index });
+                form.map(|form| Self::made(form, dir)).transpose()
+            }
+            (None, _) => Ok(None),
         }
     }
 
@@ -93,6 +103,22 @@ impl LogReader {
 
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Where the index is, and its bytes, header included; `None`: it is compressed.
+    pub(crate) fn index(&self) -> Result<Option<(PathBuf, u64)>, RecordError> {
+        let Form::Plain { index, .. } = &self.form else { return Ok(None) };
+        let path = self.index_path();
+        let size = index.size().map_err(RecordError::io("look at", &path))?;
+        Ok(Some((path, size)))
+    }
+
+    fn index_path(&self) -> PathBuf {
+        match &self.form {
+            Form::Plain { index: Index::File(_), .. } => self.dir.join("output.idx"),
+            Form::Plain { index: Index::Kept(_), .. } => self.dir.join(journal::NAME),
+            Form::Packed(packed) => packed.path().to_owned(),
+        }
     }
 
     /// The log in its compressed form, if it has that.
@@ -231,20 +257,25 @@ impl LogReader {
         })
     }
 
+    /// The first bytes of the index, which say what it is.
+    pub(crate) fn index_header(&self, header: &mut [u8]) -> io::Result<()> {
+        match &self.form {
+            Form::Plain { index, .. } => index.read_exact_at(header, 0),
+            Form::Packed(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
     /// Number of complete index entries whose bytes are there.
     pub(crate) fn entries(&self) -> Result<u64, RecordError> {
         let (output, index) = match &self.form {
             Form::Plain { output, index } => (output, index),
             Form::Packed(packed) => return Ok(packed.entries()),
         };
-        let size = |file: &File, name: &str| {
-            let error = RecordError::io("look at", &self.dir.join(name));
-            file.metadata().map(|meta| meta.len()).map_err(error)
-        };
-        let index = size(index, "output.idx")?;
+        let look_at = |name: &str| RecordError::io("look at", &self.dir.join(name));
+        let index = index.size().map_err(look_at("output.idx"))?;
         let mut count = (index / ENTRY_BYTES).saturating_sub(1);
         // After a crash the index may be ahead of the output.
-        let output = size(output, "output.log")?;
+        let output = output.metadata().map_err(look_at("output.log"))?.len();
         while count > 0 && self.entry(count - 1)?.byte_end > output {
             count = self.partition(count, |entry| entry.byte_end <= output)?.min(count - 1);
         }
@@ -288,11 +319,7 @@ impl LogReader {
 
     pub(crate) fn damaged(&self, at: u64) -> RecordError {
         let why = format!("entry {at} does not follow from the one before it");
-        let path = match &self.form {
-            Form::Plain { .. } => self.dir.join("output.idx"),
-            Form::Packed(packed) => packed.path().to_owned(),
-        };
-        RecordError::Damaged { path, why }
+        RecordError::Damaged { path: self.index_path(), why }
     }
 
     /// First entry of `count` for which `before` does not hold.

@@ -15,6 +15,7 @@ use crate::{
     journal::{self, JournalReader},
     layout::sync_dir,
     read::ENTRY_OUTPUT_LIMIT,
+    short,
 };
 
 /// Output without an entry is indexed in pieces of this size.
@@ -96,15 +97,16 @@ fn recover_output(
     let output_path = dir.join("output.log");
     let index_path = dir.join("output.idx");
     let Some(output) = open(&output_path)? else { return Ok(None) };
-    let index = match open(&index_path)? {
-        Some(index) => index,
-        None => OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&index_path)
-            .map_err(RecordError::io("create", &index_path))?,
+    let index = if let Some(index) = open(&index_path)? {
+        index
+    } else {
+        let kept = short::load(dir).unwrap_or_default().unwrap_or_default();
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(0o600);
+        let made = options.open(&index_path);
+        let index = made.map_err(RecordError::io("create", &index_path))?;
+        index.write_all_at(&kept, 0).map_err(RecordError::io("write", &index_path))?;
+        index
     };
     let read_output = RecordError::io("read", &output_path);
     let size = output.metadata().map_err(read_output)?.len();

@@ -215,12 +215,10 @@ fn log_of(dir: &Path, digest: Option<&str>, proof: &mut Proof) -> Result<(), Rec
         let _ = stepflow_sys::disk::forget_cached(packed.file());
         return packed_log_of(&log, packed, digest, proof);
     }
-    let size_of = |path: &Path| fs::metadata(path).map(|meta| meta.len());
     // The index first: what it has, the log has.
-    let index_bytes = size_of(&index_path).map_err(RecordError::io("look at", &index_path))?;
+    let Some((index_path, index_bytes)) = log.index()? else { return Ok(()) };
     let mut header = [0; HEADER.len()];
-    let read = File::open(&index_path).and_then(|mut file| file.read_exact(&mut header));
-    match read {
+    match log.index_header(&mut header) {
         Ok(()) if header == HEADER => {}
         Err(error) if error.kind() != ErrorKind::UnexpectedEof => {
             return Err(RecordError::io("read", &index_path)(error));
@@ -238,7 +236,8 @@ fn log_of(dir: &Path, digest: Option<&str>, proof: &mut Proof) -> Result<(), Rec
     let count = index_bytes / ENTRY_BYTES - 1;
     let paths = (log_path.as_path(), index_path.as_path());
     let (from, seal) = entries_of(&log, paths, count, proof, &mut |_| {})?;
-    let size = size_of(&log_path).map_err(RecordError::io("look at", &log_path))?;
+    let meta = fs::metadata(&log_path).map_err(RecordError::io("look at", &log_path))?;
+    let size = meta.len();
     if proof.ended && from.is_some_and(|from| from < size) {
         let from = from.unwrap_or_default();
         proof.flaw(&log_path, format!("{} bytes behind the last recorded one", size - from));

@@ -1,7 +1,7 @@
 //! The one place that appends output and index.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
@@ -16,6 +16,7 @@ use crate::{
     append::Appender,
     gap,
     index::{ENTRY_BYTES, Entry, Flags, HEADER},
+    short,
 };
 
 /// Reads of one stream share an entry within this time.
@@ -57,6 +58,8 @@ pub struct Writer {
     unwritten: Vec<u8>,
     recorded: (u64, u64),
     digest: Sha256,
+    /// All entries, while they are few.
+    entries: Option<Vec<u8>>,
     /// Nothing counts as recorded before the disk has it.
     synced_first: bool,
     /// What the disk said to that, the first time it failed.
@@ -110,7 +113,7 @@ impl Writer {
                     }
                 }
                 let whole = have - have % ENTRY_BYTES as usize;
-                writer.digest.update(&entries[..whole]);
+                writer.count_in(&entries[..whole]);
                 if let Some(last) = entries[..whole].last_chunk() {
                     let last = Entry::decode(*last);
                     writer.bytes = last.byte_end;
@@ -150,6 +153,7 @@ impl Writer {
             unwritten: Vec::new(),
             recorded: (0, 0),
             digest: Sha256::new(),
+            entries: Some(Vec::new()),
             synced_first: false,
             sync_error: None,
         }
@@ -306,7 +310,7 @@ impl Writer {
             };
             entry.seal(open.crc, self.bytes - open.from);
             let encoded = entry.encode();
-            self.digest.update(encoded);
+            self.count_in(&encoded);
             self.unwritten.extend_from_slice(&encoded);
             if self.synced_first {
                 self.sync_now(|writer| (&mut writer.output, "output.log"));
@@ -315,6 +319,30 @@ impl Writer {
             }
         }
         self.flush_index()
+    }
+
+    fn count_in(&mut self, encoded: &[u8]) {
+        self.digest.update(encoded);
+        if let Some(entries) = &mut self.entries {
+            entries.extend_from_slice(encoded);
+            if entries.len() > short::ENTRIES_MAX * ENTRY_BYTES as usize {
+                self.entries = None;
+            }
+        }
+    }
+
+    /// The whole index, for the end to carry, where that spares its file; `journal` is how long the
+    /// journal is before the end. To be followed by [`Writer::remove_index`] once the end is durable.
+    pub fn short_index(&self, journal: u64) -> Option<String> {
+        let entries = self.entries.as_ref().filter(|_| self.open.is_none())?;
+        short::carried(entries, journal)
+    }
+
+    /// Removes `output.idx`, which the end carries: nothing more will be written.
+    pub fn remove_index(&mut self) {
+        self.index.close();
+        // Where it cannot be removed there are two of the same.
+        let _ = fs::remove_file(self.dir.join("output.idx"));
     }
 
     /// The record's directory.

@@ -87,6 +87,7 @@ fn end(mut record: WholeRecord<'_>) {
         message: None,
         leftover: Vec::new(),
         digest,
+        index: None,
     };
     record.event(exited, 5).unwrap();
     record.finish().unwrap();

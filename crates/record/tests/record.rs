@@ -252,6 +252,10 @@ fn line_spans_entries(log: &LogReader, line: &Line) -> bool {
 }
 
 fn journal(dir: &Path) -> Vec<Event> {
+    journal_whose_end_has(dir, None)
+}
+
+fn journal_whose_end_has(dir: &Path, index: Option<String>) -> Vec<Event> {
     let mut journal = JournalWriter::create(dir).unwrap();
     let started = EventKind::Started {
         pid: 1,
@@ -280,6 +284,7 @@ fn journal(dir: &Path) -> Vec<Event> {
         core: false,
         message: None,
         digest: String::new(),
+        index,
         leftover: vec![],
     };
     let kinds = [started, step, EventKind::Resumed {}, exited];
@@ -306,8 +311,29 @@ fn quick_dir() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
+/// What is left of output and index in the end of a journal, as recorders leave short logs.
+fn index_into_journal(dir: &Path) -> Vec<Event> {
+    let mut writer = Writer::resume(dir).unwrap();
+    let index = writer.short_index(0).expect("short enough");
+    let events = journal_whose_end_has(dir, Some(index));
+    writer.remove_index();
+    assert!(!dir.join("output.idx").exists());
+    events
+}
+
 #[test]
 fn a_record_cut_at_every_byte_recovers_what_is_proven() {
+    let files = ["output.log", "output.idx", "journal.ndjson"];
+    assert!(cut_everywhere(&files, journal) > 1_500);
+}
+
+#[test]
+fn so_does_one_whose_end_has_the_index() {
+    assert!(cut_everywhere(&["output.log", "journal.ndjson"], index_into_journal) > 1_500);
+}
+
+/// Damages each of the `files` of a record at every byte, and recovers it. Returns how often.
+fn cut_everywhere(files: &[&str], make_journal: fn(&Path) -> Vec<Event>) -> u64 {
     let whole = tempfile::tempdir().unwrap();
     let reads: Vec<(Stream, Vec<u8>, bool)> = vec![
         (Stream::Stdout, b"first line\nsecond ".to_vec(), true),
@@ -316,16 +342,16 @@ fn a_record_cut_at_every_byte_recovers_what_is_proven() {
         (Stream::Stdout, b"no end".to_vec(), true),
     ];
     let all = write(whole.path(), &reads);
-    let events = journal(whole.path());
+    let events = make_journal(whole.path());
     let mut cuts = 0;
-    for name in ["output.log", "output.idx", "journal.ndjson"] {
+    for &name in files {
         let bytes = fs::read(whole.path().join(name)).unwrap();
         // A tail that is cut, zero-filled, or garbage of the same length.
         for (cut, fill) in
             (0..=bytes.len()).flat_map(|c| [(c, None), (c, Some(0)), (c, Some(0xa5))])
         {
             let dir = quick_dir();
-            for other in ["output.log", "output.idx", "journal.ndjson"] {
+            for other in files {
                 fs::copy(whole.path().join(other), dir.path().join(other)).unwrap();
             }
             let mut damaged = bytes[..cut].to_vec();
@@ -370,7 +396,43 @@ fn a_record_cut_at_every_byte_recovers_what_is_proven() {
             cuts += 1;
         }
     }
-    assert!(cuts > 1_500, "{cuts}");
+    cuts
+}
+
+#[test]
+fn a_log_reads_the_same_wherever_its_index_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let reads: Vec<(Stream, Vec<u8>, bool)> = vec![
+        (Stream::Stdout, b"first line\nsecond ".to_vec(), true),
+        (Stream::Stderr, b"warning\n".to_vec(), true),
+        (Stream::Stdout, b"goes on\n".to_vec(), true),
+    ];
+    write(dir.path(), &reads);
+    let look = || {
+        let log = LogReader::open(dir.path()).unwrap().unwrap();
+        let text = |lines: Vec<Line>| format!("{lines:?}");
+        (
+            log.position().unwrap(),
+            log.last_time_ns().unwrap(),
+            text(log.lines(1, 100).unwrap()),
+            text(log.lines(3, 1).unwrap()),
+            text(log.lines_from_offset(13, 100).unwrap()),
+            log.runs(0, 10).unwrap(),
+        )
+    };
+    let before = look();
+    let open = LogReader::open(dir.path()).unwrap().unwrap();
+    index_into_journal(dir.path());
+    assert_eq!(look(), before);
+    assert_eq!(open.position().unwrap(), before.0, "one that was open goes on");
+    recover(dir.path()).unwrap();
+    assert!(dir.path().join("output.idx").exists(), "whoever writes on has a file again");
+    assert_eq!(look(), before);
+    // Too long for a journal's block.
+    let long = tempfile::tempdir().unwrap();
+    let many: Vec<_> = (0..30).map(|_| (Stream::Stdout, b"line\n".to_vec(), true)).collect();
+    write(long.path(), &many);
+    assert_eq!(Writer::resume(long.path()).unwrap().short_index(0), None);
 }
 
 #[test]

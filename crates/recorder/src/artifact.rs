@@ -7,7 +7,10 @@ use std::{
     fmt::Write as _,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::{
+        fd::BorrowedFd,
+        unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -18,6 +21,8 @@ use nix::{
 };
 use sha2::{Digest, Sha256};
 use stepflow_model::EventKind;
+
+use crate::worker::Worker;
 
 /// Largest artifact, in bytes: 1 GiB.
 pub const ARTIFACT_BYTES_MAX: u64 = 1 << 30;
@@ -38,6 +43,54 @@ pub struct Collector {
     pub cwd: PathBuf,
     /// The execution's artifact directory.
     pub target: PathBuf,
+}
+
+/// A thread that copies, once there is something to copy: most scripts declare no files.
+pub(crate) struct Collecting {
+    collector: Collector,
+    worker: Option<Worker<Job, EventKind>>,
+}
+
+impl Collecting {
+    pub(crate) fn new(collector: Collector) -> Self {
+        Self { collector, worker: None }
+    }
+
+    /// Has a file copied. Returns what became of it if that is known at once.
+    pub(crate) fn give(&mut self, index: u32, path: String) -> Option<EventKind> {
+        if self.worker.is_none() {
+            let collector = self.collector.clone();
+            self.worker = Worker::start("artifacts", move |job: Job| collector.collect(&job)).ok();
+        }
+        match &mut self.worker {
+            Some(worker) => {
+                worker.give(Job { index, path });
+                None
+            }
+            None => Some(EventKind::ArtifactStored {
+                artifact: index,
+                sha256: None,
+                size: 0,
+                changed: false,
+                problem: Some("no thread could be started to copy it".to_owned()),
+            }),
+        }
+    }
+
+    /// What is done by now.
+    pub(crate) fn take(&mut self) -> Vec<EventKind> {
+        self.worker.as_mut().map(Worker::take).unwrap_or_default()
+    }
+
+    /// Whether nothing is being copied.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.worker.as_ref().is_none_or(|worker| worker.pending == 0)
+    }
+
+    /// Readable when a file is copied.
+    pub(crate) fn bell(&self) -> Option<BorrowedFd<'_>> {
+        self.worker.as_ref().map(Worker::bell)
+    }
 }
 
 impl Collector {

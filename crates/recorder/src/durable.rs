@@ -92,7 +92,7 @@ impl Durable {
     }
 
     /// Starts the thread that syncs.
-    pub(crate) fn start(&mut self, files: Files) -> io::Result<()> {
+    pub(crate) fn start(&mut self, mut files: Files) -> io::Result<()> {
         self.worker = Some(Worker::start("sync", move |upto| (upto, files.sync()))?);
         Ok(())
     }

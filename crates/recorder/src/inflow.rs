@@ -240,9 +240,9 @@ impl Inflow {
         self.recording.make_durable(durable);
     }
 
-    /// See [`Recording::sync`].
-    pub(crate) fn sync_here(&mut self, durable: &mut Durable) {
-        self.recording.sync(durable);
+    /// See [`Recording::sync_output`].
+    pub(crate) fn sync_output(&mut self, durable: &mut Durable) {
+        self.recording.sync_output(durable);
     }
 
     /// See [`Recording::sync_end`].
@@ -309,6 +309,7 @@ impl Inflow {
                 core: false,
                 message,
                 digest: self.recording.writer.digest(),
+                index: None,
                 leftover: Vec::new(),
             });
         }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use nix::sys::signal::SigSet;
+use stepflow_model::ExecutionId;
 use stepflow_record::{Created, Storage};
 use stepflow_sys::spawn;
 
@@ -39,8 +40,9 @@ pub struct Launch<'a> {
 /// A recorder that has been started.
 #[derive(Debug)]
 pub struct Launched {
-    /// The process, to be reaped by whoever started it (it lives on without them).
-    pub child: Child,
+    /// The process, to be reaped by whoever started it (it lives on without them); `None`: it is
+    /// another's child.
+    pub child: Option<Child>,
     /// Reads `started\n` once the script is released (or the start has failed, which the record
     /// tells); end of file: the recorder is gone. A recorder of a bound execution cancels when
     /// our end closes.
@@ -67,12 +69,17 @@ impl Launch<'_> {
         if let Some(env) = self.env {
             command.env_clear().envs(env);
         }
-        if let Ok(spec) = self.storage.spec(created.id) {
-            let dir = self.storage.record_dir(created.id);
-            command.envs(files::variables(&std::path::absolute(&dir).unwrap_or(dir), &spec));
-        }
+        command.envs(variables(self.storage, created.id));
         spawn::keep_fds_in_own_session(&mut command, vec![created.claim.raw_fd()], self.mask);
         let child = command.spawn()?;
-        Ok(Launched { child, link: ours })
+        Ok(Launched { child: Some(child), link: ours })
     }
+}
+
+/// What the script's environment has beside what was declared for it.
+pub(crate) fn variables(storage: &Storage, id: ExecutionId) -> Vec<(OsString, OsString)> {
+    let Ok(spec) = storage.spec(id) else { return Vec::new() };
+    let dir = storage.record_dir(id);
+    let variables = files::variables(&std::path::absolute(&dir).unwrap_or(dir), &spec);
+    variables.into_iter().map(|(name, path)| (name.into(), path.into())).collect()
 }

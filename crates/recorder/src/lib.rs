@@ -19,7 +19,9 @@ mod recording; // the way of a byte
 mod session; // one recorder's life
 mod words; // secrets in what markers say
 mod worker; // threads for what must not hold up the read loop
+mod zygote; // what recorders of a server are forked from
 
 pub use artifact::ARTIFACT_BYTES_MAX;
 pub use launch::{COMMAND, Launch, Launched};
 pub use session::{SessionError, record};
+pub use zygote::{Starter, ZYGOTE, zygote};

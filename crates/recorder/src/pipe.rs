@@ -26,7 +26,7 @@ use stepflow_record::Storage;
 use stepflow_sys::{host::SocketDir, keeper};
 
 use crate::{
-    artifact::{Collector, Job},
+    artifact::{Collecting, Collector},
     control::{Answer, Request},
     doorbell::Doorbell,
     durable::Durable,
@@ -35,7 +35,6 @@ use crate::{
     session::{
         GIVE_UP_US, READ_BYTES, RETRY_US, RING_US, SessionError, limit_reached, readable, system,
     },
-    worker::Worker,
 };
 
 struct Pipe {
@@ -46,7 +45,7 @@ struct Pipe {
     doorbell: Doorbell,
     link: Option<File>,
     signals: SignalFd,
-    collector: Option<Worker<Job, EventKind>>,
+    collector: Collecting,
     end: Option<End>,
     /// Somebody wants it to end: until then the input has time to.
     cut_at: Option<u64>,
@@ -107,7 +106,6 @@ impl Pipe {
 
         let collector =
             Collector { cwd: PathBuf::from(&spec.cwd), target: storage.artifact_dir(spec.id) };
-        let collector = Worker::start("artifacts", move |job: Job| collector.collect(&job)).ok();
         let durable = Durable::new(spec.log_sync);
         Ok(Self {
             spec,
@@ -116,7 +114,7 @@ impl Pipe {
             doorbell,
             link: Some(link),
             signals,
-            collector,
+            collector: Collecting::new(collector),
             end: None,
             cut_at: None,
             durable,
@@ -166,7 +164,7 @@ impl Pipe {
         let mut fds: Vec<BorrowedFd<'_>> = self.doorbell.fds();
         fds.push(self.signals.as_fd());
         fds.extend(self.durable.bell());
-        fds.extend(self.collector.as_ref().map(Worker::bell));
+        fds.extend(self.collector.bell());
         fds.extend(self.link.as_ref().map(AsFd::as_fd));
         if self.may_read() {
             fds.extend(self.input.as_ref().map(AsFd::as_fd));
@@ -234,7 +232,7 @@ impl Pipe {
     }
 
     fn hear_workers(&mut self) {
-        for event in self.collector.as_mut().map(Worker::take).unwrap_or_default() {
+        for event in self.collector.take() {
             self.inflow.note(event);
         }
     }
@@ -255,15 +253,8 @@ impl Pipe {
             Ok(count) => {
                 self.inflow.take(&buffer[..count]);
                 for (index, path) in self.inflow.take_artifacts() {
-                    match &mut self.collector {
-                        Some(collector) => collector.give(Job { index, path }),
-                        None => self.inflow.note(EventKind::ArtifactStored {
-                            artifact: index,
-                            sha256: None,
-                            size: 0,
-                            changed: false,
-                            problem: Some("no thread could be started to copy it".to_owned()),
-                        }),
+                    if let Some(problem) = self.collector.give(index, path) {
+                        self.inflow.note(problem);
                     }
                 }
             }
@@ -351,12 +342,12 @@ impl Pipe {
             }
             self.input = None;
         }
-        if self.input.is_some() || self.collector.as_ref().is_some_and(|c| c.pending > 0) {
+        if self.input.is_some() || !self.collector.is_idle() {
             return;
         }
         let Some(end) = self.end.clone() else { return };
         if !self.inflow.is_sealed() && self.inflow.end(end) {
-            self.inflow.sync_here(&mut self.durable);
+            self.inflow.sync_output(&mut self.durable);
             self.inflow.seal();
         }
     }

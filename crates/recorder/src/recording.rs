@@ -178,27 +178,21 @@ impl Recording {
                 (self.writer.handles(), self.journal.handle())
         {
             // Without a thread there is no sync before the end, and `safe` says so.
-            let _ = durable.start(Files { output, index, journal });
+            let _ = durable.start(Files::new(output, index, journal));
         }
         durable.ask(self.writer.recorded().0, now);
     }
 
-    /// Makes everything recorded so far durable, here and now.
-    pub(crate) fn sync(&mut self, durable: &mut Durable) {
+    /// Makes output and index durable, here and now. They are safe once the journal is, too:
+    /// [`Recording::sync_end`].
+    pub(crate) fn sync_output(&mut self, durable: &mut Durable) {
         self.close_entry();
         if let Some(why) = durable.hear_all() {
             self.sync_failed(durable.safe(), why);
         }
-        let recorded = self.writer.recorded().0;
-        let synced = self.writer.sync().and_then(|()| self.journal.sync());
-        let failure = match synced {
-            Ok(()) => {
-                durable.synced(recorded);
-                None
-            }
-            Err(error) => durable.fail(&error),
-        };
-        if let Some(why) = failure {
+        if let Err(error) = self.writer.sync()
+            && let Some(why) = durable.fail(&error)
+        {
             self.sync_failed(durable.safe(), why);
         }
     }
@@ -214,6 +208,7 @@ impl Recording {
             core: false,
             message: Some(format!("the start could not be made durable: {error}{cause}")),
             digest: self.writer.digest(),
+            index: None,
             leftover: Vec::new(),
         });
         // A disk that is full or ill for a moment still learns that nothing was started.

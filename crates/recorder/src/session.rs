@@ -29,18 +29,18 @@ use stepflow_sys::{
     host::SocketDir,
     keeper::{self, Keeper, Message},
     lock::Lock,
+    memory,
     tree::{self, Waited},
 };
 
 use crate::{
-    artifact::Job,
+    artifact::Collecting,
     control::{Answer, Request, stdin_bytes},
     doorbell::Doorbell,
     durable::Durable,
     lifecycle::{Effect, Input, Lifecycle},
     pipe,
     recording::Recording,
-    worker::Worker,
 };
 use signal::number;
 use source::{Output, Source};
@@ -74,7 +74,7 @@ struct Session {
     doorbell: Doorbell,
     link: Option<File>,
     signals: SignalFd,
-    collector: Option<Worker<Job, EventKind>>,
+    collector: Collecting,
     durable: Durable,
     /// What was told last: bytes, events, safe bytes.
     rung: (u64, u64, u64),
@@ -122,17 +122,26 @@ pub fn record(args: &[OsString]) -> Result<(), SessionError> {
     let [root, id, claim] = args else { return Err(usage()) };
     let id: ExecutionId = id.to_str().and_then(|id| id.parse().ok()).ok_or_else(usage)?;
     let fd: i32 = claim.to_str().and_then(|fd| fd.parse().ok()).ok_or_else(usage)?;
+    memory::be_frugal();
     let claim = Lock::inherited(fd).map_err(system("take over the claim"))?;
     // What the caller handed down is the script's, not ours.
     let inherited: Vec<i32> =
         keeper::open_fds().into_iter().filter(|at| *at > 2 && *at != fd && is_open(*at)).collect();
+    record_under(&Storage::open(Path::new(root))?, id, claim, &inherited)
+}
 
-    let storage = Storage::open(Path::new(root))?;
+/// The same under a claim that this process has; `inherited`: descriptors that are the script's.
+pub(crate) fn record_under(
+    storage: &Storage,
+    id: ExecutionId,
+    claim: Lock,
+    inherited: &[i32],
+) -> Result<(), SessionError> {
     let spec = storage.spec(id)?;
     if spec.source == WayIn::Pipe {
-        pipe::record(&storage, spec, &inherited)?;
+        pipe::record(storage, spec, inherited)?;
     } else {
-        let mut session = Session::start(&storage, spec, &claim, &inherited)?;
+        let mut session = Session::start(storage, spec, &claim, inherited)?;
         session.run();
     }
     let run = SocketDir::open(&storage.run_dir()).map_err(system("open the run directory"))?;
@@ -230,7 +239,7 @@ impl Session {
             fds.extend(open.map(|s| s.file.as_fd()));
         }
         fds.extend(self.durable.bell());
-        fds.extend(self.collector.as_ref().map(Worker::bell));
+        fds.extend(self.collector.bell());
         if self.spec.bound {
             fds.extend(self.link.as_ref().map(AsFd::as_fd));
         }
@@ -374,11 +383,9 @@ impl Session {
     }
 
     fn hear_workers(&mut self) {
-        if let Some(collector) = &mut self.collector {
-            for event in collector.take() {
-                self.recording.emit(event);
-                self.recording.wants.sync = true;
-            }
+        for event in self.collector.take() {
+            self.recording.emit(event);
+            self.recording.wants.sync = true;
         }
     }
 
@@ -431,15 +438,8 @@ impl Session {
 
     fn carry_wishes(&mut self) {
         for (index, path) in std::mem::take(&mut self.recording.wants.artifacts) {
-            match &mut self.collector {
-                Some(collector) => collector.give(Job { index, path }),
-                None => self.recording.emit(EventKind::ArtifactStored {
-                    artifact: index,
-                    sha256: None,
-                    size: 0,
-                    changed: false,
-                    problem: Some("no thread could be started to copy it".to_owned()),
-                }),
+            if let Some(problem) = self.collector.give(index, path) {
+                self.recording.emit(problem);
             }
         }
         if let Some(message) = self.recording.wants.stop.take() {
@@ -448,7 +448,7 @@ impl Session {
     }
 
     fn workers_idle(&self) -> bool {
-        self.collector.as_ref().is_none_or(|worker| worker.pending == 0)
+        self.collector.is_idle()
     }
 
     fn input(&mut self, input: Input) {

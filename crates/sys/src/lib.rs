@@ -9,6 +9,7 @@ pub mod cgroup; // control groups, version 2
 pub mod clock; // wall and monotonic time that never runs backwards
 pub mod disk; // a whole file system synced, who has a file open
 pub mod fds; // descriptors handed to another process
+pub mod fork; // a copy of this process, and what makes it its own
 pub mod host; // boot id, host name, peer of a socket
 pub mod keeper; // the recorder's second process: parent of the script, end of its tree
 pub mod lock; // open-file-description locks: claim, writer lock

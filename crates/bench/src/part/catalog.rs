@@ -195,6 +195,7 @@ fn ended() -> EventKind {
         core: false,
         message: None,
         digest: String::new(),
+        index: None,
         leftover: vec![],
     }
 }

@@ -80,7 +80,8 @@ pub fn what(what: What) -> String {
         CaptureRaw "run --output raw, markers" "run --output raw，含标记";
         CapturePlain "run --output quiet, no markers" "run --output quiet，无标记";
         CaptureDialects "run --dialect auto, beside none" "run --dialect auto，与 none 相比";
-        CaptureUnsynced "run --log-sync never, markers" "run --log-sync never，含标记";
+        CaptureDurable "run --output quiet, and a synced copy" "run --output quiet，对比落盘的副本";
+        CaptureUnsynced "run --log-sync never, no markers" "run --log-sync never，无标记";
         CaptureSpeed "output of one script" "单个脚本的输出";
         StreamsLost "lines lost or twice; scripts" "丢失或重复的行；脚本数";
         StreamsMedian "line to viewer, median; scripts" "行到观看者，中位数；脚本数";

@@ -54,10 +54,13 @@ impl Session {
         for kind in steps::finish(state, &verdict, outcome.exit_code, &verdicts) {
             self.recording.emit(kind);
         }
-        self.recording.sync(&mut self.durable);
+        // The output before the end that tells of it; the journal goes with the end.
+        self.recording.sync_output(&mut self.durable);
         if self.recording.is_blocked() {
             return;
         }
+        let journal = self.recording.journal.size().ok();
+        let index = journal.and_then(|size| self.recording.writer.short_index(size));
         self.recording.emit(EventKind::Exited {
             status: verdict.status,
             reason: verdict.reason,
@@ -66,6 +69,7 @@ impl Session {
             core: outcome.core,
             message: verdict.message,
             digest: self.recording.writer.digest(),
+            index: index.clone(),
             leftover: std::mem::take(&mut self.leftover),
         });
         // A full disk may hold the last line back: nothing else is left to do than to get it out.
@@ -75,6 +79,10 @@ impl Session {
         }
         self.recording.sync_end(&mut self.durable);
         self.recording.give_reserve_back();
+        // The end has it, and is safe from a power cut; or both stay.
+        if index.is_some() && !self.durable.has_failed() && !self.recording.is_blocked() {
+            self.recording.writer.remove_index();
+        }
         let _ = File::open(&self.dir).and_then(|dir| dir.sync_all());
     }
 }

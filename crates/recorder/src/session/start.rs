@@ -35,13 +35,12 @@ use stepflow_sys::{
 
 use super::{Output, Session, SessionError, Source, Terminal, contain::make_group, files, system};
 use crate::{
-    artifact::{Collector, Job},
+    artifact::{Collecting, Collector},
     doorbell::Doorbell,
     durable::Durable,
     lifecycle::Lifecycle,
     mask::Masker,
     recording::Recording,
-    worker::Worker,
 };
 
 /// A script that was never released leaves its group within this time.
@@ -149,6 +148,8 @@ impl Session {
         let now = recording.clock.at_us();
         let life = Lifecycle::running(now, spec.grace_ms, spec.drain_ms, spec.timeout_ms)
             .leaving(spec.leftover == Leftover::Leave);
+        let collector =
+            Collector { cwd: PathBuf::from(&spec.cwd), target: storage.artifact_dir(spec.id) };
         let mut session = Self {
             dir,
             keeper,
@@ -163,7 +164,7 @@ impl Session {
             doorbell,
             link: Some(File::from(link)),
             signals,
-            collector: None,
+            collector: Collecting::new(collector),
             durable: Durable::new(spec.log_sync),
             rung: (u64::MAX, u64::MAX, u64::MAX),
             rung_at: 0,
@@ -176,11 +177,6 @@ impl Session {
             recording,
             spec,
         };
-        let target = storage.artifact_dir(session.spec.id);
-        let cwd = PathBuf::from(&session.spec.cwd);
-        let collector = Collector { cwd, target };
-        session.collector =
-            Worker::start("artifacts", move |job: Job| collector.collect(&job)).ok();
         match (started, refused) {
             (_, Some(why)) => session.refuse(why),
             (Err(failure), None) => session.start_failed(&failure),
@@ -240,8 +236,9 @@ fn settle_group(
     }
 }
 
+/// Makes the start durable, and the names of all files. Output and index are empty: what comes into
+/// them is synced later.
 fn sync_start(recording: &mut Recording, dir: &Path) -> Result<(), SessionError> {
-    recording.writer.sync()?;
     recording.journal.sync()?;
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(system("sync the record"))
 }

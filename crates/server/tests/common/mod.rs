@@ -208,6 +208,7 @@ impl TestRecord {
             core: false,
             message: None,
             digest: self.writer.digest(),
+            index: None,
             leftover: vec![],
         });
         self.claim = None;
