@@ -59,6 +59,9 @@ pub(super) fn decide(state: &ExecutionState, said: &dialects::Event) -> Decision
                 message: told.message.clone(),
                 duration_ms: told.duration_ms,
                 attempt: told.attempt,
+                file: None,
+                line: None,
+                details: None,
             };
             Decision::just(At::LineStart, EventKind::Test(Box::new(test)))
         }
