@@ -605,6 +605,7 @@ mod tests {
             log_full: stepflow_model::LogFull::default(),
             on_disk_full: stepflow_model::OnDiskFull::default(),
             dialect: stepflow_model::dialect_default(),
+            junit: Vec::new(),
             rerun_of: None,
         };
         Change::Execution(Box::new(stepflow_model::ExecutionState::new(&spec).summary))

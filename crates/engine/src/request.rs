@@ -277,6 +277,7 @@ impl NewExecution {
             log_full: self.log_full.unwrap_or_default(),
             on_disk_full: self.on_disk_full.unwrap_or_default(),
             dialect,
+            junit: Vec::new(),
             rerun_of: None,
         };
         Ok(Prepared { spec, secrets: secrets.into_iter().collect() })

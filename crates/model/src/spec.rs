@@ -289,6 +289,10 @@ pub struct Spec {
     /// [`Selection::parse`](stepflow_markers::dialects::Selection::parse).
     #[serde(default = "dialect_default", skip_serializing_if = "is_dialect_default")]
     pub dialect: String,
+    /// Which files below the working directory hold results of tests in JUnit's form, as patterns:
+    /// read when it has ended. See [`check_junit`](crate::check_junit).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub junit: Vec<String>,
     /// The execution that this one repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun_of: Option<ExecutionId>,

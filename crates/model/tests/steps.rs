@@ -41,6 +41,7 @@ fn spec() -> Spec {
         log_full: stepflow_model::LogFull::default(),
         on_disk_full: stepflow_model::OnDiskFull::default(),
         dialect: stepflow_model::dialect_default(),
+        junit: Vec::new(),
         rerun_of: None,
     }
 }

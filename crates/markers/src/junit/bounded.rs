@@ -258,7 +258,8 @@ mod tests {
 
     impl Read for Pieces<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let size = self.1.pop().unwrap_or(usize::MAX).max(1).min(buffer.len()).min(self.0.len());
+            let size =
+                self.1.pop().unwrap_or(usize::MAX).max(1).min(buffer.len()).min(self.0.len());
             buffer[..size].copy_from_slice(&self.0[..size]);
             self.0 = &self.0[size..];
             Ok(size)

@@ -85,6 +85,8 @@ pub enum JunitError {
         cases: usize,
         /// What is wrong there.
         why: String,
+        /// Its root is one of JUnit's.
+        junit: bool,
     },
     /// It ends before its root does: whoever wrote it was stopped.
     #[error("it ends in its middle, after {cases} tests")]
@@ -101,7 +103,7 @@ impl JunitError {
     /// Whether the file was meant to be one of JUnit's: its root says so.
     pub fn is_junit(&self) -> bool {
         match self {
-            Self::Xml { cases, .. } => *cases > 0,
+            Self::Xml { junit, .. } => *junit,
             Self::Cut { .. } | Self::TooDeep => true,
             Self::Read(_) | Self::Empty | Self::NotJunit { .. } => false,
         }
@@ -133,7 +135,7 @@ pub fn parse(source: impl Read, take: &mut dyn FnMut(Case)) -> Result<usize, Jun
                 let cases = parser.cases;
                 return Err(match error {
                     quick_xml::Error::Syntax(_) if root_seen => JunitError::Cut { cases },
-                    error => JunitError::Xml { cases, why: error.to_string() },
+                    error => JunitError::Xml { cases, why: error.to_string(), junit: root_seen },
                 });
             }
         };
@@ -297,7 +299,8 @@ impl Parser<'_> {
                 let Some(open) = self.case.as_mut().filter(|open| open.outcome.is_none()) else {
                     return;
                 };
-                if status == TestStatus::Skipped && attributes.kind.as_deref() == Some("pytest.xfail")
+                if status == TestStatus::Skipped
+                    && attributes.kind.as_deref() == Some("pytest.xfail")
                 {
                     status = TestStatus::Xfailed;
                 }

@@ -41,6 +41,7 @@ use crate::{
     lifecycle::Lifecycle,
     mask::Masker,
     recording::Recording,
+    results::Reading,
     worker::Worker,
 };
 
@@ -164,6 +165,9 @@ impl Session {
             link: Some(File::from(link)),
             signals,
             collector: None,
+            artifacts: storage.artifact_dir(spec.id),
+            reading: Reading::default(),
+            results: Vec::new(),
             durable: Durable::new(spec.log_sync),
             rung: (u64::MAX, u64::MAX, u64::MAX),
             rung_at: 0,
@@ -176,7 +180,7 @@ impl Session {
             recording,
             spec,
         };
-        let target = storage.artifact_dir(session.spec.id);
+        let target = session.artifacts.clone();
         let cwd = PathBuf::from(&session.spec.cwd);
         let collector = Collector { cwd, target };
         session.collector =
