@@ -167,7 +167,7 @@ fn spec(number: u64, created_us: i64) -> Spec {
         log_full: stepflow_model::LogFull::default(),
         on_disk_full: stepflow_model::OnDiskFull::default(),
         dialect: stepflow_model::dialect_default(),
-        junit: Vec::new(),
+        junit: stepflow_model::JunitFiles::default(),
         rerun_of: None,
     }
 }

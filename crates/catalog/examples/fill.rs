@@ -156,7 +156,7 @@ fn spec(number: u64, random: u64, created_us: i64) -> Result<Spec, IdError> {
         log_full: stepflow_model::LogFull::default(),
         on_disk_full: stepflow_model::OnDiskFull::default(),
         dialect: stepflow_model::dialect_default(),
-        junit: Vec::new(),
+        junit: stepflow_model::JunitFiles::default(),
         rerun_of: None,
     })
 }

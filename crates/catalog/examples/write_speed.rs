@@ -172,7 +172,7 @@ fn execution(number: u64, status: Status) -> Result<Change, IdError> {
         log_full: stepflow_model::LogFull::default(),
         on_disk_full: stepflow_model::OnDiskFull::default(),
         dialect: stepflow_model::dialect_default(),
-        junit: Vec::new(),
+        junit: stepflow_model::JunitFiles::default(),
         rerun_of: None,
     };
     let mut summary = ExecutionState::new(&spec).summary;

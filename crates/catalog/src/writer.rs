@@ -550,7 +550,8 @@ impl WriterThread {
             let transaction =
                 self.db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             transaction.execute_batch(
-                "DELETE FROM artifact;
+                "DELETE FROM test_run;
+                 DELETE FROM artifact;
                  DELETE FROM step;
                  DELETE FROM execution_tag;
                  DELETE FROM execution;
@@ -605,7 +606,7 @@ mod tests {
             log_full: stepflow_model::LogFull::default(),
             on_disk_full: stepflow_model::OnDiskFull::default(),
             dialect: stepflow_model::dialect_default(),
-            junit: Vec::new(),
+            junit: stepflow_model::JunitFiles::default(),
             rerun_of: None,
         };
         Change::Execution(Box::new(stepflow_model::ExecutionState::new(&spec).summary))

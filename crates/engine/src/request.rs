@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde_json::{Map, Value};
 use stepflow_model::{
-    Containment, DialectsError, ExecutionId, LOG_MAX_BYTES_DEFAULT, LOG_MAX_BYTES_MIN, Leftover,
-    LogFull, LogSync, OnDiskFull, Source, Spec, TerminalSize,
+    Containment, DialectsError, ExecutionId, JunitFiles, JunitGlobError, LOG_MAX_BYTES_DEFAULT,
+    LOG_MAX_BYTES_MIN, Leftover, LogFull, LogSync, OnDiskFull, Source, Spec, TerminalSize,
 };
 
 use crate::{
@@ -77,6 +77,8 @@ pub struct NewExecution {
     pub log_full: Option<LogFull>,
     /// Whose markers its output may hold; as the engine does it if absent.
     pub dialect: Option<String>,
+    /// Which files hold results of tests; as the engine does it if absent.
+    pub junit: Option<JunitFiles>,
 }
 
 /// What holds for executions that do not say.
@@ -96,6 +98,8 @@ pub struct Usual {
     pub log_full: LogFull,
     /// Whose markers output may hold.
     pub dialect: String,
+    /// Which files hold results of tests, if there are such, as patterns.
+    pub junit: Vec<String>,
 }
 
 impl Default for Usual {
@@ -108,6 +112,7 @@ impl Default for Usual {
             log_max_bytes: LOG_MAX_BYTES_DEFAULT,
             log_full: LogFull::default(),
             dialect: stepflow_model::dialect_default(),
+            junit: Vec::new(),
         }
     }
 }
@@ -121,6 +126,7 @@ impl Usual {
         new.log_max_bytes.get_or_insert(self.log_max_bytes);
         new.log_full.get_or_insert(self.log_full);
         new.dialect.get_or_insert_with(|| self.dialect.clone());
+        new.junit.get_or_insert_with(|| JunitFiles { globs: self.junit.clone(), may_miss: true });
     }
 }
 
@@ -173,6 +179,9 @@ pub enum RequestError {
     /// No list of dialects.
     #[error("`dialect`: {0}")]
     Dialect(#[from] DialectsError),
+    /// No patterns of files.
+    #[error("`junit`: {0}")]
+    Junit(#[from] JunitGlobError),
     /// The engine's own working directory is gone.
     #[error("`working_directory` must be absolute here: this server has no working directory")]
     NoWorkingDirectory,
@@ -220,6 +229,7 @@ impl NewExecution {
             log_max_bytes: None,
             log_full: None,
             dialect: None,
+            junit: None,
         }
     }
 
@@ -244,6 +254,8 @@ impl NewExecution {
         }
         let dialect = self.dialect.unwrap_or_else(stepflow_model::dialect_default);
         stepflow_model::check_dialects(&dialect)?;
+        let junit = self.junit.unwrap_or_default();
+        stepflow_model::check_junit(&junit.globs)?;
         let (secrets, env): (BTreeMap<_, _>, BTreeMap<_, _>) =
             self.environment.into_iter().partition(|(name, _)| self.mask_env.contains(name));
         let spec = Spec {
@@ -277,7 +289,7 @@ impl NewExecution {
             log_full: self.log_full.unwrap_or_default(),
             on_disk_full: self.on_disk_full.unwrap_or_default(),
             dialect,
-            junit: Vec::new(),
+            junit,
             rerun_of: None,
         };
         Ok(Prepared { spec, secrets: secrets.into_iter().collect() })

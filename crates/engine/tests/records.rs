@@ -42,7 +42,7 @@ fn spec(source: Source) -> Spec {
         log_full: stepflow_model::LogFull::default(),
         on_disk_full: stepflow_model::OnDiskFull::default(),
         dialect: stepflow_model::dialect_default(),
-        junit: Vec::new(),
+        junit: stepflow_model::JunitFiles::default(),
         rerun_of: None,
     }
 }

@@ -1,5 +1,29 @@
 //! Which files of test results are read after the end.
 
+use serde::{Deserialize, Serialize};
+
+/// Which files are read, as patterns; see [`check_junit`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JunitFiles {
+    /// Below the working directory.
+    pub globs: Vec<String>,
+    /// Nobody asked for them for this execution: it is no fault if there are none.
+    #[serde(default)]
+    pub may_miss: bool,
+}
+
+impl JunitFiles {
+    /// Those that somebody asked for.
+    pub fn wanted(globs: Vec<String>) -> Self {
+        Self { globs, may_miss: false }
+    }
+
+    /// Whether no pattern is given.
+    pub fn is_empty(&self) -> bool {
+        self.globs.is_empty()
+    }
+}
+
 /// Most patterns of one execution.
 pub const JUNIT_GLOBS_MAX: usize = 100;
 /// Longest pattern, in bytes.

@@ -24,7 +24,7 @@ pub use crate::{
     dropped::Dropped,
     event::{Event, EventKind, Note, NoteKind},
     id::{ArtifactId, ExecutionId, IdError, StepId},
-    junit::{JUNIT_GLOBS_MAX, JunitGlobError, check_junit},
+    junit::{JUNIT_GLOBS_MAX, JunitFiles, JunitGlobError, check_junit},
     origin::{ArtifactOrigin, ExecutionOrigin, Repairs, StepOrigin},
     spec::{
         Containment, DialectsError, LOG_MAX_BYTES_DEFAULT, LOG_MAX_BYTES_MIN, Leftover, LogFull,

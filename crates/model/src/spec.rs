@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use stepflow_markers::dialects::Selection;
 
-use crate::{ExecutionId, Source};
+use crate::{ExecutionId, JunitFiles, Source};
 
 /// The size of a terminal, in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -289,10 +289,9 @@ pub struct Spec {
     /// [`Selection::parse`](stepflow_markers::dialects::Selection::parse).
     #[serde(default = "dialect_default", skip_serializing_if = "is_dialect_default")]
     pub dialect: String,
-    /// Which files below the working directory hold results of tests in JUnit's form, as patterns:
-    /// read when it has ended. See [`check_junit`](crate::check_junit).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub junit: Vec<String>,
+    /// Which files hold results of tests in JUnit's form: read when it has ended.
+    #[serde(default, skip_serializing_if = "JunitFiles::is_empty")]
+    pub junit: JunitFiles,
     /// The execution that this one repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun_of: Option<ExecutionId>,

@@ -106,7 +106,7 @@ impl Execution {
             log_full: stepflow_model::LogFull::default(),
             on_disk_full: stepflow_model::OnDiskFull::default(),
             dialect: stepflow_model::dialect_default(),
-            junit: Vec::new(),
+            junit: stepflow_model::JunitFiles::default(),
             rerun_of: None,
         };
         let exit_code = kept.integer(&mut row, "exit_code");

@@ -27,6 +27,7 @@ mod packed; // a compressed log, read
 mod range; // a range of the output, as a stream of bytes
 mod read; // output read by offset and by line number
 mod recover; // after a crash: keep what checksums prove, set the rest aside
+mod results; // which tests a record tells of
 mod room; // what must be free before a new execution is accepted
 mod verify; // a record held against its checksums
 mod view; // the state of a record now: events and notes, folded
@@ -45,6 +46,7 @@ pub use crate::{
     range::LogRange,
     read::LogReader,
     recover::{Recovery, cut_journal, recover, recover_to_resume},
+    results::{ResultsView, read_results},
     room::{MinFree, NoRoom},
     verify::{Flaw, Proof},
     view::{Liveness, RecordView, group_name},

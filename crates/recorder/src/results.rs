@@ -17,7 +17,9 @@ use stepflow_markers::{
     dialects,
     junit::{self, Case, JunitError},
 };
-use stepflow_model::{EventKind, ExecutionState, JUNIT, Spec, TESTS_MAX, Test, TestStatus};
+use stepflow_model::{
+    EventKind, ExecutionState, JUNIT, JunitFiles, Spec, TESTS_MAX, Test, TestStatus,
+};
 
 use crate::{artifact::Collector, worker::Worker};
 
@@ -42,7 +44,7 @@ const OLDER_US: i64 = 2_000_000;
 #[derive(Debug)]
 pub(crate) struct Wanted {
     collector: Collector,
-    globs: Vec<String>,
+    junit: JunitFiles,
     /// Declared files that may hold results: as written, and where their copies are.
     declared: Vec<(String, PathBuf)>,
     created_us: i64,
@@ -62,8 +64,8 @@ impl Wanted {
             .collect();
         let collector = Collector { cwd: PathBuf::from(&spec.cwd), target: artifacts.to_owned() };
         let wanted =
-            Self { collector, globs: spec.junit.clone(), declared, created_us: spec.created_us };
-        (!wanted.globs.is_empty() || !wanted.declared.is_empty()).then_some(wanted)
+            Self { collector, junit: spec.junit.clone(), declared, created_us: spec.created_us };
+        (!wanted.junit.is_empty() || !wanted.declared.is_empty()).then_some(wanted)
     }
 
     /// Reads everything; returns what is to be journaled.
@@ -71,13 +73,13 @@ impl Wanted {
         let mut found = Found::default();
         let deadline = Instant::now() + WITHIN;
         let mut files = BTreeSet::new();
-        for glob in &self.globs {
+        for glob in &self.junit.globs {
             let inside = self.collector.relative(Path::new(glob));
             let matching = walk::matching(&self.collector.cwd, &inside, deadline, FILES_MAX);
             if !matching.whole {
                 found.limit("more files, or directories, than can be looked at");
             }
-            if matching.files.is_empty() {
+            if matching.files.is_empty() && !self.junit.may_miss {
                 let message =
                     format!("no file matches `{glob}`: no test results were read from it");
                 found.warn("junit_none", message);
@@ -382,7 +384,7 @@ mod tests {
             let cwd = self.root.path().join("work");
             let wanted = Wanted {
                 collector: Collector { cwd, target: self.root.path().join("artifacts") },
-                globs: globs.iter().map(|glob| (*glob).to_owned()).collect(),
+                junit: JunitFiles::wanted(globs.iter().map(|glob| (*glob).to_owned()).collect()),
                 declared: self.declared.clone(),
                 created_us: stepflow_sys::clock::wall_us(),
             };

@@ -68,7 +68,7 @@ pub fn spec(args: &Run, output: Output) -> Result<Spec, Failure> {
         log_full: args.log.log_full.into(),
         on_disk_full: args.ends.on_disk_full.into(),
         dialect: args.dialect.dialect.clone(),
-        junit: Vec::new(),
+        junit: stepflow_model::JunitFiles::wanted(args.junit.junit.clone()),
         rerun_of: None,
     })
 }

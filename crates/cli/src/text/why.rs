@@ -69,6 +69,7 @@ messages! {
         "`{text}` is not a duration: try 90s, 10m or 1h30m", "“{text}”不是时长：可写 90s、10m 或 1h30m"
     }
     no_size(text) { "`{text}` is not a size: try 500M or 50G", "“{text}”不是大小：可写 500M 或 50G" }
+    junit(why) { "{why}", "不是有效的测试结果文件模式：{why}" }
     dialects(why) { "{why}", "无法识别的方言列表：{why}" }
     no_stream(map, line) {
         "line {line} of `{map}` is neither 1 (standard output) nor 2 (standard error)",

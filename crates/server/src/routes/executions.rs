@@ -353,6 +353,7 @@ fn new_execution(request: CreateRequest) -> Result<NewExecution, RequestError> {
         log_max_bytes: request.log_max_bytes,
         log_full: request.log_full.map(Into::into),
         dialect: request.dialect,
+        junit: request.junit.map(stepflow_model::JunitFiles::wanted),
         ..NewExecution::new(command)
     })
 }
