@@ -254,6 +254,10 @@ pub struct CreateRequest {
     /// Systems whose variables the script finds, so that helpers print their markers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub emulate: Option<Vec<Emulation>>,
+    /// Which files below its directory hold results of tests in JUnit's form, as patterns; read when
+    /// it has ended. As the server does it if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub junit: Option<Vec<String>>,
     /// Answer when it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait: Option<bool>,

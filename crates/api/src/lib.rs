@@ -31,6 +31,7 @@ mod session; // login, tokens
 mod spec; // how one was asked for
 mod statistics; // a time range in figures
 mod step; // one step
+mod tests; // which tests there were, and what the past says of them
 mod time; // RFC 3339, UTC, microseconds
 mod told; // what output says in the markers of other systems
 #[cfg(feature = "ts")]
@@ -66,6 +67,9 @@ pub use crate::{
     spec::{ExecutionSpec, Moment, Terminal},
     statistics::{RangeStatistics, StatisticsPart, StepStatistics, WeekHour},
     step::Step,
+    tests::{
+        TestDetail, TestHistory, TestList, TestMarks, TestPast, TestResult, TestSince, TestTry,
+    },
     time::{TimeError, Zone, parse_time, rfc3339, rfc3339_ns},
     told::{DetectedDialect, Pointed, SummaryText, TestCounts, Told},
     view::{

@@ -62,6 +62,9 @@ pub struct ExecutionSpec {
     /// Whose markers its output may hold: `auto`, `none`, names. Older servers do not say it.
     #[serde(default)]
     pub dialect: String,
+    /// Which files hold results of tests, as patterns. Older servers do not say it.
+    #[serde(default)]
+    pub junit: Vec<String>,
     /// For how long the output of what is left over is still recorded.
     pub drain_seconds: f64,
     /// Its time limit.
@@ -102,6 +105,7 @@ impl ExecutionSpec {
             log_full: spec.log_full.as_str().to_owned(),
             on_disk_full: spec.on_disk_full.as_str().to_owned(),
             dialect: spec.dialect.clone(),
+            junit: spec.junit.globs.clone(),
             drain_seconds: seconds(spec.drain_ms),
             timeout_seconds: spec.timeout_ms.map(seconds),
             grace_seconds: seconds(spec.grace_ms),

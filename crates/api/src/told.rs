@@ -94,6 +94,13 @@ pub struct TestCounts {
     pub todo: u64,
 }
 
+impl From<stepflow_model::TestTotals> for TestCounts {
+    fn from(totals: stepflow_model::TestTotals) -> Self {
+        let stepflow_model::TestTotals { passed, failed, error, skipped, todo } = totals;
+        Self { passed, failed, error, skipped, todo }
+    }
+}
+
 /// What output says in the markers of other systems, beside steps, artifacts and annotations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
@@ -120,10 +127,11 @@ impl Told {
             path: text.path.clone(),
             name: text.name.clone(),
         });
-        let tests = state.tests.totals().into_iter().map(|(dialect, totals)| {
-            let stepflow_model::TestTotals { passed, failed, error, skipped, todo } = totals;
-            (dialect, TestCounts { passed, failed, error, skipped, todo })
-        });
+        let tests = state
+            .tests
+            .totals()
+            .into_iter()
+            .map(|(dialect, totals)| (dialect, TestCounts::from(totals)));
         let dialects = state
             .detected
             .iter()
@@ -134,7 +142,10 @@ impl Told {
             tests: tests.collect(),
             masks: state.secrets,
         };
-        let nothing = told.dialects.is_empty() && told.summaries.is_empty() && told.masks == 0;
+        let nothing = told.dialects.is_empty()
+            && told.summaries.is_empty()
+            && told.tests.is_empty()
+            && told.masks == 0;
         (!nothing).then_some(told)
     }
 }

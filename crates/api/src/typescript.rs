@@ -72,6 +72,7 @@ pub fn typescript() -> String {
     ];
     let types = declarations!(
         Cursor Execution Step Artifact Pointed Annotation DetectedDialect SummaryText TestCounts Told
+        TestSince TestResult TestMarks TestList TestTry TestPast TestDetail TestHistory
         LogLevel LevelSource LineView Dropped Line FilteredLines LogRange LevelCounts ErrorLine StepLines
         StepRange LogGap LogMeta LogRows LogDensity LogError LogErrors SearchHit StepHits LogSearch
         UsualStep Usual Moment Terminal ExecutionSpec MarkdownNode ArchiveEntry PreviewContent ArtifactPreview Statistics

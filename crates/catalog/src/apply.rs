@@ -6,11 +6,11 @@ use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
 use stepflow_model::{Artifact, ExecutionId, Status, Step, Summary};
 
 use crate::{
-    CatalogError, Change, Session, Token,
+    CatalogError, Change, Session, TEST_RUNS_MAX, Token,
     counter::{Counted, Delta},
     queries::{
         self, artifact_columns, execution_columns, search_columns, session_columns, step_columns,
-        token_columns,
+        test_run_columns, token_columns,
     },
     row::{self, integer},
     seal,
@@ -102,6 +102,7 @@ fn apply(db: &Connection, change: &Change, counters: &mut Delta) -> Applied {
             db.prepare_cached(SQL)?.execute(params![id.to_string(), index])?;
             Ok(())
         }
+        Change::Tests(run) => tests(db, run.id, run.bytes()),
         Change::Delete(id) => delete(db, *id, counters),
         Change::TokenCreate(token) => token_create(db, token),
         Change::TokenRevoke { id, at_us } => {
@@ -306,6 +307,16 @@ fn execution(db: &Connection, new: &Summary, counters: &mut Delta) -> Applied {
             .execute(params![tag, new.created_us, id])?;
         }
     }
+    // Its tests stand under its name.
+    if old.as_ref().is_some_and(|old| old.name != new.name || old.created_us != new.created_us) {
+        let known = db
+            .prepare_cached("SELECT marks FROM test_run WHERE execution_id = ?1")?
+            .query_row([&id], |row| row.get::<_, Vec<u8>>(0))
+            .optional()?;
+        if let Some(marks) = known {
+            tests(db, new.id, &marks)?;
+        }
+    }
     let counted = Counted { status: new.status, duration_us: new.duration_us };
     counters.row(old.map(|old| old.counted), Some(counted));
     Ok(())
@@ -393,6 +404,32 @@ fn artifact(db: &Connection, id: ExecutionId, artifact: &Artifact) -> Applied {
     let (origin, seal) = (artifact.origin.as_ref().map(|origin| &origin.id), seal::of(sealed)?);
     let values = [sealed, params![origin, seal]].concat();
     db.prepare_cached(SQL)?.execute(&*values).map_err(|error| orphan(id, error))?;
+    Ok(())
+}
+
+fn tests(db: &Connection, id: ExecutionId, marks: &[u8]) -> Applied {
+    const SQL: &str = concat!(
+        "INSERT INTO test_run (",
+        test_run_columns!(),
+        ") VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (execution_id) DO UPDATE SET name = ?2, created_us = ?3, marks = ?4, crc = ?5"
+    );
+    // The oldest of a name go when there are more than are remembered.
+    const PRUNE: &str = "DELETE FROM test_run WHERE name = ?1 AND (created_us, execution_id) <=
+         (SELECT created_us, execution_id FROM test_run INDEXED BY test_run_by_name
+          WHERE name = ?1 ORDER BY created_us DESC, execution_id DESC LIMIT 1 OFFSET ?2)";
+    let text = id.to_string();
+    let known = db
+        .prepare_cached("SELECT name, created_us FROM execution WHERE id = ?1")?
+        .query_row([&text], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))
+        .optional()?;
+    let Some((name, created_us)) = known else {
+        return Err(Refusal::Ours(CatalogError::UnknownExecution { id }));
+    };
+    let sealed: &[&dyn ToSql] = params![text, name, created_us, marks];
+    let seal = seal::of(sealed)?;
+    db.prepare_cached(SQL)?.execute(&*[sealed, params![seal]].concat())?;
+    db.prepare_cached(PRUNE)?.execute(params![name, TEST_RUNS_MAX])?;
     Ok(())
 }
 

@@ -2,6 +2,8 @@ use std::fmt;
 
 use stepflow_model::{Artifact, ExecutionId, Step, Summary};
 
+use crate::TestRun;
+
 /// One thing to write. A batch of them is applied whole or not at all.
 ///
 /// All are idempotent: applied twice, they leave what they left the first time. Steps and artifacts
@@ -19,6 +21,9 @@ pub enum Change {
     Artifact(ExecutionId, Box<Artifact>),
     /// Removes an artifact.
     ArtifactRemoved(ExecutionId, u32),
+    /// Adds or replaces how the tests of an execution ended; those of the oldest of its name go, past
+    /// [`TEST_RUNS_MAX`](crate::TEST_RUNS_MAX).
+    Tests(Box<TestRun>),
     /// Removes an execution with its steps and artifacts. Synced before it is answered: its record
     /// is gone and could not say so again.
     Delete(ExecutionId),
@@ -80,6 +85,7 @@ impl Change {
             | Self::Step(..)
             | Self::Artifact(..)
             | Self::ArtifactRemoved(..)
+            | Self::Tests(_)
             | Self::TokenUsed { .. }
             | Self::SessionSeen { .. }
             | Self::SessionPurge { .. } => false,
@@ -95,6 +101,7 @@ impl Change {
             | Self::Step(..)
             | Self::Artifact(..)
             | Self::ArtifactRemoved(..)
+            | Self::Tests(_)
             | Self::Delete(_) => true,
             Self::TokenCreate(_)
             | Self::TokenRevoke { .. }

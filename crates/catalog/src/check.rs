@@ -10,7 +10,7 @@ use crate::{
     migration,
     queries::{
         artifact_columns, execution_columns, search_columns, session_columns, step_columns,
-        token_columns,
+        test_run_columns, token_columns,
     },
     row,
 };
@@ -29,6 +29,8 @@ pub(crate) fn projected_rows(db: &Connection) -> Found {
     sealed(db, steps, row::sealed_step, &mut found)?;
     let artifacts = concat!("SELECT ", artifact_columns!(), " FROM artifact");
     sealed(db, artifacts, row::sealed_artifact, &mut found)?;
+    let tests = concat!("SELECT ", test_run_columns!(), " FROM test_run");
+    sealed(db, tests, |row| row::test_run(row).map(drop), &mut found)?;
     if !found.is_empty() {
         return Ok(found); // Its tags may not even be a list.
     }
@@ -39,6 +41,12 @@ pub(crate) fn projected_rows(db: &Connection) -> Found {
     let more = "SELECT count(*) FROM (
                   SELECT execution_id, execution_created_us, tag FROM execution_tag EXCEPT
                   SELECT e.id, e.created_us, t.value FROM execution AS e, json_each(e.tags) AS t)";
+    let names = "SELECT count(*) FROM test_run AS t JOIN execution AS e ON e.id = t.execution_id
+                 WHERE t.name <> e.name OR t.created_us <> e.created_us";
+    let count: i64 = db.query_row(names, [], |row| row.get(0))?;
+    if count > 0 {
+        found.push(format!("tests of {count} executions are not under their names"));
+    }
     for sql in [other, more] {
         let count: i64 = db.query_row(sql, [], |row| row.get(0))?;
         if count > 0 {

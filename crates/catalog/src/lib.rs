@@ -37,6 +37,7 @@ mod replace; // another file takes the place of one that is damaged or gone
 mod row; // rows <-> model
 mod seal; // a checksum in each row
 mod stats; // what the catalog counts about itself
+mod test_run; // how tests ended, and what the past says of them
 mod writer; // the one thread that writes: group commit
 
 pub use crate::{
@@ -54,6 +55,7 @@ pub use crate::{
     },
     replace::{Renewed, Replaced, ReplacedReply, renew},
     stats::{BUCKETS_US, Durations, Figures, Histogram},
+    test_run::{TEST_RUNS_MAX, TestRun, Trends},
     writer::{GROUP_CHANGES_MAX, GROUP_TIME_MAX, QUEUE_BATCHES_MAX, Reply, Writer},
 };
 

@@ -15,7 +15,8 @@ const RUN_PAGES_MAX: u64 = 16_384;
 /// Free pages that a run by itself leaves for the rows to come (1 MiB).
 const KEEP_PAGES: u64 = 256;
 /// Tables whose statistics a run that was asked for makes anew.
-const TABLES: [&str; 6] = ["execution", "execution_tag", "step", "artifact", "token", "session"];
+const TABLES: [&str; 7] =
+    ["execution", "execution_tag", "step", "artifact", "test_run", "token", "session"];
 
 /// What one run of the maintenance did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

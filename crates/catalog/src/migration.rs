@@ -29,6 +29,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { sql: include_str!("../migrations/0006-labels.sql"), changes_data: false },
     Migration { sql: include_str!("../migrations/0007-names.sql"), changes_data: false },
     Migration { sql: include_str!("../migrations/0008-seals.sql"), changes_data: false },
+    Migration { sql: include_str!("../migrations/0009-tests.sql"), changes_data: false },
 ];
 
 /// The version that `migrations` lead to.

@@ -54,6 +54,14 @@ macro_rules! artifact_columns {
 }
 pub(crate) use artifact_columns;
 
+/// The columns of an execution's tests, in the order of `row::test_run`.
+macro_rules! test_run_columns {
+    () => {
+        "execution_id, name, created_us, marks, crc"
+    };
+}
+pub(crate) use test_run_columns;
+
 /// An execution has the tag ?4, if one is given.
 macro_rules! tag_condition {
     () => {
@@ -351,6 +359,19 @@ queries! {
         " FROM token INDEXED BY token_by_created WHERE ?1 <= created_us ORDER BY created_us, id"
     );
     TOKEN = concat!("SELECT ", token_columns!(), " FROM token WHERE id = ?1");
+    TEST_RUN =
+        concat!("SELECT ", test_run_columns!(), " FROM test_run WHERE execution_id = ?1");
+    /// Of those named ?1 that were created before (?2, ?3) the last ?4, newest first.
+    TEST_RUNS = concat!(
+        "SELECT ",
+        test_run_columns!(),
+        " FROM test_run INDEXED BY test_run_by_name
+          WHERE name = ?1 AND (created_us, execution_id) < (?2, ?3)
+          ORDER BY created_us DESC, execution_id DESC LIMIT ?4"
+    );
+    TEST_RUN_IDS = "SELECT execution_id FROM test_run INDEXED BY test_run_by_name
+                    WHERE name = ?1 AND (created_us, execution_id) < (?2, ?3)
+                    ORDER BY created_us DESC, execution_id DESC LIMIT ?4";
     SESSION_BY_DIGEST = concat!("SELECT ", session_columns!(), " FROM session WHERE digest = ?1");
 }
 

@@ -14,10 +14,12 @@ use rusqlite::{
 };
 use stepflow_model::{
     Artifact, ArtifactId, ExecutionId, Source, Status, Step, StepId, StepStatus, Summary,
+    results::Mark,
 };
 
 use crate::{
-    CatalogError, Figures, Options, Role, SavedSearch, Session, Statistics, Token, open,
+    CatalogError, Figures, Options, Role, SavedSearch, Session, Statistics, TEST_RUNS_MAX, TestRun,
+    Token, open,
     pool::{Fault, Pool},
     queries::{self, Query},
     row::{self, integer},
@@ -473,6 +475,61 @@ impl Reader {
             Ok(())
         })?;
         Ok(())
+    }
+
+    /// How the tests of one execution ended; `None`: it had none, or later executions of its name took
+    /// its place.
+    pub fn test_run(&self, id: ExecutionId) -> Result<Option<TestRun>, CatalogError> {
+        self.one(queries::TEST_RUN, [id.to_string()], row::test_run)
+    }
+
+    /// Hands over how the tests of the last executions of this name ended, at most `limit` of those
+    /// that were created before that place, newest first. One at a time is held.
+    pub fn each_test_run(
+        &self,
+        name: &str,
+        before: (i64, ExecutionId),
+        limit: u32,
+        mut take: impl FnMut(TestRun),
+    ) -> Result<(), CatalogError> {
+        let values = params![name, before.0, before.1.to_string(), limit.min(TEST_RUNS_MAX)];
+        self.all(queries::TEST_RUNS, values, |row| {
+            take(row::test_run(row)?);
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Which executions [`Reader::trends`] would look at, newest first: cheap, to know whether what
+    /// it said still holds.
+    pub fn test_run_ids(
+        &self,
+        name: &str,
+        before: (i64, ExecutionId),
+    ) -> Result<Vec<ExecutionId>, CatalogError> {
+        let values = params![name, before.0, before.1.to_string(), TEST_RUNS_MAX];
+        self.all(queries::TEST_RUN_IDS, values, |row| row::id(row, 0))
+    }
+
+    /// How the test with this key ended in the last executions of this name, at most `limit`, newest
+    /// first; those without it are left out. As if there were none behind `until`, if that is given.
+    pub fn test_history(
+        &self,
+        name: &str,
+        key: u64,
+        until: Option<(i64, ExecutionId)>,
+        limit: u32,
+    ) -> Result<Vec<(ExecutionId, i64, Mark)>, CatalogError> {
+        let (created_us, id) = match until {
+            Some((created_us, id)) => (created_us, format!("{id}{AFTER_ALL_IDS}")),
+            None => (i64::MAX, AFTER_ALL_IDS.to_owned()),
+        };
+        let values = params![name, created_us, id, limit.min(TEST_RUNS_MAX)];
+        let found = self.all(queries::TEST_RUNS, values, |row| {
+            let run = row::test_run(row)?;
+            Ok(run.find(key).map(|mark| (run.id, run.created_us, mark)))
+        })?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// The next at most `limit` executions that are older than this place in the order of

@@ -8,7 +8,7 @@ use stepflow_model::{
     Artifact, ExecutionId, Position, Reason, Source, Status, Step, StepStatus, Summary,
 };
 
-use crate::{KeptRow, SavedSearch, Session, Token, seal};
+use crate::{KeptRow, SavedSearch, Session, TestRun, Token, seal};
 
 type Result<T> = rusqlite::Result<T>;
 
@@ -25,6 +25,18 @@ pub(crate) fn sealed_step(row: &Row<'_>) -> Result<()> {
 /// The same of `artifact_columns!`.
 pub(crate) fn sealed_artifact(row: &Row<'_>) -> Result<()> {
     seal::check(row, iter::once(12).chain(0..11), 11)
+}
+
+/// The same of `test_run_columns!`.
+pub(crate) fn sealed_test_run(row: &Row<'_>) -> Result<()> {
+    seal::check(row, 0..4, 4)
+}
+
+/// A row of `test_run_columns!`.
+pub(crate) fn test_run(row: &Row<'_>) -> Result<TestRun> {
+    sealed_test_run(row)?;
+    TestRun::from_bytes(id(row, 0)?, row.get(2)?, row.get_ref(3)?.as_blob()?)
+        .ok_or_else(|| seal::damaged("tests are not what was written"))
 }
 
 /// A row of `execution_columns!`.

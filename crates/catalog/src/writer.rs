@@ -585,7 +585,8 @@ impl WriterThread {
             let transaction =
                 self.db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             transaction.execute_batch(
-                "DELETE FROM artifact;
+                "DELETE FROM test_run;
+                 DELETE FROM artifact;
                  DELETE FROM step;
                  DELETE FROM execution_tag;
                  DELETE FROM execution;

@@ -11,9 +11,12 @@ use common::{artifact, id, scratch, step, summary, token};
 use rusqlite::Connection;
 use stepflow_catalog::{
     ArtifactQuery, Catalog, CatalogError, Change, Inspection, ListQuery, Reader, Role, SavedSearch,
-    Session, renew,
+    Session, TestRun, renew,
 };
-use stepflow_model::{Status, StepStatus};
+use stepflow_model::{
+    Status, StepStatus,
+    results::{Mark, Verdict},
+};
 
 fn fill(catalog: &Catalog) {
     let writer = catalog.writer();
@@ -28,10 +31,13 @@ fn fill(catalog: &Catalog) {
         expires_us: 99,
     };
     let search = SavedSearch { name: "mine".into(), query: "status:failed".into(), created_us: 1 };
+    let mark = |key, verdict| Mark { key, verdict, flaky: false, duration_ms: Some(3) };
+    let marks = [mark(1, Verdict::Passed), mark(2, Verdict::Failed)];
     let all = vec![
         Change::Execution(Box::new(execution.clone())),
         Change::Step(id(1), Box::new(step(0, StepStatus::Running))),
         Change::Artifact(id(1), Box::new(artifact(0))),
+        Change::Tests(Box::new(TestRun::new(id(1), 1, &marks))),
         Change::TokenCreate(Box::new(token("t1", 7))),
         Change::TokenUsed { id: "t1".into(), at_us: 5 },
         Change::SessionCreate(Box::new(session)),
@@ -57,15 +63,16 @@ fn what_was_written_is_whole_and_each_changed_value_is_found() {
     assert_eq!(Inspection::open(&path).unwrap().damage(true).unwrap(), Vec::<String>::new());
     catalog.close().unwrap();
     type Read = fn(&Reader) -> Result<(), CatalogError>;
-    let reads: [Read; 6] = [
+    let reads: [Read; 7] = [
         |reader| reader.list(&ListQuery::default()).map(drop),
         |reader| reader.steps(id(1)).map(drop),
         |reader| reader.artifacts_page(&ArtifactQuery { limit: 9, ..Default::default() }).map(drop),
+        |reader| reader.test_run(id(1)).map(drop),
         |reader| reader.tokens().map(drop),
         |reader| reader.session_by_digest(&[8; 32]).map(drop),
         |reader| reader.searches(9).map(drop),
     ];
-    let tables = ["execution", "step", "artifact", "token", "session", "saved_search"];
+    let tables = ["execution", "step", "artifact", "test_run", "token", "session", "saved_search"];
     let whole = fs::read(&path).unwrap();
     let mut changed = 0;
     for (table, read) in tables.into_iter().zip(reads) {
@@ -86,6 +93,7 @@ fn what_was_written_is_whole_and_each_changed_value_is_found() {
                 .unwrap();
             let other = format!(
                 "CASE typeof({column}) WHEN 'text' THEN {column} || 'x' WHEN 'null' THEN 1
+                   WHEN 'blob' THEN zeroblob(length({column}))
                    ELSE {column} + 1 END"
             );
             db.execute(&format!("UPDATE {table} SET {column} = {other}"), []).unwrap();
@@ -112,6 +120,7 @@ fn a_damaged_catalog_is_set_aside_and_what_can_be_trusted_goes_over() {
         ("UPDATE execution SET host = 'x'", true),
         ("UPDATE counter SET failed = failed + 1", true),
         ("DELETE FROM execution_tag", true),
+        ("DROP INDEX test_run_by_name", true),
         ("UPDATE step SET execution_id = '0198c2aa-0000-7000-8000-000000000002'", true),
         ("DROP TABLE token", false),
         ("UPDATE token SET name = 'forged'", false),

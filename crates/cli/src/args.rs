@@ -12,7 +12,10 @@ mod run; // of the commands that run something
 
 pub use self::{
     bench::Bench,
-    look::{Artifacts, ArtifactsCommand, Export, ExportFormat, Logs, Ls, Sort, TimeMode, Watch},
+    look::{
+        Artifacts, ArtifactsCommand, Export, ExportFormat, Logs, Ls, Sort, TestMarkWord,
+        TestOrderWord, TestStatusWord, Tests, TimeMode, Watch,
+    },
     refused::refused,
     run::{
         Attach, Containment, Leftover, LogFull, LogSync, OnDiskFull, Output, Pipe, Prefix, Rerun,
@@ -174,6 +177,11 @@ pub enum Command {
         after_help = "Examples:\n  stepflow artifacts ls last\n  stepflow artifacts get last report.html\n  stepflow artifacts get last -o results/      all of them\n  stepflow artifacts get last summary.json -o - | jq ."
     )]
     Artifacts(Artifacts),
+    /// List the tests that an execution ran: what failed first, and what the past says of it
+    #[command(
+        after_help = "Examples:\n  stepflow tests\n  stepflow tests 0198c2 --status failed\n  stepflow tests last --mark flaky\n  stepflow tests last --order slowest -n 10\n  stepflow tests last --json | jq '.tests[] | select(.change == \"newly_failing\") | .name'\n\nTests are what the output tells of and what files of results hold (--junit). Exit code: 0, however\nthey ended."
+    )]
+    Tests(Tests),
     /// Write an execution to a file: a page, a trace, or everything
     #[command(
         after_help = "Examples:\n  stepflow export last --format html -o build.html   one file, opens without network\n  stepflow export last --format trace -o trace.json  for ui.perfetto.dev, chrome://tracing\n  stepflow export last --format json | jq '.lines | length'"
@@ -407,6 +415,9 @@ pub struct Serve {
     /// Markers to read, of executions that do not say: auto, none, native, github, … [default: auto]
     #[arg(long, value_name = "LIST", value_parser = dialects, allow_hyphen_values = true)]
     pub dialect: Option<String>,
+    /// JUnit XML files to read test results from, of executions that do not say; may be repeated
+    #[arg(long, value_name = "GLOB", value_parser = junit)]
+    pub junit: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
@@ -457,6 +468,23 @@ pub fn dialects(given: &str) -> Result<String, String> {
     match Selection::parse(given) {
         Ok(_) | Err(SelectionError::Unknown { .. }) => Ok(given.to_owned()),
         Err(error) => Err(text::why::dialects(&error)),
+    }
+}
+
+/// Which files hold results of tests.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Junit {
+    /// Read test results from these JUnit XML files when it has ended; may be repeated
+    #[arg(long, value_name = "GLOB", value_parser = junit, env = "STEPFLOW_JUNIT")]
+    pub junit: Vec<String>,
+}
+
+/// A pattern of files of test results.
+pub fn junit(given: &str) -> Result<String, String> {
+    let given = given.to_owned();
+    match stepflow_model::check_junit(std::slice::from_ref(&given)) {
+        Ok(()) => Ok(given),
+        Err(error) => Err(text::why::junit(&error)),
     }
 }
 

@@ -57,6 +57,9 @@ pub struct ServeFile {
     pub log_max_bytes: Option<String>,
     pub log_full: Option<LogFull>,
     pub dialect: Option<String>,
+    /// Patterns of files.
+    #[serde(default)]
+    pub junit: Vec<String>,
     pub log_level: Option<String>,
     pub cache_size: Option<u32>,
     pub wal_autocheckpoint: Option<u32>,

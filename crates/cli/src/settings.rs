@@ -173,6 +173,15 @@ fn usual(
         (None, Some(text)) => args::dialects(&text).map_err(Failure::new)?,
         (None, None) => usual.dialect,
     };
+    let junit = match (args.junit.as_slice(), env.text("STEPFLOW_JUNIT")) {
+        ([], Some(glob)) => vec![args::junit(&glob).map_err(Failure::new)?],
+        ([], None) => file
+            .junit
+            .iter()
+            .map(|glob| args::junit(glob).map_err(Failure::new))
+            .collect::<Result<_, _>>()?,
+        (globs, _) => globs.to_vec(),
+    };
     let log_full = args.log_full.map_or_else(|| env.word("STEPFLOW_LOG_FULL"), ok)?;
     Ok(stepflow_engine::Usual {
         log_max_bytes,
@@ -184,6 +193,7 @@ fn usual(
         dialect,
         // Read where the storage is known.
         problem_matchers: usual.problem_matchers,
+        junit,
     })
 }
 

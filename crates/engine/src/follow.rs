@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use stepflow_catalog::Change;
 use stepflow_model::{NoteKind, Reason, Source};
 use stepflow_record::Liveness;
 use stepflow_recorder::control::Request;
@@ -42,6 +43,8 @@ struct Follower {
     mark: Mark,
     projected_seq: Option<u64>,
     project_at: Option<Instant>,
+    /// How its tests ended, once it has.
+    tests: Option<Change>,
     /// The question that its recorder has not answered yet, and when the next one is due.
     asking: Option<JoinHandle<()>>,
     ask_at: Option<Instant>,
@@ -73,6 +76,7 @@ pub(crate) async fn follow(core: Arc<Core>, handle: Arc<Handle>) {
         mark: Mark::default(),
         projected_seq: None,
         project_at: None,
+        tests: None,
         asking: None,
         ask_at: None,
     };
@@ -264,7 +268,9 @@ impl Follower {
         let mut mark = self.mark;
         let changed = self.handle.changes(&mut mark);
         let seq = changed.summary.position.seq;
-        match self.core.write(project::changed_rows(changed)).await {
+        let mut rows = project::changed_rows(changed);
+        rows.extend(self.tests.clone());
+        match self.core.write(rows).await {
             Ok(()) => {
                 self.mark = mark;
                 self.projected_seq = Some(seq);
@@ -293,9 +299,27 @@ impl Follower {
         }
     }
 
+    /// Reads how its tests ended, which the state only counts.
+    async fn read_tests(&mut self) {
+        if self.handle.read(|state| state.tests.is_empty()) {
+            return;
+        }
+        let (core, handle) = (Arc::clone(&self.core), Arc::clone(&self.handle));
+        let read = blocking(move || handle.read(|state| project::tests(&core.storage, state)));
+        match read.await {
+            Some(Ok(tests)) => self.tests = tests,
+            Some(Err(error)) => {
+                let id = self.handle.id();
+                tracing::warn!(execution = %id, %error, "cannot read how tests ended");
+            }
+            None => {}
+        }
+    }
+
     /// Commits the end, tells everybody, and removes the marker.
     async fn finish(&mut self) {
         let id = self.handle.id();
+        self.read_tests().await;
         let mut committed = timeout(END_WITHIN, self.project()).await.unwrap_or(false);
         self.handle.publish();
         let summary = Arc::new(self.handle.summary());

@@ -2,9 +2,9 @@
 
 use std::fs::File;
 
-use stepflow_catalog::{Catalog, CatalogError, Change, Writer};
+use stepflow_catalog::{Catalog, CatalogError, Change, TestRun, Writer};
 use stepflow_model::{ExecutionId, ExecutionState, NoteKind, Reason, Source};
-use stepflow_record::{Liveness, RecordError, RecordView, Storage};
+use stepflow_record::{Liveness, RecordError, RecordView, Storage, read_results};
 
 use crate::handle::Changed;
 
@@ -46,6 +46,20 @@ pub(crate) fn rows(state: &ExecutionState) -> Vec<Change> {
     rows
 }
 
+/// How the tests of an execution that has ended ended; `None`: it had none.
+pub(crate) fn tests(
+    storage: &Storage,
+    state: &ExecutionState,
+) -> Result<Option<Change>, RecordError> {
+    if state.tests.is_empty() || !state.summary.status.is_end() {
+        return Ok(None);
+    }
+    let (id, created_us) = (state.summary.id, state.summary.created_us);
+    let marks = read_results(storage, id)?.marks();
+    let run = || Change::Tests(Box::new(TestRun::new(id, created_us, &marks)));
+    Ok((!marks.is_empty()).then(run))
+}
+
 /// The rows of what changed.
 pub(crate) fn changed_rows(changed: Changed) -> Vec<Change> {
     let id = changed.summary.id;
@@ -72,7 +86,12 @@ pub fn project_open(storage: &Storage, catalog: &Catalog) -> Result<Projected, P
                 continue;
             }
         };
-        writer.apply(rows(&state))?;
+        let mut all = rows(&state);
+        match tests(storage, &state) {
+            Ok(tests) => all.extend(tests),
+            Err(error) => projected.unreadable.push((id, error)),
+        }
+        writer.apply(all)?;
         projected.executions += 1;
         if state.summary.status.is_end() {
             storage.remove_copies(&state)?;
@@ -150,6 +169,10 @@ pub fn reindex(storage: &Storage, catalog: &Catalog) -> Result<Projected, Projec
             }
         }
         batch.extend(rows(&state));
+        match tests(storage, &state) {
+            Ok(tests) => batch.extend(tests),
+            Err(error) => projected.unreadable.push((id, error)),
+        }
         projected.executions += 1;
         if batch.len() >= REBUILD_BATCH {
             writer.apply(std::mem::take(&mut batch))?;

@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde_json::{Map, Value};
 use stepflow_model::{
-    Containment, DialectsError, Emulation, ExecutionId, LOG_MAX_BYTES_DEFAULT, LOG_MAX_BYTES_MIN,
-    Leftover, LogFull, LogSync, OnDiskFull, Source, Spec, TerminalSize,
+    Containment, DialectsError, Emulation, ExecutionId, JunitFiles, JunitGlobError,
+    LOG_MAX_BYTES_DEFAULT, LOG_MAX_BYTES_MIN, Leftover, LogFull, LogSync, OnDiskFull, Source, Spec,
+    TerminalSize,
 };
 
 use crate::{
@@ -81,6 +82,8 @@ pub struct NewExecution {
     pub emulate: Vec<Emulation>,
     /// Problems that somebody has described; the engine's, whoever asks.
     pub problem_matchers: BTreeMap<String, String>,
+    /// Which files hold results of tests; as the engine does it if absent.
+    pub junit: Option<JunitFiles>,
 }
 
 /// What holds for executions that do not say.
@@ -102,6 +105,8 @@ pub struct Usual {
     pub dialect: String,
     /// Whoever runs this has described these problems: texts by name.
     pub problem_matchers: BTreeMap<String, String>,
+    /// Which files hold results of tests, if there are such, as patterns.
+    pub junit: Vec<String>,
 }
 
 impl Default for Usual {
@@ -115,6 +120,7 @@ impl Default for Usual {
             log_full: LogFull::default(),
             dialect: stepflow_model::dialect_default(),
             problem_matchers: BTreeMap::new(),
+            junit: Vec::new(),
         }
     }
 }
@@ -129,6 +135,7 @@ impl Usual {
         new.log_full.get_or_insert(self.log_full);
         new.dialect.get_or_insert_with(|| self.dialect.clone());
         new.problem_matchers.clone_from(&self.problem_matchers);
+        new.junit.get_or_insert_with(|| JunitFiles { globs: self.junit.clone(), may_miss: true });
     }
 }
 
@@ -181,6 +188,9 @@ pub enum RequestError {
     /// No list of dialects.
     #[error("`dialect`: {0}")]
     Dialect(#[from] DialectsError),
+    /// No patterns of files.
+    #[error("`junit`: {0}")]
+    Junit(#[from] JunitGlobError),
     /// The engine's own working directory is gone.
     #[error("`working_directory` must be absolute here: this server has no working directory")]
     NoWorkingDirectory,
@@ -230,6 +240,7 @@ impl NewExecution {
             dialect: None,
             emulate: Vec::new(),
             problem_matchers: BTreeMap::new(),
+            junit: None,
         }
     }
 
@@ -259,6 +270,8 @@ impl NewExecution {
             // What was declared for this execution wins.
             environment.entry((*name).to_owned()).or_insert_with(|| (*value).to_owned());
         }
+        let junit = self.junit.unwrap_or_default();
+        stepflow_model::check_junit(&junit.globs)?;
         let (secrets, env): (BTreeMap<_, _>, BTreeMap<_, _>) =
             environment.into_iter().partition(|(name, _)| self.mask_env.contains(name));
         let spec = Spec {
@@ -293,6 +306,7 @@ impl NewExecution {
             on_disk_full: self.on_disk_full.unwrap_or_default(),
             dialect,
             problem_matchers: self.problem_matchers,
+            junit,
             rerun_of: None,
         };
         Ok(Prepared { spec, secrets: secrets.into_iter().collect() })

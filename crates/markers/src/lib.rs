@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod dialects; // what scripts print for other systems
+pub mod junit; // files of test results
 
 mod boundary; // what may stand before a marker
 mod error; // why a line that begins like a marker is refused

@@ -305,11 +305,15 @@ pub enum EventKind {
 }
 
 /// Codes of warnings that a recorder gives by itself; all others come from the output.
-const OWN_WARNINGS: [&str; 14] = [
+const OWN_WARNINGS: [&str; 18] = [
     "clock_jump",
     "dialect_panic",
     "disk_failing",
     "disk_full",
+    "junit_limit",
+    "junit_none",
+    "junit_old",
+    "junit_unread",
     "keeper_lost",
     "mask_lost",
     "mask_unused",

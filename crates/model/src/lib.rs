@@ -12,7 +12,9 @@ mod emulation; // systems that a script can be told it runs in
 mod event; // what the recorder writes to the journal, and others to the notes
 mod expected; // how long a step should take
 mod id; // ids that cannot be malformed
+mod junit; // which files of results are read
 mod origin; // what the original StepFlow Monitor kept and has no other place
+pub mod results; // which tests there were, and what the past says of them
 mod spec; // what to run
 mod state; // the fold from events to what people see
 mod status; // the words for where an execution or a step stands
@@ -24,6 +26,7 @@ pub use crate::{
     emulation::Emulation,
     event::{Event, EventKind, Note, NoteKind},
     id::{ArtifactId, ExecutionId, IdError, StepId},
+    junit::{JUNIT_GLOBS_MAX, JunitFiles, JunitGlobError, check_junit},
     origin::{ArtifactOrigin, ExecutionOrigin, Repairs, StepOrigin},
     spec::{
         Containment, DialectsError, LOG_MAX_BYTES_DEFAULT, LOG_MAX_BYTES_MIN, Leftover, LogFull,
@@ -32,7 +35,7 @@ pub use crate::{
     },
     state::{Annotation, Artifact, Detected, ExecutionState, Loss, Position, Step, Summary},
     status::{Reason, Source, Status, StepStatus, Stream},
-    told::{Problem, Severity, Test, TestStatus, TestTotals, Tests, Text},
+    told::{JUNIT, Problem, Severity, Test, TestStatus, TestTotals, Tests, Text},
 };
 
 /// Most steps in one execution; later `STEP_START` lines stay plain output and earn one warning.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use stepflow_markers::dialects::Selection;
 
-use crate::{ExecutionId, Source};
+use crate::{ExecutionId, JunitFiles, Source};
 
 /// The size of a terminal, in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -294,6 +294,9 @@ pub struct Spec {
     /// was asked for: the record means the same wherever it is read.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub problem_matchers: BTreeMap<String, String>,
+    /// Which files hold results of tests in JUnit's form: read when it has ended.
+    #[serde(default, skip_serializing_if = "JunitFiles::is_empty")]
+    pub junit: JunitFiles,
     /// The execution that this one repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun_of: Option<ExecutionId>,
@@ -365,6 +368,7 @@ impl Spec {
             on_disk_full: OnDiskFull::default(),
             dialect: dialect_default(),
             problem_matchers: BTreeMap::new(),
+            junit: JunitFiles::default(),
             rerun_of: None,
         }
     }

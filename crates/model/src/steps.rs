@@ -18,6 +18,8 @@ use crate::{
     StepStatus, state::truthy,
 };
 
+pub use self::told::from_file;
+
 /// Where on the marker's line an event belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum At {

@@ -134,7 +134,21 @@ pub struct Test {
     /// The how many-eth try it is, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
+    /// The source file it stands in, as printed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Its line there, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// More text, such as a stack trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<String>,
 }
+
+/// What files of results (JUnit XML) are told in: a dialect that no line of the output has.
+pub const JUNIT: &str = "junit";
+/// Whose totals stand for all, the first that is there; else a tool's.
+const HEADLINE: [&str; 3] = [JUNIT, "teamcity", "tap"];
 
 /// How many tests ended how. What was expected to fail counts as skipped, what was expected to fail
 /// and did not as passed, what never finished as an error.
@@ -226,11 +240,16 @@ impl Tests {
         totals
     }
 
-    /// The totals to show where there is room for one: of those who report on purpose before those
-    /// of a tool.
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by.is_empty()
+    }
+
+    /// The totals to show where there is room for one: of files of results, which were asked for,
+    /// before those who report on purpose, and of these before those of a tool.
     pub fn headline(&self) -> Option<(String, TestTotals)> {
         let mut totals = self.totals();
-        let first = ["teamcity", "tap"].into_iter().find(|name| totals.contains_key(*name));
+        let first = HEADLINE.into_iter().find(|name| totals.contains_key(*name));
         let name = first.map(str::to_owned).or_else(|| totals.keys().next().cloned())?;
         totals.remove_entry(&name)
     }

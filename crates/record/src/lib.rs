@@ -27,6 +27,7 @@ mod packed; // a compressed log, read
 mod range; // a range of the output, as a stream of bytes
 mod read; // output read by offset and by line number
 mod recover; // after a crash: keep what checksums prove, set the rest aside
+mod results; // which tests a record tells of
 mod room; // what must be free before a new execution is accepted
 mod short; // the index of a short log, in the journal's end
 mod verify; // a record held against its checksums
@@ -46,6 +47,7 @@ pub use crate::{
     range::LogRange,
     read::LogReader,
     recover::{Recovery, cut_journal, recover, recover_to_resume},
+    results::{ResultsView, read_results},
     room::{MinFree, NoRoom},
     verify::{Flaw, Proof},
     view::{Liveness, RecordView, group_name},

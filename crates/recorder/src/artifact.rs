@@ -138,7 +138,8 @@ impl Collector {
         Ok((name, size, stamp(&before) != stamp(&after) || size != after.len()))
     }
 
-    fn open(&self, path: &str) -> Result<File, String> {
+    /// Opens a file beneath the working directory, as it may be collected.
+    pub(crate) fn open(&self, path: &str) -> Result<File, String> {
         let inside = self.relative(Path::new(path));
         let directory = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let cwd = open(&self.cwd, directory, Mode::empty())
@@ -162,7 +163,7 @@ impl Collector {
     }
 
     /// An absolute path that lies below the working directory, as one relative to it.
-    fn relative(&self, path: &Path) -> PathBuf {
+    pub(crate) fn relative(&self, path: &Path) -> PathBuf {
         if path.is_relative() {
             return path.to_owned();
         }

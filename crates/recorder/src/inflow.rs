@@ -58,6 +58,8 @@ pub struct Inflow {
     end: Option<End>,
     /// Paths in it are those of files on this host.
     here: bool,
+    /// What files of test results say: told at the end.
+    results: Vec<EventKind>,
 }
 
 impl std::fmt::Debug for Inflow {
@@ -105,7 +107,7 @@ impl Inflow {
                 host: host::name(),
             });
         }
-        let mut inflow = Self { recording, end: None, here };
+        let mut inflow = Self { recording, end: None, here, results: Vec::new() };
         inflow.emit_verdicts_on_artifacts();
         inflow
     }
@@ -230,6 +232,11 @@ impl Inflow {
         self.recording.wants.sync = true;
     }
 
+    /// Keeps what files of test results say until the end.
+    pub(crate) fn keep_results(&mut self, told: Vec<EventKind>) {
+        self.results.extend(told);
+    }
+
     /// Files to collect: number and path.
     pub(crate) fn take_artifacts(&mut self) -> Vec<(u32, String)> {
         std::mem::take(&mut self.recording.wants.artifacts)
@@ -278,6 +285,8 @@ impl Inflow {
             }
             self.emit_verdicts_on_artifacts();
             self.recording.tell_progress();
+            let results = std::mem::take(&mut self.results);
+            self.recording.say_results(results);
             let end = match (self.recording.tell_of_loss(), end) {
                 // Never complete with a hole that nobody chose.
                 (Some((reason, message)), End::Closed { .. }) => End::Refused { reason, message },

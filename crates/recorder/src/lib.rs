@@ -16,6 +16,7 @@ pub mod offline; // a log that is read and not recorded
 mod pipe; // a recorder whose source is its standard input
 mod progress; // thin out what scripts say about their progress
 mod recording; // the way of a byte
+mod results; // files of test results, read at the end
 mod session; // one recorder's life
 mod words; // secrets in what markers say
 mod worker; // threads for what must not hold up the read loop

@@ -32,6 +32,7 @@ use crate::{
     durable::Durable,
     inflow::{End, Inflow},
     mask::Masker,
+    results::{Reading, Wanted},
     session::{
         GIVE_UP_US, READ_BYTES, RETRY_US, RING_US, SessionError, limit_reached, readable, system,
     },
@@ -46,6 +47,10 @@ struct Pipe {
     link: Option<File>,
     signals: SignalFd,
     collector: Collecting,
+    /// Where copies of artifacts are.
+    artifacts: PathBuf,
+    /// Files of test results, which are read at the end.
+    reading: Reading,
     end: Option<End>,
     /// Somebody wants it to end: until then the input has time to.
     cut_at: Option<u64>,
@@ -108,6 +113,8 @@ impl Pipe {
             Collector { cwd: PathBuf::from(&spec.cwd), target: storage.artifact_dir(spec.id) };
         let durable = Durable::new(spec.log_sync);
         Ok(Self {
+            artifacts: storage.artifact_dir(spec.id),
+            reading: Reading::default(),
             spec,
             inflow,
             input: Some(File::from(input)),
@@ -165,6 +172,7 @@ impl Pipe {
         fds.push(self.signals.as_fd());
         fds.extend(self.durable.bell());
         fds.extend(self.collector.bell());
+        fds.extend(self.reading.bell());
         fds.extend(self.link.as_ref().map(AsFd::as_fd));
         if self.may_read() {
             fds.extend(self.input.as_ref().map(AsFd::as_fd));
@@ -177,7 +185,9 @@ impl Pipe {
         let drop = self.inflow.drop_due_us();
         // Refused by the last that was done in a round: the next one decides when it is tried again.
         let retry = self.retry_at.or(self.inflow.is_blocked().then_some(0));
-        let due = [entry, progress, self.durable.due_us(), self.ring_due, retry, cut, drop];
+        let reading = self.reading.due_us();
+        let due =
+            [entry, progress, self.durable.due_us(), self.ring_due, retry, cut, drop, reading];
         let timeout = match due.into_iter().flatten().min() {
             Some(at) => {
                 let wait = Duration::from_micros(at.saturating_sub(self.now()) + 999);
@@ -346,6 +356,12 @@ impl Pipe {
             return;
         }
         let Some(end) = self.end.clone() else { return };
+        let (now, spec, artifacts) = (self.now(), &self.spec, &self.artifacts);
+        let state = self.inflow.state();
+        match self.reading.go_on(now, || Wanted::of(spec, state, artifacts)) {
+            Some(told) => self.inflow.keep_results(told),
+            None => return,
+        }
         if !self.inflow.is_sealed() && self.inflow.end(end) {
             self.inflow.sync_output(&mut self.durable);
             self.inflow.seal();

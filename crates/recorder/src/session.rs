@@ -41,6 +41,7 @@ use crate::{
     lifecycle::{Effect, Input, Lifecycle},
     pipe,
     recording::Recording,
+    results::{Reading, Wanted},
 };
 use signal::number;
 use source::{Output, Source};
@@ -75,6 +76,11 @@ struct Session {
     link: Option<File>,
     signals: SignalFd,
     collector: Collecting,
+    /// Where copies of artifacts are.
+    artifacts: PathBuf,
+    /// Files of test results, which are read at the end, and what they say.
+    reading: Reading,
+    results: Vec<EventKind>,
     durable: Durable,
     /// What was told last: bytes, events, safe bytes.
     rung: (u64, u64, u64),
@@ -174,7 +180,11 @@ impl Session {
             }
             self.tick();
             self.carry_wishes();
-            if self.finishing && self.workers_idle() && !self.recording.is_blocked() {
+            if self.finishing
+                && self.workers_idle()
+                && !self.recording.is_blocked()
+                && self.results_are_read()
+            {
                 self.end(&self.outcome());
             }
             self.ring();
@@ -240,6 +250,7 @@ impl Session {
         }
         fds.extend(self.durable.bell());
         fds.extend(self.collector.bell());
+        fds.extend(self.reading.bell());
         if self.spec.bound {
             fds.extend(self.link.as_ref().map(AsFd::as_fd));
         }
@@ -255,6 +266,7 @@ impl Session {
             // Refused by the last that was done in a round: the next one decides when it is tried again.
             self.retry_at.or(self.recording.is_blocked().then_some(0)),
             self.emptied_at,
+            self.reading.due_us(),
             self.recording.progress_due_us(),
             self.recording.drop_due_us(),
             self.sources.iter().filter(|s| reading && !s.ended).filter_map(|s| s.again_at).min(),
@@ -444,6 +456,19 @@ impl Session {
         }
         if let Some(message) = self.recording.wants.stop.take() {
             self.input(Input::Stop { reason: Reason::StepError, message, kill: false });
+        }
+    }
+
+    /// Reads files of test results; whether that is done, or given up.
+    fn results_are_read(&mut self) -> bool {
+        let now = self.now();
+        let (spec, state, artifacts) = (&self.spec, &self.recording.state, &self.artifacts);
+        match self.reading.go_on(now, || Wanted::of(spec, state, artifacts)) {
+            Some(told) => {
+                self.results.extend(told);
+                true
+            }
+            None => false,
         }
     }
 

@@ -50,7 +50,8 @@ pub(crate) fn mask(kind: &mut EventKind, masker: &Masker) {
         }
         EventKind::Test(test) => {
             hide(&mut test.name);
-            [&mut test.suite, &mut test.message].into_iter().flatten().for_each(hide);
+            let more = [&mut test.suite, &mut test.message, &mut test.file, &mut test.details];
+            more.into_iter().flatten().for_each(hide);
         }
         EventKind::TestSummary { suite, .. } => suite.iter_mut().for_each(hide),
         EventKind::Warning { message, .. } => hide(message),

@@ -19,6 +19,7 @@ pub(crate) struct Worker<Job, Done> {
     jobs: Sender<Job>,
     done: Receiver<Done>,
     bell: UnixStream,
+    thread: thread::JoinHandle<()>,
     /// Jobs given and not yet taken back.
     pub(crate) pending: usize,
 }
@@ -32,14 +33,15 @@ impl<Job: Send + 'static, Done: Send + 'static> Worker<Job, Done> {
         let (outbox, done) = channel();
         let (bell, mut ring) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
-        thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(move || {
+        let builder = thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
+        let thread = builder.spawn(move || {
             for job in inbox {
                 if outbox.send(work(job)).is_err() || ring.write_all(b"!").is_err() {
                     return; // The recorder is ending.
                 }
             }
         })?;
-        Ok(Self { jobs, done, bell, pending: 0 })
+        Ok(Self { jobs, done, bell, thread, pending: 0 })
     }
 
     pub(crate) fn give(&mut self, job: Job) {
@@ -64,6 +66,11 @@ impl<Job: Send + 'static, Done: Send + 'static> Worker<Job, Done> {
         let done: Vec<Done> = self.done.iter().take(self.pending).collect();
         self.pending = 0;
         done
+    }
+
+    /// Whether the thread has ended with jobs undone: it panicked.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.pending > 0 && self.thread.is_finished()
     }
 
     pub(crate) fn bell(&self) -> BorrowedFd<'_> {

@@ -20,6 +20,7 @@ use crate::{
     lines::READS_AT_ONCE,
     login::Logins,
     metrics::Metrics,
+    results::Kept,
     samples::Samples,
     service::Service,
     table,
@@ -63,6 +64,8 @@ pub(crate) struct Inner {
     pub(crate) service: Arc<OnceLock<Service>>,
     /// What viewers know of logs.
     pub(crate) views: Views,
+    /// Tests of executions that were asked for.
+    pub(crate) results: Kept,
     /// Names under which we may be called, in lower case, besides loopback ones.
     pub(crate) hosts: Vec<String>,
     /// Stands before every path of the page.
@@ -119,6 +122,7 @@ impl App {
             uploads: Semaphore::new(UPLOADS_AT_ONCE),
             reads: Semaphore::new(READS_AT_ONCE),
             views: Views::default(),
+            results: Kept::default(),
             keyring: Keyring::default(),
             logins,
             service,

@@ -35,6 +35,7 @@ mod preview; // what can be shown of an artifact
 mod problem; // RFC 9457
 mod prometheus; // what `GET /metrics` shows
 mod range; // bytes of a file, HTTP Range
+mod results; // which tests an execution had
 mod routes; // one file per family
 mod samples; // how it was over the last day
 mod security; // Host, Origin, headers, limits
@@ -55,6 +56,7 @@ pub use crate::{
     base_path::{BasePath, BasePathError},
     config::{ApiKey, Auth, Limits, ServeError, ServerConfig},
     openapi::openapi,
+    results::{ResultsError, Seen, TestMark, TestOrder, TestQuery, Whose},
     serve::{Ended, Inheritance, Server},
     service::{Service, Stop, service},
     table::{RouteInfo, routes},

@@ -46,8 +46,9 @@ const ABOUT: &str = "Runs any script, records what it prints, shows its steps li
     are the schemas `ClientMessage` and `ServerMessage`.";
 
 /// The groups of routes, in the order of the document.
-const TAGS: [(&str, &str); 9] = [
+const TAGS: [(&str, &str); 10] = [
     ("executions", "Start, list, look at and stop executions."),
+    ("tests", "Which tests an execution ran, and what earlier ones say of each."),
     ("logs", "What an execution printed: any range of it, its bytes, and what is still to come."),
     ("ingest", "Output that was not started here."),
     ("artifacts", "Files that scripts declared."),

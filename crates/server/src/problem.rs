@@ -191,6 +191,7 @@ impl From<RequestError> for Problem {
             | RequestError::DrainTimeout
             | RequestError::LogMaxBytes
             | RequestError::Dialect(_)
+            | RequestError::Junit(_)
             | RequestError::NoWorkingDirectory => "bad-request",
         };
         Self::new(StatusCode::BAD_REQUEST, kind, &error).hinted(error.hint())

@@ -15,5 +15,6 @@ pub(crate) mod search;
 pub(crate) mod session;
 pub(crate) mod spec;
 pub(crate) mod statistics;
+pub(crate) mod tests;
 pub(crate) mod tokens;
 pub(crate) mod view;

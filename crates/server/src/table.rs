@@ -15,7 +15,7 @@ use crate::{
     openapi,
     routes::{
         artifacts, download, executions, export, health, ingest, labels, log, logs, overview,
-        retention, search, session, spec, statistics, tokens, view,
+        retention, search, session, spec, statistics, tests, tokens, view,
     },
     security, ui, ws,
 };
@@ -86,6 +86,9 @@ fn table() -> Vec<Route> {
         route("GET",    "/api/executions/{id}/log/density",  Viewer,     get(view::density)),
         route("GET",    "/api/executions/{id}/log/errors",   Viewer,     get(view::errors)),
         route("GET",    "/api/executions/{id}/log/search",   Viewer,     get(search::search)),
+        route("GET",    "/api/executions/{id}/tests",        Viewer,     get(tests::list)),
+        route("GET",    "/api/executions/{id}/tests/{index}", Viewer,    get(tests::one)),
+        route("GET",    "/api/tests",                        Viewer,     get(tests::history)),
         route("GET",    "/api/executions/{id}/usual",        Viewer,     get(view::usual)),
         route("GET",    "/api/executions/{id}/log/raw",      Viewer,     get(log::raw)),
         route("GET",    "/api/executions/{id}/log/download", Viewer,     get(download::download)),

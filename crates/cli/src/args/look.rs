@@ -208,6 +208,81 @@ pub enum ArtifactsCommand {
 }
 
 #[derive(Debug, clap::Args)]
+pub struct Tests {
+    /// Its id, or an unambiguous beginning or end of it; `last` for the newest
+    #[arg(default_value = "last")]
+    pub id: String,
+    /// Only those that ended so; several with commas
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "STATUS")]
+    pub status: Vec<TestStatusWord>,
+    /// Only those of which the past says this
+    #[arg(long, value_enum)]
+    pub mark: Option<TestMarkWord>,
+    /// Only those with this in name, suite or message
+    #[arg(long, value_name = "TEXT")]
+    pub text: Option<String>,
+    /// Only those of this dialect; `all` for every one [default: the one that reports on purpose]
+    #[arg(long, value_name = "NAME")]
+    pub dialect: Option<String>,
+    /// In which order
+    #[arg(long, value_enum, default_value_t = TestOrderWord::Failed)]
+    pub order: TestOrderWord,
+    /// How many at most [default: all]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Below their suites [default: on a terminal]
+    #[arg(long, conflicts_with = "plain")]
+    pub tree: bool,
+    /// One a line [default: where there is no terminal]
+    #[arg(long)]
+    pub plain: bool,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// How a test ended, as far as lists tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum TestStatusWord {
+    /// With success
+    Passed,
+    /// It failed, could not test, or never finished
+    Failed,
+    /// Not run, or known to fail
+    Skipped,
+}
+
+/// What the past says of a test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum TestMarkWord {
+    /// Failed now, passed in the last execution that had it
+    NewlyFailing,
+    /// Failed there as well
+    StillFailing,
+    /// Passed now, failed there
+    Fixed,
+    /// Failed and then passed, or changed twice or more in the last 20 executions
+    Flaky,
+    /// No earlier execution had it
+    New,
+}
+
+/// The order of a list of tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum TestOrderWord {
+    /// What failed first
+    Failed,
+    /// As they were told of
+    Told,
+    /// The slowest first
+    Slowest,
+    /// By suite and name
+    Name,
+}
+
+#[derive(Debug, clap::Args)]
 pub struct Export {
     /// Its id, or an unambiguous beginning or end of it; `last` for the newest
     pub id: String,

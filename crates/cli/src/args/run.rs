@@ -57,6 +57,8 @@ pub struct Run {
     /// Let the script find itself in another system, so that helpers print its markers
     #[arg(long, value_enum, value_delimiter = ',', value_name = "SYSTEM")]
     pub emulate: Vec<Emulation>,
+    #[command(flatten)]
+    pub junit: super::Junit,
     /// Give the command, one text, to /bin/sh -c
     #[arg(long)]
     pub shell: bool,
@@ -144,6 +146,8 @@ pub struct Pipe {
     pub log: LogLimit,
     #[command(flatten)]
     pub dialect: super::Dialect,
+    #[command(flatten)]
+    pub junit: super::Junit,
     /// What becomes of it when the disk does not take it
     #[arg(long, value_enum, default_value_t = OnDiskFull::Block, env = "STEPFLOW_ON_DISK_FULL")]
     pub on_disk_full: OnDiskFull,

@@ -17,6 +17,7 @@ pub mod prune; // delete what is not to be kept
 pub mod rerun; // the same again
 mod serve; // serve, open
 pub mod show; // one execution
+mod tests; // which tests there were
 mod trace; // steps as a Chrome trace
 mod upgrade; // storages of the original
 mod verify; // every byte held against its checksum
@@ -81,6 +82,7 @@ pub fn execute(args: Args) -> Result<ExitCode, Failure> {
         Command::Artifacts(args::Artifacts { command }) => {
             artifacts::artifacts(&mut *place()?.source(), command, pager)
         }
+        Command::Tests(tests) => tests::tests(&mut *place()?.source(), tests, pager),
         Command::Export(export) => export::export(&mut *place()?.source(), export),
         Command::Parse(parse) => {
             parse::parse(parse, config::directory(args.storage.as_deref()).ok().as_deref())

@@ -98,6 +98,7 @@ fn spec(args: &Pipe, matchers: BTreeMap<String, String>) -> Result<Spec, Failure
         log_full: args.log.log_full.into(),
         on_disk_full: args.on_disk_full.into(),
         dialect: args.dialect.dialect.clone(),
+        junit: stepflow_model::JunitFiles::wanted(args.junit.junit.clone()),
         problem_matchers: matchers,
         ..Spec::new(new_id(), Source::Pipe, clock::wall_us())
     })

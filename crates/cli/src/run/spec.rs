@@ -76,6 +76,7 @@ pub fn spec(
         on_disk_full: args.ends.on_disk_full.into(),
         dialect: args.dialect.dialect.clone(),
         problem_matchers: matchers,
+        junit: stepflow_model::JunitFiles::wanted(args.junit.junit.clone()),
         rerun_of: None,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use stepflow_model::{ExecutionState, Status, Step, StepStatus, Summary};
+use stepflow_model::{ExecutionState, Status, Step, StepStatus, Summary, TestTotals};
 use stepflow_record::{LogReader, Storage};
 use stepflow_view::View;
 
@@ -153,6 +153,15 @@ pub fn steps(look: &Look, summary: &Summary) -> String {
     said
 }
 
+/// `tests: 12 passed, 1 failed, 2 skipped`.
+fn tests(look: &Look, totals: &TestTotals) -> String {
+    let TestTotals { passed, failed, error, skipped, todo } = *totals;
+    let bad = failed + error;
+    let (passed, skipped) = (look.count(passed), look.count(skipped + todo));
+    let said = (look.text.tests)(&passed, &look.count(bad), &skipped);
+    if bad > 0 { look.paint("31", &said) } else { said }
+}
+
 /// What stands below a run.
 pub struct Ending<'a> {
     pub look: Look,
@@ -183,6 +192,11 @@ impl Ending<'_> {
             lines.extend(self.how_it_failed(follower, storage, failed.as_ref())?);
         }
         lines.push(last_line(look, &summary, self.width.unwrap_or(usize::MAX)));
+        if self.width.is_some()
+            && let Some((_, totals)) = follower.view.state.tests.headline()
+        {
+            lines.push(tests(look, &totals));
+        }
         if let Some(page) = self.page {
             lines.push(look.faint(&format!("{}{page}", look.text.page)));
         }

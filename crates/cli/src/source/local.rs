@@ -11,11 +11,12 @@ use std::{
 
 use stepflow_api::{
     Annotation, Artifact, Cursor, Execution, ExecutionDetail, ExecutionList, FilteredLines,
-    LogMeta, LogRange, LogSearch, SearchHit, Step, StepHits,
+    LogMeta, LogRange, LogSearch, SearchHit, Step, StepHits, TestList,
 };
 use stepflow_catalog::{LIST_LIMIT_MAX, ListQuery, Order, Reader};
 use stepflow_model::{ExecutionId, Status};
 use stepflow_record::{RecordView, Storage};
+use stepflow_server::{Seen, TestQuery, Whose};
 use stepflow_sys::clock;
 use stepflow_view::{Bounds, Filter, Hit, Pattern, Syntax, View};
 
@@ -43,6 +44,8 @@ pub struct Local {
     caught_up: bool,
     reader: Option<Reader>,
     open: Option<Open>,
+    /// The tests that were asked for last.
+    tests: Option<(ExecutionId, Seen)>,
 }
 
 struct Open {
@@ -55,7 +58,7 @@ struct Open {
 
 impl Local {
     pub fn new(storage: Storage) -> Self {
-        Self { storage, caught_up: false, reader: None, open: None }
+        Self { storage, caught_up: false, reader: None, open: None, tests: None }
     }
 
     /// The record, with what is new in it.
@@ -180,6 +183,23 @@ impl Source for Local {
             executions,
             status: 200,
         })
+    }
+
+    fn tests(&mut self, id: ExecutionId, query: &TestQuery) -> Result<TestList, Failure> {
+        let whose = Whose::of(&self.record(id)?.follower.view.state);
+        // Without a catalog the tests are what they are, and nothing is known of their past.
+        let mut seen = match self.tests.take().filter(|(of, _)| *of == id) {
+            Some((_, seen)) => seen,
+            None => Seen::new(&self.storage, id),
+        };
+        let refreshed = match self.reader() {
+            Ok(reader) => seen.refresh(&whose, Some(reader)),
+            Err(_) => seen.refresh(&whose, None),
+        };
+        refreshed.map_err(|error| Failure::from_error(&error))?;
+        let list = seen.list(&whose, query);
+        self.tests = Some((id, seen));
+        Ok(list)
     }
 
     fn detail(&mut self, id: ExecutionId) -> Result<ExecutionDetail, Failure> {

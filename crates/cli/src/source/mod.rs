@@ -9,11 +9,12 @@ mod remote; // a server, over TCP or a Unix socket
 
 use std::{io::Write, time::Duration};
 
-use stepflow_api::{ExecutionDetail, ExecutionList, LogMeta, LogRange, LogSearch};
+use stepflow_api::{ExecutionDetail, ExecutionList, LogMeta, LogRange, LogSearch, TestList};
 use stepflow_catalog::{Order, Without};
 use stepflow_client::Target;
 use stepflow_model::ExecutionId;
 use stepflow_record::Storage;
+use stepflow_server::TestQuery;
 
 use crate::{
     args::Args,
@@ -88,6 +89,8 @@ pub trait Source: Send {
     fn list(&mut self, query: &Query) -> Result<ExecutionList, Failure>;
     /// An execution without its log.
     fn detail(&mut self, id: ExecutionId) -> Result<ExecutionDetail, Failure>;
+    /// One page of its tests, beside what the past says of them.
+    fn tests(&mut self, id: ExecutionId, query: &TestQuery) -> Result<TestList, Failure>;
     /// Lines as a page shows them.
     fn lines(&mut self, id: ExecutionId, lines: &Lines) -> Result<LogRange, Failure>;
     fn meta(&mut self, id: ExecutionId) -> Result<LogMeta, Failure>;

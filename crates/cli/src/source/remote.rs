@@ -11,11 +11,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use stepflow_api::{
     ActiveList, ExecutionDetail, ExecutionList, LogMeta, LogRange, LogSearch,
-    RetentionSweepRequest, RetentionSwept, rfc3339,
+    RetentionSweepRequest, RetentionSwept, TestList, rfc3339,
 };
 use stepflow_catalog::Order;
 use stepflow_client::{ClientError, Server, Target};
 use stepflow_model::ExecutionId;
+use stepflow_server::TestQuery;
 
 use super::{Find, From, Lines, Query, Source};
 use crate::{failure::Failure, format, text::why};
@@ -211,6 +212,27 @@ impl Source for Remote {
 
     fn detail(&mut self, id: ExecutionId) -> Result<ExecutionDetail, Failure> {
         self.get(&format!("/api/executions/{id}?logs=0"))
+    }
+
+    fn tests(&mut self, id: ExecutionId, query: &TestQuery) -> Result<TestList, Failure> {
+        let mut path = format!(
+            "/api/executions/{id}/tests?offset={}&limit={}&order={}",
+            query.offset,
+            query.limit,
+            query.order.as_str()
+        );
+        let status: Vec<_> = query.verdicts.iter().map(|verdict| verdict.as_str()).collect();
+        for (name, value) in [
+            ("status", (!status.is_empty()).then(|| status.join(","))),
+            ("mark", query.mark.map(|mark| mark.as_str().to_owned())),
+            ("text", query.text.clone()),
+            ("dialect", query.dialect.clone()),
+        ] {
+            if let Some(value) = value {
+                let _ = write!(path, "&{name}={}", encoded(&value));
+            }
+        }
+        self.get(&path)
     }
 
     fn lines(&mut self, id: ExecutionId, lines: &Lines) -> Result<LogRange, Failure> {

@@ -19,6 +19,9 @@ pub static TEXT: Text = Text {
     seconds: |seconds| format!("{seconds}s"),
     minutes: |minutes, seconds| format!("{minutes}m {seconds}s"),
     hours: |hours, minutes| format!("{hours}h {minutes:02}m"),
+    tests: |passed, failed, skipped| {
+        format!("tests: {passed} passed, {failed} failed, {skipped} skipped")
+    },
     steps: |done, all| format!("{done}/{all} steps"),
     some_failed: |count| format!("{count} failed"),
     some_skipped: |count| format!("{count} skipped"),

@@ -59,6 +59,8 @@ pub struct Text {
     pub seconds: fn(&str) -> String,
     pub minutes: fn(u64, &str) -> String,
     pub hours: fn(u64, u64) -> String,
+    /// Tests that passed, failed, were skipped.
+    pub tests: fn(&str, &str, &str) -> String,
     /// Steps done of all.
     pub steps: fn(u32, u32) -> String,
     pub some_failed: fn(&str) -> String,

@@ -36,6 +36,25 @@ messages! {
         "tests ({dialect}): {passed} passed, {failed} failed, {error} errors, {skipped} skipped, {todo} todo",
         "测试（{dialect}）：{passed} 通过，{failed} 失败，{error} 错误，{skipped} 跳过，{todo} 待办"
     }
+    no_tests() { "it told of no tests", "它没有报告任何测试" }
+    no_test_matches() { "no test matches", "没有符合条件的测试" }
+    tests_ended(passed, failed, skipped) {
+        "{passed} passed, {failed} failed, {skipped} skipped", "{passed} 通过，{failed} 失败，{skipped} 跳过"
+    }
+    tests_more(count) { "{count} more", "另有 {count} 个" }
+    tests_took(time) { "{time} in all", "共 {time}" }
+    tests_newly_failing(count) { "{count} newly failing", "{count} 个新失败" }
+    tests_still_failing(count) { "{count} still failing", "{count} 个仍失败" }
+    tests_fixed(count) { "{count} fixed", "{count} 个已修复" }
+    tests_flaky(count) { "{count} flaky", "{count} 个不稳定" }
+    test_newly_failing() { "newly failing", "新失败" }
+    test_failing_since(time) { "failing since {time}", "自 {time} 起失败" }
+    test_fixed() { "fixed", "已修复" }
+    test_flaky() { "flaky", "不稳定" }
+    test_new() { "new", "新增" }
+    test_attempts(count) { "{count} tries", "尝试 {count} 次" }
+    test_line(line) { "line {line}", "第 {line} 行" }
+    no_suite() { "(no suite)", "（无套件）" }
     dialect_found(line, sign) { "found in line {line}: {sign}", "于第 {line} 行发现：{sign}" }
     dialect_not_found(sign) { "not found: no line with {sign}", "未发现：没有包含下列内容的行：{sign}" }
     dialect_named(sign) { "named, and not found: no line with {sign}", "已指定，但未发现：没有包含下列内容的行：{sign}" }

@@ -74,6 +74,7 @@ messages! {
     }
     too_many_matchers(most) { "there are more than {most}", "超过 {most} 个" }
     not_a_file() { "it is not a file", "不是文件" }
+    junit(why) { "{why}", "不是有效的测试结果文件模式：{why}" }
     dialects(why) { "{why}", "无法识别的方言列表：{why}" }
     no_stream(map, line) {
         "line {line} of `{map}` is neither 1 (standard output) nor 2 (standard error)",

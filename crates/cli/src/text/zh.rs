@@ -45,6 +45,7 @@ pub static TEXT: Text = Text {
     seconds: |seconds| format!("{seconds}秒"),
     minutes: |minutes, seconds| format!("{minutes}分{seconds}秒"),
     hours: |hours, minutes| format!("{hours}小时{minutes:02}分"),
+    tests: |passed, failed, skipped| format!("测试：{passed} 通过，{failed} 失败，{skipped} 跳过"),
     steps: |done, all| format!("步骤 {done}/{all}"),
     some_failed: |count| format!("{count} 个失败"),
     some_skipped: |count| format!("{count} 个跳过"),

@@ -45,9 +45,7 @@ pub(super) fn decide(state: &ExecutionState, said: &dialects::Event) -> Decision
             Decision::just(At::LineStart, EventKind::Summary(Box::new(text)))
         }
         Said::Test(_) | Said::TestSummary { .. } if state.noted.tests >= TESTS_MAX => {
-            warning(state, "test_limit", || {
-                format!("more than {TESTS_MAX} tests: the rest is not counted")
-            })
+            test_limit(state)
         }
         Said::Test(told) => {
             let test = Test {
@@ -59,6 +57,9 @@ pub(super) fn decide(state: &ExecutionState, said: &dialects::Event) -> Decision
                 message: told.message.clone(),
                 duration_ms: told.duration_ms,
                 attempt: told.attempt,
+                file: None,
+                line: None,
+                details: None,
             };
             Decision::just(At::LineStart, EventKind::Test(Box::new(test)))
         }
@@ -81,6 +82,20 @@ pub(super) fn decide(state: &ExecutionState, said: &dialects::Event) -> Decision
         Said::Mask { .. } => Decision::just(At::LineStart, EventKind::SecretDeclared { dialect }),
         _ => Decision::default(),
     }
+}
+
+fn test_limit(state: &ExecutionState) -> Decision {
+    warning(state, "test_limit", || format!("more than {TESTS_MAX} tests: the rest is not counted"))
+}
+
+/// What a file of results tells, with the limits of what output tells. `None`: too much was told, and
+/// that is known.
+pub fn from_file(state: &ExecutionState, told: EventKind) -> Option<EventKind> {
+    let is_test = matches!(told, EventKind::Test(_) | EventKind::TestSummary { .. });
+    if is_test && state.noted.tests >= TESTS_MAX {
+        return test_limit(state).events.pop().map(|(_, kind)| kind);
+    }
+    Some(told)
 }
 
 fn problem(dialect: String, told: &dialects::Annotation) -> Problem {

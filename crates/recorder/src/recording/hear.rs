@@ -156,6 +156,16 @@ impl Recording {
         }
     }
 
+    /// Journals what files of test results say.
+    pub(crate) fn say_results(&mut self, told: Vec<EventKind>) {
+        for kind in told {
+            if let Some(mut kind) = steps::from_file(&self.state, kind) {
+                words::mask(&mut kind, &self.hearing.words);
+                self.emit(kind);
+            }
+        }
+    }
+
     /// Masks what the output has just declared to be secret.
     pub(super) fn hide(&mut self, stream: Stream, secret: &str) {
         if secret.bytes().all(|byte| byte == b'*') {

@@ -46,6 +46,8 @@ impl Session {
         }
         let verdict = steps::verdict(&outcome);
         self.hint_at_terminal(&verdict);
+        let results = std::mem::take(&mut self.results);
+        self.recording.say_results(results);
         // Once: they are gone then.
         let said = files::collect(&self.dir, &self.spec);
         self.recording.say(said);

@@ -41,6 +41,7 @@ use crate::{
     lifecycle::Lifecycle,
     mask::Masker,
     recording::Recording,
+    results::Reading,
 };
 
 /// A script that was never released leaves its group within this time.
@@ -165,6 +166,9 @@ impl Session {
             link: Some(File::from(link)),
             signals,
             collector: Collecting::new(collector),
+            artifacts: storage.artifact_dir(spec.id),
+            reading: Reading::default(),
+            results: Vec::new(),
             durable: Durable::new(spec.log_sync),
             rung: (u64::MAX, u64::MAX, u64::MAX),
             rung_at: 0,

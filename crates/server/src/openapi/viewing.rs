@@ -7,12 +7,13 @@ use super::{
     Schemas, examples,
     operation::{Operation, operation},
 };
-use crate::routes::{artifacts, download, export, search, view};
+use crate::routes::{artifacts, download, export, search, tests, view};
 
 /// All of them, in the order of the table.
 pub(crate) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     let mut all = of_logs(schemas);
     all.extend(searching(schemas));
+    all.extend(of_tests(schemas));
     all.extend(taking_away(schemas));
     all
 }
@@ -173,6 +174,75 @@ fn searching(schemas: &mut Schemas) -> Vec<Operation> {
                 "id": "0198c2aa-0000-7000-8000-000000000001-a0", "size": 5, "truncated": false,
                 "content": {"kind": "text", "text": "hello"}})),
         ),
+    ]
+}
+
+fn of_tests(schemas: &mut Schemas) -> Vec<Operation> {
+    const ID: &str = "0198c2aa-0000-7000-8000-000000000001";
+    const EARLIER: &str = "0198c2a9-0000-7000-8000-000000000001";
+    const TIME: &str = "2026-11-22T20:00:00.000001Z";
+    let counts = json!({"passed": 41, "failed": 1, "error": 0, "skipped": 2, "todo": 0});
+    let test = json!({"index": 3, "dialect": "junit", "suite": "tests.test_math",
+        "name": "test_div", "status": "failed", "duration_ms": 12, "attempts": 1,
+        "message": "assert 3 == 2", "step": null, "file": null, "file_line": null, "line": 88,
+        "flaky": false, "new": false, "change": "still_failing",
+        "failing_since": {"execution_id": EARLIER, "created_at": TIME}});
+    let past = |id, verdict| {
+        json!({"execution_id": id, "created_at": TIME, "verdict": verdict, "flaky": false,
+            "duration_ms": 12})
+    };
+    let one = examples::of::<api::TestDetail>(json!({"test": test, "tries": [{"attempt": 1,
+        "status": "failed", "duration_ms": 12, "message": "assert 3 == 2",
+        "details": "tests/test_math.py:7: AssertionError", "line": 88}],
+        "history": [past(ID, "failed"), past(EARLIER, "failed")], "status": 200}));
+    let list = examples::of::<api::TestList>(json!({"execution_id": ID, "dialect": "junit",
+        "counts": counts, "dialects": {"junit": counts},
+        "marks": {"newly_failing": 0, "still_failing": 1, "fixed": 0, "flaky": 0, "new": 0},
+        "compared": 12, "total_ms": 4_210, "matched": 1, "offset": 0, "tests": [test],
+        "has_more": false, "ended": true, "status": 200}));
+    vec![
+        operation(
+            "GET",
+            "/api/executions/{id}/tests",
+            "listTests",
+            "tests",
+            "Tests of an execution",
+            "What its output tells of tests and what files of results hold, a row a test, beside \
+             what the last 50 executions of the same name say of each.",
+        )
+        .execution()
+        .query::<tests::TestsParams>(schemas)
+        .json(schemas, 200, "One page.", list)
+        .problems(&[400]),
+        operation(
+            "GET",
+            "/api/executions/{id}/tests/{index}",
+            "getTest",
+            "tests",
+            "One test of an execution",
+            "Every try with its whole message, and how it ended in earlier executions.",
+        )
+        .execution()
+        .path_parameter("index", json!({"type": "integer", "minimum": 0}), "A test's `index`.")
+        .json(schemas, 200, "The test.", one),
+        operation(
+            "GET",
+            "/api/tests",
+            "getTestHistory",
+            "tests",
+            "One test over the executions of a name",
+            "How it ended in the last 50 executions of that name that had it, newest first.",
+        )
+        .query::<tests::HistoryParams>(schemas)
+        .json(
+            schemas,
+            200,
+            "Its history.",
+            examples::of::<api::TestHistory>(json!({"name": "nightly", "suite": "tests.test_math",
+                "test": "test_div", "history": [past(ID, "failed"), past(EARLIER, "passed")],
+                "count": 2, "status": 200})),
+        )
+        .problems(&[400]),
     ]
 }
 

@@ -354,6 +354,7 @@ fn new_execution(request: CreateRequest) -> Result<NewExecution, RequestError> {
         log_full: request.log_full.map(Into::into),
         dialect: request.dialect,
         emulate: request.emulate.into_iter().flatten().map(Into::into).collect(),
+        junit: request.junit.map(stepflow_model::JunitFiles::wanted),
         ..NewExecution::new(command)
     })
 }

@@ -29,6 +29,8 @@ import type {
   RangeStatistics,
   Statistics,
   StripList,
+  TestDetail,
+  TestList,
   Usual,
   TokenCreate,
   TokenCreated,
@@ -167,6 +169,10 @@ export const api = {
     post(`/api/searches/${encodeURIComponent(name)}`, { query: text }, 'PUT'),
   forgetSearch: (name: string) => remove(`/api/searches/${encodeURIComponent(name)}`),
   cancel: (id: string) => post(`${execution(id)}/cancel`, {}),
+  tests: (id: string, asked: Record<string, string | number | null | undefined>, signal?: AbortSignal) =>
+    get<TestList>(`${execution(id)}/tests${query(asked)}`, signal),
+  test: (id: string, index: number, signal?: AbortSignal) =>
+    get<TestDetail>(`${execution(id)}/tests/${index}`, signal),
   /** Lines as a page shows them. */
   log: (id: string, from: number, limit: number, signal?: AbortSignal) =>
     get<LogRange>(`${execution(id)}/log${query({ from_line: from, limit, view: 1 })}`, signal),

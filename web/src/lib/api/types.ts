@@ -321,6 +321,161 @@ export type Told = {
   masks: number;
 };
 
+/** Since when a test fails. */
+export type TestSince = {
+  /** The execution in which it failed first, as far as is remembered. */
+  execution_id: string;
+  /** When that was accepted. */
+  created_at: string;
+};
+
+/** One test, after its last try. */
+export type TestResult = {
+  /** Its place among the tests of its execution, from 0 in the order in which they were told of. */
+  index: number;
+  /** The system that tells of it; `junit`: a file of results. */
+  dialect: string;
+  /** What it is part of. */
+  suite: string | null;
+  /** Its name. */
+  name: string;
+  /** `passed`, `failed`, `error`, `skipped`, `todo`, `xfailed`, `xpassed` or `unknown`. */
+  status: string;
+  /** How long its last try took, milliseconds. */
+  duration_ms: number | null;
+  /** How often it was tried. */
+  attempts: number;
+  /** Why it failed or was skipped, the first 240 bytes of it. */
+  message: string | null;
+  /** Index of the step it belongs to. */
+  step: number | null;
+  /** Its source file, as printed. */
+  file: string | null;
+  /** Its line there, from 1. */
+  file_line: number | null;
+  /** The line of the log that tells of it. */
+  line: number | null;
+  /**
+   * It failed and then passed, or changed its verdict twice or more in the last 20 executions of
+   * this name.
+   */
+  flaky: boolean;
+  /** No earlier execution of this name that is remembered had it, though there are some. */
+  new: boolean;
+  /**
+   * Against the last execution of this name that had it: `newly_failing`, `still_failing` or
+   * `fixed`.
+   */
+  change: string | null;
+  /** Of one that fails still: since when. */
+  failing_since: TestSince | null;
+};
+
+/** How many tests are what, of those that are listed before any filter. */
+export type TestMarks = {
+  /** Failed now, passed in the last execution that had them. */
+  newly_failing: number;
+  /** Failed there as well. */
+  still_failing: number;
+  /** Passed now, failed there. */
+  fixed: number;
+  /** Failed and then passed, or change their verdict. */
+  flaky: number;
+  /** Had by no earlier execution. */
+  new: number;
+};
+
+/** `GET /api/executions/{id}/tests`. */
+export type TestList = {
+  /** The execution. */
+  execution_id: string;
+  /**
+   * Whose tests are listed: the first there is of `junit`, `teamcity`, `tap`, then a tool, unless
+   * asked otherwise; absent: everybody's.
+   */
+  dialect: string | null;
+  /** How they ended: of a system that prints totals, these. Not filtered. */
+  counts: TestCounts;
+  /** The same by system; not to be added up, two may tell of the same run. */
+  dialects: Record<string, TestCounts>;
+  /** What the past says of them. Not filtered. */
+  marks: TestMarks;
+  /** How many earlier executions of this name are remembered, at most 50. */
+  compared: number;
+  /** How long all that say so took, added up, milliseconds. */
+  total_ms: number;
+  /** How many the filters let through. */
+  matched: number;
+  /** How many of those were left out first. */
+  offset: number;
+  /** One page of them. */
+  tests: Array<TestResult>;
+  /** There are more behind it. */
+  has_more: boolean;
+  /** It has ended: there will be no more. */
+  ended: boolean;
+  /** 200. */
+  status: number;
+};
+
+/** One try of a test. */
+export type TestTry = {
+  /** Which one, from 1. */
+  attempt: number;
+  /** How it ended; the words of `TestResult::status`. */
+  status: string;
+  /** How long it took, milliseconds. */
+  duration_ms: number | null;
+  /** Why it failed or was skipped. */
+  message: string | null;
+  /** More about that, such as a stack trace. */
+  details: string | null;
+  /** The line of the log that tells of it. */
+  line: number | null;
+};
+
+/** How a test ended in one execution. */
+export type TestPast = {
+  /** The execution. */
+  execution_id: string;
+  /** When it was accepted. */
+  created_at: string;
+  /** `passed`, `failed` or `skipped`. */
+  verdict: string;
+  /** It failed, and passed when it was tried again. */
+  flaky: boolean;
+  /** How long it took, milliseconds. */
+  duration_ms: number | null;
+};
+
+/** `GET /api/executions/{id}/tests/{index}`. */
+export type TestDetail = {
+  /** The test. */
+  test: TestResult;
+  /** Every try that was told of, in order. */
+  tries: Array<TestTry>;
+  /** The last executions of this name that had it, up to this one, newest first; at most 50. */
+  history: Array<TestPast>;
+  /** 200. */
+  status: number;
+};
+
+/** `GET /api/tests`: one test over the executions of one name. */
+export type TestHistory = {
+  /** The name of the executions. */
+  name: string;
+  /** What the test is part of. */
+  suite: string | null;
+  /** The test's name. */
+  test: string;
+  /** The executions that had it, newest first. */
+  history: Array<TestPast>;
+  /** How many these are. */
+  count: number;
+  /** 200. */
+  status: number;
+};
+
 /** How grave a line is. */
 export type LogLevel = 'error' | 'warning' | 'notice' | 'debug' | 'other';
 
@@ -703,6 +858,8 @@ export type ExecutionSpec = {
   on_disk_full: string;
   /** Whose markers its output may hold: `auto`, `none`, names. Older servers do not say it. */
   dialect: string;
+  /** Which files hold results of tests, as patterns. Older servers do not say it. */
+  junit: Array<string>;
   /** For how long the output of what is left over is still recorded. */
   drain_seconds: number;
   /** Its time limit. */
@@ -1070,6 +1227,11 @@ export type CreateRequest = {
    * As the server does it if absent.
    */
   dialect?: string;
+  /**
+   * Which files below its directory hold results of tests in JUnit's form, as patterns; read when
+   * it has ended. As the server does it if absent.
+   */
+  junit?: Array<string>;
   /** Answer when it has ended. */
   wait?: boolean;
 };

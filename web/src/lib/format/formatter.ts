@@ -58,6 +58,11 @@ export class Formatter {
     return `${this.#unit(Math.floor(whole / 86_400), 'day')} ${this.#unit(hours, 'hour', 0, 2)}`;
   }
 
+  /** As {@link duration}, where milliseconds matter: `12ms`. */
+  milliseconds(ms: number): string {
+    return ms < 1000 ? this.#unit(Math.round(ms), 'millisecond') : this.duration(ms / 1000);
+  }
+
   /** A running clock: whole seconds only, so that the figure does not flicker. */
   ticking(seconds: number): string {
     const s = Math.max(0, seconds);

@@ -70,6 +70,10 @@ const PROSE: &[(&str, &str)] = &[
         "Keys go to executions that were started with --pty (\"pty\": true); others are only followed.\nAfter the end it exits as the script did, like `run`; after the detach keys with 0.",
         "只有以 --pty 启动的执行（\"pty\": true）接受按键；其他的只能跟随。\n结束后以脚本的退出码退出，如同 `run`；按断开键则以 0 退出。",
     ),
+    (
+        "Tests are what the output tells of and what files of results hold (--junit). Exit code: 0, however\nthey ended.",
+        "测试来自输出中报告的内容与结果文件（--junit）。退出码：无论测试结果如何均为 0。",
+    ),
     ("Exit code: as of `run`.", "退出码：与 `run` 相同。"),
     (
         "Exit code: 0 if everything was recorded and no critical step failed; 1 if one did;\n130 ended by Ctrl-C or `stepflow cancel`; 125 StepFlow's own failure. The exit code of what writes\ninto the pipe is the shell's to give: `set -o pipefail`.",

@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest';
+import type { TestPast } from '$lib/api/types';
+import { asked, DETAIL_PX, heightOf, inView, PIECE, pieces, ROW_PX, SHOWN, strip, topOf, verdict } from './tests';
+
+describe('tests as rows', () => {
+  it('stand below one another, and below what is open', () => {
+    expect(topOf(3, null)).toBe(3 * ROW_PX);
+    expect(topOf(1, 1)).toBe(ROW_PX);
+    expect(topOf(2, 1)).toBe(2 * ROW_PX + DETAIL_PX);
+    expect(heightOf(50_000, null)).toBe(50_000 * ROW_PX);
+    expect(heightOf(2, 1)).toBe(2 * ROW_PX + DETAIL_PX);
+    expect(heightOf(2, 7)).toBe(2 * ROW_PX);
+  });
+
+  it('are all mounted that can be seen, whatever is open', () => {
+    for (const open of [null, 0, 10, 500]) {
+      for (let from = 0; from < 30_000; from += 137) {
+        const to = from + 900;
+        const [first, end] = inView(1_000, open, from, to, 0);
+        for (let at = 0; at < 1_000; at += 1) {
+          const top = topOf(at, open);
+          const bottom = top + ROW_PX + (at === open ? DETAIL_PX : 0);
+          if (top < to && bottom > from) expect(at >= first && at < end, `${at} at ${from}, open ${open}`).toBe(true);
+        }
+        expect(end - first).toBeLessThan(30);
+      }
+    }
+    expect(inView(0, null, 0, 900)).toEqual([0, 0]);
+  });
+
+  it('are loaded in pieces', () => {
+    expect(pieces([0, 0])).toEqual([]);
+    expect(pieces([0, PIECE])).toEqual([0]);
+    expect(pieces([PIECE - 1, PIECE + 1])).toEqual([0, 1]);
+    expect(pieces([3 * PIECE, 3 * PIECE + 1])).toEqual([3]);
+  });
+});
+
+it('every choice asks for something else', () => {
+  expect(new Set(SHOWN.map((one) => JSON.stringify(asked(one)))).size).toBe(SHOWN.length);
+});
+
+it('every status is a pass, a failure, or says nothing', () => {
+  const words = { passed: ['passed', 'xpassed'], failed: ['failed', 'error', 'unknown'], skipped: ['skipped', 'todo', 'xfailed'] };
+  for (const [expected, statuses] of Object.entries(words)) {
+    for (const status of statuses) expect(verdict(status)).toBe(expected);
+  }
+});
+
+it('a history is read from the left, and counts what was judged', () => {
+  const one = (id: string, said: string): TestPast => ({
+    execution_id: id,
+    created_at: '2026-01-01T00:00:00.000000Z',
+    verdict: said,
+    flaky: false,
+    duration_ms: null,
+  });
+  const { runs, failed, judged } = strip([one('c', 'failed'), one('b', 'skipped'), one('a', 'passed')]);
+  expect(runs.map((run) => run.execution_id)).toEqual(['a', 'b', 'c']);
+  expect([failed, judged]).toEqual([1, 2]);
+});
