@@ -95,6 +95,8 @@ pub enum Found {
     },
     /// How far it is.
     Progress(SearchProgress),
+    /// Everything has been searched: said by who goes on until then.
+    Ended(SearchProgress),
 }
 
 /// How an answer ended.

@@ -20,6 +20,7 @@ use crate::{
     lines::READS_AT_ONCE,
     login::Logins,
     metrics::Metrics,
+    routes::SEARCHES_AT_ONCE,
     samples::Samples,
     service::Service,
     table,
@@ -52,6 +53,8 @@ pub(crate) struct Inner {
     pub(crate) uploads: Semaphore,
     /// Messages of live streams that are made from the log at once.
     reads: Semaphore,
+    /// Searches over many logs.
+    pub(crate) searches: Arc<Semaphore>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) samples: Samples,
     pub(crate) started: Instant,
@@ -118,6 +121,7 @@ impl App {
             legacy_clients: AtomicUsize::new(0),
             uploads: Semaphore::new(UPLOADS_AT_ONCE),
             reads: Semaphore::new(READS_AT_ONCE),
+            searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             views: Views::default(),
             keyring: Keyring::default(),
             logins,

@@ -55,6 +55,7 @@ pub use crate::{
     base_path::{BasePath, BasePathError},
     config::{ApiKey, Auth, Limits, ServeError, ServerConfig},
     openapi::openapi,
+    routes::search_event,
     serve::{Ended, Inheritance, Server},
     service::{Service, Stop, service},
     table::{RouteInfo, routes},

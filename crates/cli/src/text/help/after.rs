@@ -70,6 +70,10 @@ const PROSE: &[(&str, &str)] = &[
         "Keys go to executions that were started with --pty (\"pty\": true); others are only followed.\nAfter the end it exits as the script did, like `run`; after the detach keys with 0.",
         "只有以 --pty 启动的执行（\"pty\": true）接受按键；其他的只能跟随。\n结束后以脚本的退出码退出，如同 `run`；按断开键则以 0 退出。",
     ),
+    (
+        "Lines are searched as the page shows them. Exit code: 0 something was found; 1 nothing was; 2 it\nfailed, or a log could not be read.",
+        "搜索的是网页上显示的行。退出码：找到为 0；未找到为 1；\n失败或有日志无法读取为 2。",
+    ),
     ("Exit code: as of `run`.", "退出码：与 `run` 相同。"),
     (
         "Exit code: 0 if everything was recorded and no critical step failed; 1 if one did;\n130 ended by Ctrl-C or `stepflow cancel`; 125 StepFlow's own failure. The exit code of what writes\ninto the pipe is the shell's to give: `set -o pipefail`.",
@@ -96,7 +100,7 @@ const PROSE: &[(&str, &str)] = &[
         "不做任何改动；无论服务器是否运行都可使用。",
     ),
     (
-        "Parts: api (requests), catalog (reads and writes), capture (output of one script), streams (many\nscripts, each watched), start (scripts that end at once), fanout (many viewers of one script),\nrecovery (a server that is killed, or starts over much), storage (what executions take, search in a\nlog), ingest (very many streams from elsewhere).",
+        "Parts: api (requests), catalog (reads and writes), capture (output of one script), streams (many\nscripts, each watched), start (scripts that end at once), fanout (many viewers of one script),\nrecovery (a server that is killed, or starts over much), storage (what executions take, search in one\nlog and in many), ingest (very many streams from elsewhere).",
         "部分：api（请求）、catalog（读写）、capture（单个脚本的输出）、streams（大量脚本，每个都有人观看）、\nstart（立即结束的脚本）、fanout（多人观看一个脚本）、recovery（服务器被杀，或在大量数据上启动）、\nstorage（执行占用的空间，日志搜索）、ingest（大量外部流）。",
     ),
     ("Exit code: 1 if something failed, else 0.", "退出码：有失败项为 1，否则为 0。"),
