@@ -129,7 +129,6 @@ pub fn search(
         progress: SearchProgress { total, ..SearchProgress::default() },
         told: Instant::now(),
         left: search.limit.max(1),
-        last: search.after.clone(),
         sink,
     };
     (telling.sink)(Found::Progress(telling.progress));
@@ -193,8 +192,6 @@ struct Telling<'a> {
     told: Instant,
     /// Hits that this answer still has room for.
     left: usize,
-    /// The execution that was done last.
-    last: Option<SearchCursor>,
     sink: &'a mut dyn FnMut(Found),
 }
 
@@ -294,9 +291,8 @@ impl Telling<'_> {
             (self.sink)(Found::Unreadable { id, why });
         }
         if next.is_none() && self.left == 0 {
-            next = Some(behind.clone());
+            next = Some(behind);
         }
-        self.last = Some(behind);
         next
     }
 }

@@ -116,6 +116,13 @@ pub struct Filter {
     bits: Vec<u8>,
 }
 
+impl Filter {
+    /// Whether the text may hold the trigram; `false`: it does not.
+    pub fn may_hold(&self, gram: u32) -> bool {
+        may_hold(&self.bits, self.hashes, gram)
+    }
+}
+
 /// The bits that stand for a trigram in a filter of `size` bytes.
 fn places(gram: u32, hashes: u32, size: usize) -> impl Iterator<Item = usize> {
     // The finalizer of splitmix64 (Steele, Lea, Flood 2014): each bit of the trigram moves each of

@@ -230,7 +230,7 @@ impl Skipping<'_> {
         let within = (begin, end.offset);
         let (at, complete) =
             search_to(self.log, self.pattern, within, bounds, self.go_on, self.sink)?;
-        self.tally.scanned += at.offset.saturating_sub(begin.offset);
+        self.tally.scanned += at.offset.min(end.offset).saturating_sub(begin.offset);
         Ok((!complete).then_some(at))
     }
 }

@@ -88,10 +88,8 @@ fn search_to(
     let mut finder =
         Finder { gone: None, pattern, until, sink, found: Vec::new(), counted: 0, matches: 0 };
     loop {
-        if walk.at.line >= bounds.until || walk.at.offset >= end {
-            return Ok((walk.at, true));
-        }
-        if !walk.step(bounds.half, &mut finder)? {
+        let is_over = |at: Cursor| at.line >= bounds.until || at.offset >= end;
+        if is_over(walk.at) || !walk.step(bounds.half, &mut finder)? || is_over(walk.at) {
             return Ok((walk.at, true));
         }
         if !go_on() {

@@ -35,7 +35,7 @@ pub(super) trait Look {
 pub(super) struct Walk<'a> {
     log: &'a LogReader,
     pub(super) at: Cursor,
-    /// Reads stop here, at the beginning of a line.
+    /// Lines that begin here or behind it are not wanted.
     end: u64,
     block: Block,
     text: String,
@@ -50,7 +50,9 @@ impl<'a> Walk<'a> {
     /// may be more.
     pub(super) fn step(&mut self, half: bool, look: &mut dyn Look) -> Result<bool, RecordError> {
         let mut block = std::mem::take(&mut self.block);
-        let size = self.end.saturating_sub(self.at.offset).min(BLOCK_BYTES as u64) as usize;
+        // One byte more: a line that the other stream ends there is seen to end.
+        let left = self.end.saturating_sub(self.at.offset).saturating_add(1);
+        let size = left.min(BLOCK_BYTES as u64) as usize;
         let read = self.log.block(self.at.offset, self.at.line, size, &mut block);
         let done = read.and_then(|()| {
             look.read(self.log.dropped()?);

@@ -84,7 +84,10 @@ fn skipping(log: &LogReader, pattern: &Pattern, from: Cursor, patient: bool) -> 
     }
 }
 
-const PATTERNS: [(&str, bool, bool); 14] = [
+const PATTERNS: [(&str, bool, bool); 17] = [
+    (r"\x01ctl", true, true),
+    ("^Actl", false, true),
+    ("ctl\u{fffd}", false, true),
     ("needle", false, true),
     ("NEEDLE", false, false),
     ("kiss", false, false),
@@ -117,6 +120,7 @@ fn reads() -> impl Strategy<Value = Vec<(Stream, Vec<u8>)>> {
         b"need",
         b"le",
         b"\xff\xfe\x00\n",
+        b"\x01ctl\xff",
         b"padding padding padding padding padding padding padding padding\n",
         b"padding padding padding padding padding padding padding padding\n",
     ]);
