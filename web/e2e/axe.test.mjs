@@ -7,7 +7,7 @@ import { Rig } from './server.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const MAIN = ['/', '/executions', '/settings/profile'];
-const PAGES = [...MAIN, '/artifacts', '/statistics', '/health', '/settings/tokens', '/settings/about', '/login', '/nothing-here'];
+const PAGES = [...MAIN, '/search', '/search?q=e', '/artifacts', '/statistics', '/health', '/settings/tokens', '/settings/about', '/login', '/nothing-here'];
 const TABS = ['log', 'timeline', 'artifacts', 'annotations', 'summary', 'details'];
 const OTHERS = ['dimmed', 'light-hc', 'dark-hc', 'light-cb', 'dark-cb', 'light-tritan', 'dark-tritan'];
 

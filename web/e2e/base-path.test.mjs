@@ -37,6 +37,7 @@ it('U1 U2 U3 U9 U10: every page works below a path, and nothing leaves it', asyn
     `/executions/${id}`,
     `/executions/${id}?tab=artifacts`,
     `/executions/${id}/artifacts/${artifacts[0].id}`,
+    '/search?q=e',
     '/artifacts',
     '/statistics',
     '/health',

@@ -111,7 +111,7 @@ it('T6: hostile text in every field of every page stays text, without one report
   assert.equal(of.length, 6, 'every artifact was collected');
   const id = ids[0];
   const tabs = ['', '?tab=timeline', '?tab=artifacts', '?tab=annotations', '?tab=summary', '?tab=details'];
-  const paths = ['/', '/executions', '/artifacts', '/statistics', '/health', '/settings', '/settings/tokens'];
+  const paths = ['/', '/executions', '/search?q=e', '/artifacts', '/statistics', '/health', '/settings', '/settings/tokens'];
   for (const path of [
     ...paths,
     ...tabs.map((tab) => `/executions/${id}${tab}`),

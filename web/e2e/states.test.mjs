@@ -36,6 +36,7 @@ function test(name, options, body) {
 const VIEWS = [
   ['/', /\/api\/executions\?/],
   ['/executions', /\/api\/executions\?/],
+  ['/search?q=e', /\/api\/search\?/],
   ['/artifacts', /\/api\/artifacts\b/],
   ['/statistics', /\/api\/statistics\b/],
   ['/health', /\/api\/health\/metrics/],

@@ -15,7 +15,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("bench", &["catalog", "model"]),
     ("original", &["catalog", "model", "record", "sys"]),
     ("recorder", &["markers", "model", "record", "sys"]),
-    ("engine", &["catalog", "model", "original", "record", "recorder", "sys"]),
+    ("engine", &["catalog", "model", "original", "record", "recorder", "sys", "view"]),
     ("client", &["api", "model"]),
     ("view", &["markers", "model", "record"]),
     ("server", &["api", "catalog", "engine", "model", "record", "sys", "view"]),

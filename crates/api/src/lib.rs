@@ -16,6 +16,7 @@ mod create; // what a new execution is asked for with, and the answer
 mod cursor; // where a client is in the log and among the events
 mod entry; // lines as the original shows them
 mod execution; // one execution, lists of them, statistics
+mod find; // one text in many logs
 mod health; // how the server is, and what it counted
 mod ingest; // how far a stream from elsewhere is
 mod live; // what is said over `/ws`
@@ -50,6 +51,7 @@ pub use crate::{
         ActiveExecution, ActiveList, Annotation, CancelAnswer, DeleteAnswer, Execution,
         ExecutionDetail, ExecutionList, Statistics,
     },
+    find::{ContextLine, FoundLine, SearchEvent, SearchFound, SearchProgress},
     health::{
         Component, Components, DatabaseFile, DatabaseMetrics, ExecutionMetrics, Finding, Health,
         HealthDatabase, HealthHistory, HealthMetrics, HealthSample, HealthStatus, HttpMetrics,

@@ -75,7 +75,7 @@ pub fn typescript() -> String {
         TestSince TestResult TestMarks TestList TestTry TestPast TestDetail TestHistory
         LogLevel LevelSource LineView Dropped Line FilteredLines LogRange LevelCounts ErrorLine StepLines
         StepRange LogGap LogMeta LogRows LogDensity LogError LogErrors SearchHit StepHits LogSearch
-        UsualStep Usual Moment Terminal ExecutionSpec MarkdownNode ArchiveEntry PreviewContent ArtifactPreview Statistics
+        ContextLine FoundLine SearchFound SearchProgress SearchEvent UsualStep Usual Moment Terminal ExecutionSpec MarkdownNode ArchiveEntry PreviewContent ArtifactPreview Statistics
         OverviewPart Overview StripEntry Strip StripList
         ExecutionList ActiveExecution ActiveList ExecutionDetail ArtifactList
         Command LogSync Containment Leftover LogFull OnDiskFull CreateRequest RerunRequest LabelRequest

@@ -231,6 +231,10 @@ figures! {
     IndexShare "index_share" Storage Percent Some(Bar::AtMost(1.0));
     /// The one line of a log with a word in it, beside `rg` or `grep`.
     Search "search" Storage Seconds Some(Bar::RatioAtMost(2.0));
+    /// What lets a search skip most of a log, of the output.
+    FilterShare "filter_share" Storage Percent Some(Bar::AtMost(5.0));
+    /// The one log of many with a word in it, beside `rg` or `grep` over files of the same bytes.
+    SearchAll "search_all" Storage Seconds Some(Bar::RatioAtMost(0.2));
 
     /// Lines that the server does not have, or a viewer did not get.
     IngestLost "ingest_lost" Ingest Count Some(Bar::AtMost(0.0));

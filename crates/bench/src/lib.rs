@@ -52,6 +52,8 @@ pub struct Sizes {
     pub megabytes: u64,
     /// Streams from elsewhere.
     pub ingest: u64,
+    /// Logs of a million bytes each that are searched at once.
+    pub records: u64,
     /// How long each load of requests lasts.
     #[serde(serialize_with = "seconds")]
     pub request_time: Duration,
@@ -75,6 +77,7 @@ impl Sizes {
         viewers: 200,
         megabytes: 250,
         ingest: 500,
+        records: 200,
         request_time: Duration::from_millis(400),
         catalog_time: Duration::from_millis(1_500),
         stream_time: Duration::from_secs(5),
@@ -87,6 +90,7 @@ impl Sizes {
         viewers: 50,
         megabytes: 50,
         ingest: 100,
+        records: 40,
         request_time: Duration::from_millis(150),
         catalog_time: Duration::from_millis(400),
         stream_time: Duration::from_secs(2),

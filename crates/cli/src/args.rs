@@ -13,8 +13,8 @@ mod run; // of the commands that run something
 pub use self::{
     bench::Bench,
     look::{
-        Artifacts, ArtifactsCommand, Export, ExportFormat, Logs, Ls, Sort, TestMarkWord,
-        TestOrderWord, TestStatusWord, Tests, TimeMode, Watch,
+        Artifacts, ArtifactsCommand, Export, ExportFormat, Find, Logs, Ls, Sort, TestMarkWord,
+        TestOrderWord, TestStatusWord, Tests, TimeMode, Watch, Which,
     },
     refused::refused,
     run::{
@@ -138,6 +138,11 @@ pub enum Command {
         after_help = "Examples:\n  stepflow ls\n  stepflow ls --status failed -n 5\n  stepflow ls --search build --since 7d\n  stepflow ls --since 2026-11-01 --until 2026-12-01\n  stepflow ls --tag prod --longer-than 10m --not status=completed\n  stepflow ls --since 7d --sort longest -n 10\n  stepflow ls --json | jq '.executions[].id'\n  stepflow ls --server https://ci.example      what ran there"
     )]
     Ls(Ls),
+    /// Search the logs of many executions, newest first
+    #[command(
+        after_help = "Examples:\n  stepflow search 'connection refused'\n  stepflow search -i timeout --status failed --since 7d\n  stepflow search -E 'error: .*\\.c:[0-9]+' --name nightly -C 2\n  stepflow search OOM --step Test -m 1 --json | jq .execution.id\n\nLines are searched as the page shows them. Exit code: 0 something was found; 1 nothing was; 2 it\nfailed, or a log could not be read."
+    )]
+    Search(Find),
     /// Show one execution: steps, artifacts, warnings
     #[command(
         after_help = "Examples:\n  stepflow show last\n  stepflow show 0198c2\n  stepflow show last --json | jq '.steps[] | select(.status == \"failed\")'"
@@ -208,7 +213,7 @@ pub enum Command {
     /// Everything happens in a directory and with servers of its own, which are removed; no storage is
     /// touched. Figures stand beside what the machine does without StepFlow in the same run.
     #[command(
-        after_help = "Examples:\n  stepflow bench\n  stepflow bench --quick                      half a minute\n  stepflow bench streams --streams 500        only this, larger\n  stepflow bench --json | jq '.figures[] | select(.met == false)'\n\nParts: api (requests), catalog (reads and writes), capture (output of one script), streams (many\nscripts, each watched), start (scripts that end at once), fanout (many viewers of one script),\nrecovery (a server that is killed, or starts over much), storage (what executions take, search in a\nlog), ingest (very many streams from elsewhere)."
+        after_help = "Examples:\n  stepflow bench\n  stepflow bench --quick                      half a minute\n  stepflow bench streams --streams 500        only this, larger\n  stepflow bench --json | jq '.figures[] | select(.met == false)'\n\nParts: api (requests), catalog (reads and writes), capture (output of one script), streams (many\nscripts, each watched), start (scripts that end at once), fanout (many viewers of one script),\nrecovery (a server that is killed, or starts over much), storage (what executions take, search in one\nlog and in many), ingest (very many streams from elsewhere)."
     )]
     Bench(Bench),
     /// Upgrade a storage of the original StepFlow Monitor, in place

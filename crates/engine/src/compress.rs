@@ -89,7 +89,7 @@ fn round(
         if given_up.contains(&id) {
             continue;
         }
-        let outcome = storage.compress(id, &mut || go_on());
+        let outcome = storage.compress(id, Some(stepflow_view::filter), &mut || go_on());
         let is_over = match &outcome {
             Ok(Compression::Busy | Compression::Stopped) => continue, // The next look.
             // As long as there is none, none of the others has a chance either, but smaller ones.

@@ -37,6 +37,7 @@ mod remembered; // answers that are still true
 mod request; // what to run -> a spec
 mod rerun; // the same again
 mod retention; // what is kept, and for how long
+mod search; // one text in many logs
 mod upgrade; // a storage of the original, when a server opens it
 
 pub use crate::{
@@ -59,4 +60,8 @@ pub use crate::{
     remembered::Remembered,
     request::{CommandLine, NewExecution, RequestError, Usual},
     retention::{Policy, PolicyError, Rule, Swept},
+    search::{
+        CONTEXT_MAX, Found, FoundLine, FoundStep, Search, SearchCursor, SearchEnd, SearchProgress,
+        search,
+    },
 };

@@ -20,7 +20,7 @@ use stepflow_model::{ExecutionId, Source};
 use stepflow_sys::{disk, lock::Lock};
 
 use crate::{
-    Flaw, Liveness, LogReader, Proof, RecordError, RecordView, Storage,
+    Filtering, Flaw, Liveness, LogReader, Proof, RecordError, RecordView, Storage,
     inflated::Cache,
     layout::sync_dir,
     pack::Packer,
@@ -84,8 +84,9 @@ impl From<RecordError> for Halt {
 
 impl Storage {
     /// Compresses the log of an ended execution. Whoever else is at the same log makes it
-    /// [`Compression::Busy`]. Memory does not depend on the log's size. `go_on` is asked every
-    /// 256 KiB.
+    /// [`Compression::Busy`]. Memory does not depend on the log's size, but for about 12 bytes for each
+    /// 256 KiB. `go_on` is asked every 256 KiB. `filtering` makes what lets searches skip most of the
+    /// log; without it they read all of it.
     ///
     /// # Errors
     /// What cannot be read or written, and [`RecordError::Missing`]: the record has gone, also
@@ -93,6 +94,7 @@ impl Storage {
     pub fn compress(
         &self,
         id: ExecutionId,
+        filtering: Option<Filtering>,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<Compression, RecordError> {
         let mut view = RecordView::open(self, id)?;
@@ -105,7 +107,7 @@ impl Storage {
         }
         drop(view);
         let dir = self.record_dir(id);
-        match compress_dir(&dir, go_on) {
+        match compress_dir(&dir, filtering, go_on) {
             // Deleted while we were at it.
             Err(RecordError::Io { source, .. })
                 if source.kind() == io::ErrorKind::NotFound && !dir.exists() =>
@@ -125,7 +127,11 @@ impl Storage {
     }
 }
 
-fn compress_dir(dir: &Path, go_on: &mut dyn FnMut() -> bool) -> Result<Compression, RecordError> {
+fn compress_dir(
+    dir: &Path,
+    filtering: Option<Filtering>,
+    go_on: &mut dyn FnMut() -> bool,
+) -> Result<Compression, RecordError> {
     let parts = [dir.join("output.log"), dir.join("output.idx")];
     if !parts.iter().all(|path| path.exists()) && Packed::open(dir)?.is_some() {
         remove(&parts)?; // What a crash left.
@@ -146,7 +152,7 @@ fn compress_dir(dir: &Path, go_on: &mut dyn FnMut() -> bool) -> Result<Compressi
     }
     let new = dir.join(NEW);
     let Some(_turn) = take_turn(&new)? else { return Ok(Compression::Busy) };
-    let made = pack(&log, dir, digest.as_deref(), &new, go_on)
+    let made = pack(&log, dir, (digest.as_deref(), filtering), &new, go_on)
         .and_then(|summary| prove(&new, &summary, go_on).map(|()| summary));
     let halt = match made {
         Ok(summary) => return put(dir, &new, &parts, before, &summary),
@@ -204,7 +210,7 @@ fn remove(paths: &[PathBuf]) -> Result<(), RecordError> {
 fn pack(
     log: &LogReader,
     dir: &Path,
-    digest: Option<&str>,
+    (digest, filtering): (Option<&str>, Option<Filtering>),
     new: &Path,
     go_on: &mut dyn FnMut() -> bool,
 ) -> Result<Summary, Halt> {
@@ -232,6 +238,12 @@ fn pack(
         let what = format!("{} bytes behind the last recorded one", size.saturating_sub(walk.from));
         return Err(flawed("output.log", what));
     }
+    // Once more over what proved itself, most of which is still in memory.
+    if let Some(filtering) = filtering
+        && !filtering(log, go_on, &mut |block| packer.filter(block))?
+    {
+        return Err(Halt::Stopped);
+    }
     let summary = packer.finish()?;
     if digest.is_some_and(|digest| digest != hex(&summary.index_sha256)) {
         let what = "it is not the index that the recorder ended with".to_owned();
@@ -254,6 +266,14 @@ fn prove(path: &Path, summary: &Summary, go_on: &mut dyn FnMut() -> bool) -> Res
     // Else what is read is what is in memory. Not all file systems can; then that must do.
     let _ = disk::forget_cached(packed.file());
     if packed.summary != *summary {
+        return Err(wrong());
+    }
+    for group in 0..packed.filter_groups().len() {
+        if packed.filters(group).map_err(|error| ours(error.into()))?.is_none() {
+            return Err(wrong());
+        }
+    }
+    if packed.filters_damaged {
         return Err(wrong());
     }
     let log = LogReader::of_packed(packed).map_err(|error| ours(error.into()))?;

@@ -16,6 +16,7 @@ mod changes; // what others than the recorder do to a record: mark, discard, pur
 mod compress; // an ended log into its compressed form
 mod copy; // a record copied while it may be written
 mod error; // what can go wrong, with the path
+mod filter; // what lets a search skip parts of a compressed log
 mod gap; // output that is gone by policy
 mod index; // fixed-size entries: which bytes one read brought, when, from which stream
 mod inflated; // what was inflated, kept for a moment
@@ -40,6 +41,7 @@ pub use crate::{
     compress::Compression,
     copy::Copied,
     error::RecordError,
+    filter::{FILTER_BLOCK_BYTES, Filter, FilterGroup, FilteredBlock, Filtering, Grams, grams},
     index::{ENTRY_BYTES, Entry, Flags},
     journal::{JournalReader, JournalWriter, append_note, read_journal, read_notes},
     layout::{Created, Storage},

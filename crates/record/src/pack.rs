@@ -3,7 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{BufWriter, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     RecordError,
+    filter::{FilteredBlock, GROUP_BLOCKS, GroupPlace, encode_group, encode_places},
     index::{ENTRY_BYTES, Entry},
     packed::{
         FOOTER_BYTES, FRAME_BYTES, MAGIC, PIECE_ENTRIES, SKIPPABLE, SKIPPABLE_HEAD, Summary,
@@ -39,6 +40,7 @@ pub(crate) struct Packer {
     /// Compressed pieces wait in the table's order until all frames are written: they are spilled
     /// to a file without a name.
     pieces: Pieces,
+    filters: Filters,
     bytes: u64,
     count: u64,
     output_digest: Sha256,
@@ -50,6 +52,15 @@ struct Pieces {
     bytes: u64,
     /// Place among the spilled ones, size, checksum, last entry.
     table: Vec<(u64, u32, u32, [u8; ENTRY_BYTES as usize])>,
+}
+
+/// Filters wait among the spilled pieces.
+#[derive(Default)]
+struct Filters {
+    /// Those of the group that is being gathered.
+    blocks: Vec<FilteredBlock>,
+    /// `place` is the one among what was spilled.
+    groups: Vec<GroupPlace>,
 }
 
 impl Packer {
@@ -72,6 +83,7 @@ impl Packer {
             frames: Vec::new(),
             entries: Vec::new(),
             pieces: Pieces { spilled, bytes: 0, table: Vec::new() },
+            filters: Filters::default(),
             bytes: 0,
             count: 0,
             output_digest: Sha256::new(),
@@ -127,10 +139,33 @@ impl Packer {
             .compress(&to_planes(&self.entries))
             .map_err(RecordError::io("compress into", &self.path))?;
         let (size, crc) = (piece.len() as u32, crc32c::crc32c(&piece));
-        self.pieces.table.push((self.pieces.bytes, size, crc, last));
-        self.pieces.spilled.write_all(&piece).map_err(RecordError::io("write", &self.path))?;
-        self.pieces.bytes += piece.len() as u64;
+        let place = self.spill(&piece)?;
+        self.pieces.table.push((place, size, crc, last));
         self.entries.clear();
+        Ok(())
+    }
+
+    /// Keeps bytes until all frames are written. Returns their place among what was spilled.
+    fn spill(&mut self, bytes: &[u8]) -> Result<u64, RecordError> {
+        self.pieces.spilled.write_all(bytes).map_err(RecordError::io("write", &self.path))?;
+        self.pieces.bytes += bytes.len() as u64;
+        Ok(self.pieces.bytes - bytes.len() as u64)
+    }
+
+    /// The next block's filter.
+    pub(crate) fn filter(&mut self, block: FilteredBlock) -> Result<(), RecordError> {
+        self.filters.blocks.push(block);
+        if self.filters.blocks.len() == GROUP_BLOCKS { self.end_group() } else { Ok(()) }
+    }
+
+    fn end_group(&mut self) -> Result<(), RecordError> {
+        let Some(first) = self.filters.blocks.first() else { return Ok(()) };
+        let (offset, line) = (first.offset, first.line);
+        let content = encode_group(&self.filters.blocks);
+        let (size, crc) = (content.len() as u32, crc32c::crc32c(&content));
+        let place = self.spill(&content)?;
+        self.filters.groups.push(GroupPlace { place, size, crc, offset, line });
+        self.filters.blocks.clear();
         Ok(())
     }
 
@@ -142,6 +177,7 @@ impl Packer {
         if !self.entries.is_empty() {
             self.end_piece()?;
         }
+        self.end_group()?;
         let summary = Summary {
             bytes: self.bytes,
             entries: self.count,
@@ -149,15 +185,17 @@ impl Packer {
             index_sha256: self.index_digest.clone().finalize().into(),
         };
         let table = self.append_pieces()?;
+        let filters = self.append_filters()?;
         let mut frames = (FRAME_BYTES as u32).to_le_bytes().to_vec();
         frames.extend_from_slice(&[0; 4]);
         frames.append(&mut self.frames);
         let mut directory = Vec::new();
-        let sections = [
+        let mut sections = vec![
             (section::FRAMES, frames),
             (section::PIECES, table),
             (section::SUMMARY, summary.encode()),
         ];
+        sections.extend(filters.map(|filters| (section::FILTERS, filters)));
         for (kind, content) in sections {
             let offset = self.skippable(&content)?;
             directory.extend_from_slice(&kind.to_le_bytes());
@@ -181,17 +219,31 @@ impl Packer {
         Ok(summary)
     }
 
+    fn read_back(&self, place: u64, size: u32) -> Result<Vec<u8>, RecordError> {
+        let mut bytes = vec![0; size as usize];
+        self.pieces
+            .spilled
+            .read_exact_at(&mut bytes, place)
+            .map_err(RecordError::io("read back", &self.path))?;
+        Ok(bytes)
+    }
+
+    /// Moves the filters behind the pieces, and returns the section that says where they are.
+    fn append_filters(&mut self) -> Result<Option<Vec<u8>>, RecordError> {
+        let mut groups = std::mem::take(&mut self.filters.groups);
+        for group in &mut groups {
+            let content = self.read_back(group.place, group.size)?;
+            group.place = self.skippable(&content)?;
+        }
+        Ok((!groups.is_empty()).then(|| encode_places(&groups)))
+    }
+
     /// Moves the pieces behind the frames, and returns their table.
     fn append_pieces(&mut self) -> Result<Vec<u8>, RecordError> {
-        use std::os::unix::fs::FileExt;
         let mut table = (PIECE_ENTRIES as u32).to_le_bytes().to_vec();
         table.extend_from_slice(&[0; 4]);
         for (place, size, crc, last) in std::mem::take(&mut self.pieces.table) {
-            let mut piece = vec![0; size as usize];
-            self.pieces
-                .spilled
-                .read_exact_at(&mut piece, place)
-                .map_err(RecordError::io("read back", &self.path))?;
+            let piece = self.read_back(place, size)?;
             let offset = self.skippable(&piece)?;
             table.extend_from_slice(&offset.to_le_bytes());
             table.extend_from_slice(&size.to_le_bytes());

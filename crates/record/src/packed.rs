@@ -4,8 +4,8 @@
 //! output, each frame [`FRAME_BYTES`] of it, then *skippable* frames with what readers need:
 //!
 //! ```text
-//! frame 0 … frame n-1 │ piece 0 … piece m-1 │ frames │ pieces │ summary │ directory │ footer
-//!  output              │ entries of the index │ sections: type, place, checksum      │ 48 bytes
+//! frame 0 … frame n-1 │ piece 0 … m-1 │ filters │ frames │ pieces │ summary │ filters │ directory │ footer
+//!  output              │ the index      │         │ sections: type, place, checksum                │ 48 bytes
 //! ```
 //! A reader begins at the footer. Sections of a type that it does not know are left alone.
 
@@ -19,6 +19,7 @@ use std::{
 
 use crate::{
     RecordError,
+    filter::{self, FilterGroup, GroupPlace},
     index::{ENTRY_BYTES, Entry},
     inflated::{Block, Cache, Identity},
 };
@@ -57,6 +58,7 @@ pub(crate) mod section {
     pub(crate) const FRAMES: u32 = 1;
     pub(crate) const PIECES: u32 = 2;
     pub(crate) const SUMMARY: u32 = 3;
+    pub(crate) const FILTERS: u32 = 4;
 }
 
 /// What the whole log is.
@@ -125,6 +127,9 @@ pub(crate) struct Packed {
     frame_crcs: Vec<u32>,
     piece_entries: u64,
     pieces: Vec<Piece>,
+    filters: Vec<GroupPlace>,
+    /// The section that says where filters are does not prove itself: nothing can be skipped.
+    pub(crate) filters_damaged: bool,
     pub(crate) summary: Summary,
 }
 
@@ -145,11 +150,12 @@ impl Packed {
         let tables = Tables { file: &file, path, size: meta.len() };
         let footer = tables.footer()?;
         let directory = tables.checked(footer.directory, footer.directory_bytes, footer.crc)?;
+        let line_of = |kind: u32| {
+            directory.chunks_exact(SECTION_BYTES).find(|line| word(line, 0) == Some(kind))
+        };
         let find = |kind: u32| -> Result<Vec<u8>, RecordError> {
-            let line = directory
-                .chunks_exact(SECTION_BYTES)
-                .find(|line| word(line, 0) == Some(kind))
-                .ok_or_else(|| tables.damaged(format!("it has no section {kind}")))?;
+            let line =
+                line_of(kind).ok_or_else(|| tables.damaged(format!("it has no section {kind}")))?;
             let read = || Some((long(line, 8)?, long(line, 16)?, word(line, 4)?));
             let (offset, length, crc) = read().ok_or_else(|| tables.damaged("cut".to_owned()))?;
             tables.checked(offset, length, crc)
@@ -168,6 +174,14 @@ impl Packed {
         if !consistent {
             return Err(tables.damaged("its tables contradict each other".to_owned()));
         }
+        // Without filters a search reads everything: no reason to refuse the log.
+        let found = line_of(section::FILTERS).map(|_| find(section::FILTERS));
+        let filters = match found {
+            None => Some(Vec::new()),
+            Some(Ok(bytes)) => filter::decode_places(&bytes),
+            Some(Err(RecordError::Damaged { .. })) => None,
+            Some(Err(error)) => return Err(error),
+        };
         let identity = (meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec());
         let path = path.to_owned();
         Ok(Some(Self {
@@ -180,6 +194,8 @@ impl Packed {
             frame_crcs,
             piece_entries,
             pieces,
+            filters_damaged: filters.is_none(),
+            filters: filters.unwrap_or_default(),
             summary,
         }))
     }
@@ -267,6 +283,32 @@ impl Packed {
         }
         let inflated = zstd::bulk::decompress_to_buffer(&compressed, into);
         if inflated.ok() == Some(into.len()) { Ok(()) } else { Err(why()) }
+    }
+
+    /// Where the groups of filters are.
+    pub(crate) fn filter_groups(&self) -> &[GroupPlace] {
+        &self.filters
+    }
+
+    /// The filters of a group; `None`: they do not prove themselves.
+    pub(crate) fn filters(&self, number: usize) -> Result<Option<FilterGroup>, RecordError> {
+        let group = self.filters[number];
+        let mut bytes = vec![0; group.size as usize];
+        match self.file.read_exact_at(&mut bytes, group.place) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(error) => return Err(RecordError::io("read", &self.path)(error)),
+        }
+        if crc32c::crc32c(&bytes) != group.crc {
+            return Ok(None);
+        }
+        let decoded = FilterGroup::decode(bytes);
+        let next = self.filters.get(number + 1).map(|next| (next.offset, next.line));
+        let end = next.unwrap_or((self.summary.bytes, u64::MAX));
+        Ok(decoded.filter(|decoded| {
+            let last = decoded.start(decoded.len() - 1);
+            decoded.start(0) == (group.offset, group.line) && last.0 < end.0 && last.1 < end.1
+        }))
     }
 
     /// Number of index entries.

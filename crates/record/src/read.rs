@@ -12,6 +12,7 @@ use stepflow_model::{Dropped, Stream};
 
 use crate::{
     RecordError,
+    filter::FilterGroup,
     index::{ENTRY_BYTES, Entry, Flags},
     inflated::Cache,
     journal,
@@ -135,6 +136,19 @@ impl LogReader {
             Form::Plain { .. } => self.dir.join("output.log"),
             Form::Packed(packed) => packed.path().to_owned(),
         }
+    }
+
+    /// Groups of blocks of lines that have filters, each with output offset and number of its first
+    /// line; together they hold all lines. None: nothing is known of what the log holds, because it
+    /// is not compressed, or an earlier release did it, or what says where they are is damaged.
+    pub fn filter_groups(&self) -> Vec<(u64, u64)> {
+        let groups = self.packed().map(Packed::filter_groups).unwrap_or_default();
+        groups.iter().map(|group| (group.offset, group.line)).collect()
+    }
+
+    /// The filters of a group; `None`: they do not prove themselves, and anything may be there.
+    pub fn filters(&self, group: usize) -> Result<Option<FilterGroup>, RecordError> {
+        self.packed().map_or(Ok(None), |packed| packed.filters(group))
     }
 
     /// Recorded bytes and ended lines.

@@ -276,6 +276,14 @@ fn packed_log_of(
             proof.flaw(&path, "its index is not the one that the recorder ended with");
         }
     }
+    // The output is whole without them; but somebody changed the file, and searches read all of it.
+    let mut filters_damaged = packed.filters_damaged;
+    for group in 0..packed.filter_groups().len() {
+        filters_damaged |= packed.filters(group)?.is_none();
+    }
+    if filters_damaged {
+        proof.flaw(&path, "its filters for searches are not what was written; the output is");
+    }
     proof.compressed = proof.flaws.len() == before;
     Ok(())
 }

@@ -49,7 +49,7 @@ impl Ended {
     }
 
     fn compress(&self) -> Compression {
-        self.storage.compress(self.id, &mut || true).unwrap()
+        self.storage.compress(self.id, None, &mut || true).unwrap()
     }
 
     /// A copy of it as it is now.
@@ -308,7 +308,7 @@ fn what_is_not_clean_or_not_over_stays_as_it_is() {
             left -= 1;
             left >= 0
         };
-        let outcome = stopped.storage.compress(stopped.id, &mut go_on).unwrap();
+        let outcome = stopped.storage.compress(stopped.id, None, &mut go_on).unwrap();
         assert_eq!(outcome, Compression::Stopped);
         assert!(plain(&stopped));
     }
@@ -319,7 +319,7 @@ fn what_is_not_clean_or_not_over_stays_as_it_is() {
         let mut bytes = fs::read(&path).unwrap();
         bytes[at] ^= 1;
         fs::write(&path, bytes).unwrap();
-        match damaged.storage.compress(damaged.id, &mut || true) {
+        match damaged.storage.compress(damaged.id, None, &mut || true) {
             Ok(Compression::Flawed(_) | Compression::Busy) => {}
             other => panic!("{name}: {other:?}"),
         }

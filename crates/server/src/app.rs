@@ -21,6 +21,7 @@ use crate::{
     login::Logins,
     metrics::Metrics,
     results::Kept,
+    routes::SEARCHES_AT_ONCE,
     samples::Samples,
     service::Service,
     table,
@@ -53,6 +54,8 @@ pub(crate) struct Inner {
     pub(crate) uploads: Semaphore,
     /// Messages of live streams that are made from the log at once.
     reads: Semaphore,
+    /// Searches over many logs.
+    pub(crate) searches: Arc<Semaphore>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) samples: Samples,
     pub(crate) started: Instant,
@@ -121,6 +124,7 @@ impl App {
             legacy_clients: AtomicUsize::new(0),
             uploads: Semaphore::new(UPLOADS_AT_ONCE),
             reads: Semaphore::new(READS_AT_ONCE),
+            searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             views: Views::default(),
             results: Kept::default(),
             keyring: Keyring::default(),

@@ -57,6 +57,7 @@ pub use crate::{
     config::{ApiKey, Auth, Limits, ServeError, ServerConfig},
     openapi::openapi,
     results::{ResultsError, Seen, TestMark, TestOrder, TestQuery, Whose},
+    routes::search_event,
     serve::{Ended, Inheritance, Server},
     service::{Service, Stop, service},
     table::{RouteInfo, routes},

@@ -4,6 +4,7 @@ pub(crate) mod artifacts;
 pub(crate) mod download;
 pub(crate) mod executions;
 pub(crate) mod export;
+pub(crate) mod find;
 pub(crate) mod health;
 pub(crate) mod ingest;
 pub(crate) mod labels;
@@ -18,3 +19,6 @@ pub(crate) mod statistics;
 pub(crate) mod tests;
 pub(crate) mod tokens;
 pub(crate) mod view;
+
+pub(crate) use self::find::SEARCHES_AT_ONCE;
+pub use self::find::event as search_event;

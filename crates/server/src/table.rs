@@ -14,7 +14,7 @@ use crate::{
     metrics::Row,
     openapi,
     routes::{
-        artifacts, download, executions, export, health, ingest, labels, log, logs, overview,
+        artifacts, download, executions, export, find, health, ingest, labels, log, logs, overview,
         retention, search, session, spec, statistics, tests, tokens, view,
     },
     security, ui, ws,
@@ -71,6 +71,7 @@ fn table() -> Vec<Route> {
         route("GET",    "/api/executions/{id}",              Viewer,     get(executions::detail)),
         route("PATCH",  "/api/executions/{id}",              Operator,   patch(labels::label)),
         route("DELETE", "/api/executions/{id}",              Operator,   delete(executions::delete)),
+        route("GET",    "/api/search",                       Viewer,     get(find::find)),
         route("GET",    "/api/searches",                     Viewer,     get(labels::searches)),
         route("PUT",    "/api/searches/{name}",              Operator,   put(labels::save)),
         route("DELETE", "/api/searches/{name}",              Operator,   delete(labels::forget)),

@@ -97,7 +97,13 @@ fn history_page(query: Option<&str>) -> String {
 fn is_page(path: &str) -> bool {
     matches!(
         path,
-        "/" | "/login" | "/executions" | "/artifacts" | "/statistics" | "/health" | "/settings"
+        "/" | "/login"
+            | "/executions"
+            | "/search"
+            | "/artifacts"
+            | "/statistics"
+            | "/health"
+            | "/settings"
     ) || path.strip_prefix("/settings/").is_some_and(|section| !section.contains('/'))
         || path.strip_prefix("/executions/").is_some_and(|rest| {
             rest.split('/').next().is_some_and(|id| id.parse::<ExecutionId>().is_ok())

@@ -34,8 +34,8 @@ pub use crate::{
     level::{Finder, LEVEL_BYTES, Level, Verdict, verdict},
     page::{Counts, PAGE_LINES},
     search::{
-        Bounds, Cursor, Hit, PATTERN_BYTES_MAX, Pattern, PatternError, SPANS_MAX, Syntax, search,
-        search_back, spans,
+        Bounds, Cursor, Excerpt, Hit, Looked, PATTERN_BYTES_MAX, Pattern, PatternError, SPANS_MAX,
+        Syntax, beginning, excerpt, filter, search, search_back, search_skipping, spans,
     },
     style::{Colour, Style},
     view::{Dressed, Filter, Filtered, Rows, Tally, View, bucket_starts},

@@ -6,6 +6,7 @@ export type Route =
   | { readonly page: 'dashboard' }
   | { readonly page: 'executions' }
   | { readonly page: 'execution'; readonly id: string }
+  | { readonly page: 'search' }
   | { readonly page: 'artifacts' }
   | { readonly page: 'artifact'; readonly id: string; readonly artifact: string }
   | { readonly page: 'statistics' }
@@ -46,6 +47,7 @@ export function parseRoute(pathname: string): Route {
   if (parts.length === 1) {
     switch (first) {
       case 'executions':
+      case 'search':
       case 'artifacts':
       case 'statistics':
       case 'health':

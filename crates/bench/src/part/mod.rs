@@ -4,6 +4,7 @@ pub(crate) mod api; // requests
 pub(crate) mod capture; // the output of one script
 pub(crate) mod catalog; // writes and reads
 pub(crate) mod fanout; // many viewers of one script
+pub(crate) mod find; // one word in many logs
 pub(crate) mod ingest; // very many streams from elsewhere
 mod raw; // what SQLite does without us
 pub(crate) mod recovery; // a server that is killed, and one that finds much

@@ -53,7 +53,7 @@ pub(crate) fn measure(run: &mut Run<'_>) -> Result<(), BenchError> {
     run.keep(Figure::new(What::IndexShare, None, index));
     let megabytes = Some(run.sizes.megabytes);
     run.keep(Figure { limits: grep, ..Figure::new(What::Search, megabytes, search) });
-    Ok(())
+    super::find::measure(run)
 }
 
 fn append(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

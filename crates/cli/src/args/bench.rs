@@ -29,6 +29,9 @@ pub struct Bench {
     /// Streams from elsewhere [default: 500; --quick: 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=15_000))]
     pub ingest: Option<u64>,
+    /// Logs of a million bytes that are searched at once [default: 200; --quick: 40]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
+    pub records: Option<u64>,
     /// How long scripts print, at least 2 s [default: 5s; --quick: 2s]
     #[arg(long, value_name = "TIME", value_parser = super::duration)]
     pub time: Option<Duration>,
@@ -65,6 +68,7 @@ impl Bench {
             viewers: self.viewers.unwrap_or(usual.viewers),
             megabytes: self.megabytes.unwrap_or(usual.megabytes),
             ingest: self.ingest.unwrap_or(usual.ingest),
+            records: self.records.unwrap_or(usual.records),
             stream_time: self
                 .time
                 .map_or(usual.stream_time, |time| time.max(Duration::from_secs(2))),

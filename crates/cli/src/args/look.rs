@@ -6,8 +6,9 @@ use clap::{Subcommand, ValueEnum};
 
 use super::Json;
 
+/// Which executions.
 #[derive(Debug, clap::Args)]
-pub struct Ls {
+pub struct Which {
     /// Only those with this status: pending, running, completed, failed or cancelled
     #[arg(long, value_name = "STATUS")]
     pub status: Option<String>,
@@ -47,6 +48,12 @@ pub struct Ls {
     /// Only those that are pinned
     #[arg(long)]
     pub pinned: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Ls {
+    #[command(flatten)]
+    pub which: Which,
     /// The order: newest first, or by duration, which leaves out those that have not ended
     #[arg(long, value_enum, default_value_t = Sort::Newest, value_name = "ORDER")]
     pub sort: Sort,
@@ -56,6 +63,31 @@ pub struct Ls {
     /// At most this many
     #[arg(short = 'n', long, default_value_t = 20)]
     pub limit: u32,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Find {
+    /// The text to search for
+    pub pattern: String,
+    /// The pattern is a regular expression
+    #[arg(short = 'E', long)]
+    pub regex: bool,
+    /// Take `a` for `A`
+    #[arg(short, long)]
+    pub ignore_case: bool,
+    /// Show so many lines before and behind each hit, at most 10
+    #[arg(short = 'C', long, value_name = "N", default_value_t = 0)]
+    pub context: usize,
+    /// At most so many hits of each execution
+    #[arg(short = 'm', long, value_name = "N")]
+    pub max_count: Option<usize>,
+    /// Only lines of steps with this name, and of the steps in them
+    #[arg(long, value_name = "NAME")]
+    pub step: Option<String>,
+    #[command(flatten)]
+    pub which: Which,
     #[command(flatten)]
     pub json: Json,
 }

@@ -63,7 +63,7 @@ pub fn compress(storage: &Storage, ids: &[String], as_json: bool) -> Result<Exit
     let mut done = Done::default();
     let mut shown = Shown::default();
     for (id, number) in ids.iter().zip(1_u64..) {
-        let outcome = storage.compress(*id, &mut || true);
+        let outcome = storage.compress(*id, Some(stepflow_view::filter), &mut || true);
         let is_over = matches!(
             outcome,
             Ok(Compression::Done { .. } | Compression::Already | Compression::NoLog)

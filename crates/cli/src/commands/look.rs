@@ -84,6 +84,20 @@ pub fn ls(source: &mut dyn Source, args: &args::Ls, pager: bool) -> Result<ExitC
 
 /// What the flags ask for.
 fn query(args: &args::Ls) -> Result<Query, Failure> {
+    Ok(Query {
+        order: match args.sort {
+            args::Sort::Newest => Order::Newest,
+            args::Sort::Longest => Order::Longest,
+            args::Sort::Shortest => Order::Shortest,
+        },
+        before: args.before.clone(),
+        limit: args.limit,
+        ..conditions(&args.which)?
+    })
+}
+
+/// Which executions the flags ask for.
+pub fn conditions(args: &args::Which) -> Result<Query, Failure> {
     let status = |word: &str| Status::from_word(word).ok_or_else(|| no_status(word));
     let from = |word: &str| way_in(word);
     let now = clock::wall_us();
@@ -129,13 +143,7 @@ fn query(args: &args::Ls) -> Result<Query, Failure> {
         since_us: time("--since", &args.since)?,
         until_us: time("--until", &args.until)?,
         pinned: args.pinned,
-        order: match args.sort {
-            args::Sort::Newest => Order::Newest,
-            args::Sort::Longest => Order::Longest,
-            args::Sort::Shortest => Order::Shortest,
-        },
-        before: args.before.clone(),
-        limit: args.limit,
+        ..Query::default()
     })
 }
 

@@ -15,6 +15,7 @@ mod parse; // markers of any log
 mod progress; // how far a long command is
 pub mod prune; // delete what is not to be kept
 pub mod rerun; // the same again
+pub mod search; // one text in the logs of many
 mod serve; // serve, open
 pub mod show; // one execution
 mod tests; // which tests there were
@@ -66,6 +67,10 @@ pub fn execute(args: Args) -> Result<ExitCode, Failure> {
             Place::There(server) => serve::open_there(server, id.as_deref(), json.json),
         },
         Command::Ls(ls) => look::ls(&mut *place()?.source(), ls, pager),
+        Command::Search(find) => {
+            let place = place().map_err(|failure| failure.code(2))?;
+            search::search(&mut *place.source(), find, pager)
+        }
         Command::Show { id, json } => {
             let place = place()?;
             let storage = match &place {

@@ -6,14 +6,16 @@ mod draw; // lines as a page shows them
 use std::{
     fs::{self, File},
     io::{self, Write},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
 use stepflow_api::{
     Annotation, Artifact, Cursor, Execution, ExecutionDetail, ExecutionList, FilteredLines,
-    LogMeta, LogRange, LogSearch, SearchHit, Step, StepHits, TestList,
+    LogMeta, LogRange, LogSearch, SearchEvent, SearchHit, Step, StepHits, TestList,
 };
 use stepflow_catalog::{LIST_LIMIT_MAX, ListQuery, Order, Reader};
+use stepflow_engine::Search;
 use stepflow_model::{ExecutionId, Status};
 use stepflow_record::{RecordView, Storage};
 use stepflow_server::{Seen, TestQuery, Whose};
@@ -21,7 +23,7 @@ use stepflow_sys::clock;
 use stepflow_view::{Bounds, Filter, Hit, Pattern, Syntax, View};
 
 use self::draw::{dress, levels, read};
-use super::{Find, From, Lines, Query, Source, html, meta};
+use super::{Find, FindAll, From, Lines, Query, Source, html, meta};
 use crate::{
     commands::{self, cancel, look, rerun},
     failure::Failure,
@@ -33,6 +35,10 @@ use crate::{
 const SCAN_WITHIN: Duration = Duration::from_millis(150);
 /// One answer searches no longer than this.
 const SEARCH_WITHIN: Duration = Duration::from_millis(250);
+/// Hits of a search over many logs that are gathered before it goes on.
+const HITS_AT_ONCE: usize = 1_000;
+/// Nobody else waits for a search here: it has all the time that it takes.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 /// Most text of one answer, about.
 const TEXT_BYTES_MAX: u64 = 4 << 20;
 /// Lines that are read at once.
@@ -124,25 +130,7 @@ impl Source for Local {
         if before == Some(None) {
             return Err(Failure::new(why::wrong_cursor()).hint(why::next_before()));
         }
-        let asked = ListQuery {
-            status: query.status.as_deref().and_then(Status::from_word),
-            user: query.user.clone(),
-            name: query.name.clone(),
-            name_contains: query.name_contains.clone(),
-            tag: query.tag.clone(),
-            exit_code: query.exit_code,
-            source: query.source.as_deref().and_then(stepflow_model::Source::from_word),
-            longer_than_us: query.longer_than.map(micros),
-            shorter_than_us: query.shorter_than.map(micros),
-            without: query.without.clone(),
-            since_us: query.since_us,
-            until_us: query.until_us,
-            before: before.flatten(),
-            pinned: query.pinned,
-            order: query.order,
-            offset: 0,
-            limit,
-        };
+        let asked = ListQuery { before: before.flatten(), limit, ..conditions(query) };
         let reader = self.reader()?;
         let total = reader.total(&asked).map_err(|error| Failure::from_error(&error))?;
         // What is nowhere need not be looked for a second time.
@@ -354,6 +342,53 @@ impl Source for Local {
         Ok(answer)
     }
 
+    fn search_all(
+        &mut self,
+        all: &FindAll,
+        sink: &mut dyn FnMut(SearchEvent) -> bool,
+    ) -> Result<(), Failure> {
+        let syntax = Syntax { regex: all.regex, case: all.case };
+        let pattern =
+            Pattern::new(&all.text, syntax).map_err(|error| Failure::from_error(&error))?;
+        self.caught_up = false;
+        let reader = self.reader()?.clone();
+        let mut search = Search {
+            pattern,
+            list: conditions(&all.query),
+            step: all.step.clone(),
+            context: all.context,
+            each: all.each,
+            limit: HITS_AT_ONCE,
+            after: None,
+            until: Instant::now() + FOR_EVER,
+        };
+        let enough = AtomicBool::new(false);
+        loop {
+            let mut take = |event| {
+                if !enough.load(Relaxed) && !sink(event) {
+                    enough.store(true, Relaxed);
+                }
+            };
+            let ended = stepflow_engine::search(
+                &self.storage,
+                &reader,
+                &search,
+                &|| !enough.load(Relaxed),
+                &mut |found| take(stepflow_server::search_event(found)),
+            )
+            .map_err(|error| Failure::from_error(&error))?;
+            if enough.load(Relaxed) {
+                return Ok(());
+            }
+            search.after = ended.next;
+            if search.after.is_none() {
+                let end = stepflow_engine::Found::Ended(ended.progress);
+                take(stepflow_server::search_event(end));
+                return Ok(());
+            }
+        }
+    }
+
     fn raw(&mut self, id: ExecutionId, from: u64, out: &mut dyn Write) -> Result<u64, Failure> {
         let Open { follower, .. } = self.record(id)?;
         let Some(log) = follower.view.log()? else { return Ok(0) };
@@ -413,6 +448,27 @@ impl Source for Local {
             open.follower.wait(timeout, &[]);
         }
         Ok(())
+    }
+}
+
+/// What a query asks the catalog.
+fn conditions(query: &Query) -> ListQuery {
+    ListQuery {
+        status: query.status.as_deref().and_then(Status::from_word),
+        user: query.user.clone(),
+        name: query.name.clone(),
+        name_contains: query.name_contains.clone(),
+        tag: query.tag.clone(),
+        exit_code: query.exit_code,
+        source: query.source.as_deref().and_then(stepflow_model::Source::from_word),
+        longer_than_us: query.longer_than.map(micros),
+        shorter_than_us: query.shorter_than.map(micros),
+        without: query.without.clone(),
+        since_us: query.since_us,
+        until_us: query.until_us,
+        pinned: query.pinned,
+        order: query.order,
+        ..ListQuery::default()
     }
 }
 

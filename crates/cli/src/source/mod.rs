@@ -9,7 +9,9 @@ mod remote; // a server, over TCP or a Unix socket
 
 use std::{io::Write, time::Duration};
 
-use stepflow_api::{ExecutionDetail, ExecutionList, LogMeta, LogRange, LogSearch, TestList};
+use stepflow_api::{
+    ExecutionDetail, ExecutionList, LogMeta, LogRange, LogSearch, SearchEvent, TestList,
+};
 use stepflow_catalog::{Order, Without};
 use stepflow_client::Target;
 use stepflow_model::ExecutionId;
@@ -82,6 +84,20 @@ pub struct Find {
     pub limit: usize,
 }
 
+/// What is searched for in many logs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FindAll {
+    pub text: String,
+    pub regex: bool,
+    pub case: bool,
+    /// In which executions; order and limit are not asked for.
+    pub query: Query,
+    pub step: Option<String>,
+    pub context: usize,
+    /// Hits of one execution, at most.
+    pub each: Option<usize>,
+}
+
 /// Answers questions about executions.
 pub trait Source: Send {
     /// An execution by its id, by a beginning or end of one, or the newest by `last`.
@@ -95,6 +111,13 @@ pub trait Source: Send {
     fn lines(&mut self, id: ExecutionId, lines: &Lines) -> Result<LogRange, Failure>;
     fn meta(&mut self, id: ExecutionId) -> Result<LogMeta, Failure>;
     fn search(&mut self, id: ExecutionId, find: &Find) -> Result<LogSearch, Failure>;
+    /// Searches many logs; `sink` hears what comes of it, until it has enough (`false`). The end comes
+    /// once, however many answers it took.
+    fn search_all(
+        &mut self,
+        all: &FindAll,
+        sink: &mut dyn FnMut(SearchEvent) -> bool,
+    ) -> Result<(), Failure>;
     /// The recorded bytes from `from` on; how many there were.
     fn raw(&mut self, id: ExecutionId, from: u64, out: &mut dyn Write) -> Result<u64, Failure>;
     /// The bytes of an artifact.

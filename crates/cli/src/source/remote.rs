@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write as _,
-    io::Write,
+    io::{self, Write},
     thread,
     time::{Duration, Instant},
 };
@@ -11,20 +11,26 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use stepflow_api::{
     ActiveList, ExecutionDetail, ExecutionList, LogMeta, LogRange, LogSearch,
-    RetentionSweepRequest, RetentionSwept, TestList, rfc3339,
+    RetentionSweepRequest, RetentionSwept, SearchEvent, SearchProgress, TestList, rfc3339,
 };
 use stepflow_catalog::Order;
 use stepflow_client::{ClientError, Server, Target};
 use stepflow_model::ExecutionId;
 use stepflow_server::TestQuery;
 
-use super::{Find, From, Lines, Query, Source};
+use super::{Find, FindAll, From, Lines, Query, Source};
 use crate::{failure::Failure, format, text::why};
 
 /// Pages of a list that are looked through for a part of an id.
 const PAGES_MAX: u32 = 100;
 /// A server that is followed is asked this often, while little comes.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Hits of one answer of a search over many logs.
+const HITS_AT_ONCE: usize = 5_000;
+/// A search that must wait for others is asked for again so often, and after so long.
+const TURNS_MAX: u32 = 20;
+const TURN_AFTER: Duration = Duration::from_secs(1);
 
 /// The server.
 pub struct Remote {
@@ -137,6 +143,77 @@ fn encoded(text: &str) -> String {
     encoded
 }
 
+/// Which executions, as parameters behind others.
+fn conditions(query: &Query, path: &mut String) {
+    let times = [query.since_us.map(rfc3339), query.until_us.map(rfc3339)];
+    let [since, until] = times;
+    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64().to_string());
+    let code = |code: Option<i32>| code.map(|code| code.to_string());
+    let without = &query.without;
+    for (name, value) in [
+        ("status", &query.status),
+        ("user", &query.user),
+        ("name", &query.name),
+        ("name_contains", &query.name_contains),
+        ("tag", &query.tag),
+        ("exit_code", &code(query.exit_code)),
+        ("source", &query.source),
+        ("longer_than", &seconds(query.longer_than)),
+        ("shorter_than", &seconds(query.shorter_than)),
+        ("not_status", &without.status.map(|status| status.to_string())),
+        ("not_user", &without.user),
+        ("not_name_contains", &without.name_contains),
+        ("not_tag", &without.tag),
+        ("not_exit_code", &code(without.exit_code)),
+        ("not_source", &without.source.map(|source| source.to_string())),
+        ("since", &since),
+        ("until", &until),
+    ] {
+        if let Some(value) = value {
+            let _ = write!(path, "&{name}={}", encoded(value));
+        }
+    }
+    if query.pinned {
+        path.push_str("&pinned=1");
+    }
+}
+
+/// Reads an answer that comes as lines of JSON.
+struct Events<'a> {
+    half: Vec<u8>,
+    sink: &'a mut dyn FnMut(SearchEvent) -> bool,
+    /// Nothing more is wanted.
+    enough: bool,
+    end: Option<(SearchProgress, Option<String>)>,
+}
+
+impl Write for Events<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.half.extend_from_slice(bytes);
+        let Some(last) = self.half.iter().rposition(|byte| *byte == b'\n') else {
+            return Ok(bytes.len());
+        };
+        let rest = self.half.split_off(last + 1);
+        let lines = std::mem::replace(&mut self.half, rest);
+        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            match serde_json::from_slice(line).map_err(io::Error::other)? {
+                SearchEvent::End { progress, cursor } => self.end = Some((progress, cursor)),
+                event => {
+                    self.enough = !(self.sink)(event);
+                    if self.enough {
+                        return Err(io::ErrorKind::BrokenPipe.into());
+                    }
+                }
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Source for Remote {
     fn find(&mut self, text: &str) -> Result<ExecutionId, Failure> {
         if let Ok(id) = text.parse::<ExecutionId>() {
@@ -170,37 +247,9 @@ impl Source for Remote {
 
     fn list(&mut self, query: &Query) -> Result<ExecutionList, Failure> {
         let mut path = format!("/api/executions?limit={}", query.limit);
-        let times = [query.since_us.map(rfc3339), query.until_us.map(rfc3339)];
-        let [since, until] = times;
-        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64().to_string());
-        let code = |code: Option<i32>| code.map(|code| code.to_string());
-        let without = &query.without;
-        for (name, value) in [
-            ("status", &query.status),
-            ("user", &query.user),
-            ("name", &query.name),
-            ("name_contains", &query.name_contains),
-            ("tag", &query.tag),
-            ("exit_code", &code(query.exit_code)),
-            ("source", &query.source),
-            ("longer_than", &seconds(query.longer_than)),
-            ("shorter_than", &seconds(query.shorter_than)),
-            ("not_status", &without.status.map(|status| status.to_string())),
-            ("not_user", &without.user),
-            ("not_name_contains", &without.name_contains),
-            ("not_tag", &without.tag),
-            ("not_exit_code", &code(without.exit_code)),
-            ("not_source", &without.source.map(|source| source.to_string())),
-            ("since", &since),
-            ("until", &until),
-            ("before", &query.before),
-        ] {
-            if let Some(value) = value {
-                let _ = write!(path, "&{name}={}", encoded(value));
-            }
-        }
-        if query.pinned {
-            path.push_str("&pinned=1");
+        conditions(query, &mut path);
+        if let Some(before) = &query.before {
+            let _ = write!(path, "&before={}", encoded(before));
         }
         match query.order {
             Order::Newest => {}
@@ -264,6 +313,66 @@ impl Source for Remote {
             u8::from(find.case),
             find.limit
         ))
+    }
+
+    fn search_all(
+        &mut self,
+        all: &FindAll,
+        sink: &mut dyn FnMut(SearchEvent) -> bool,
+    ) -> Result<(), Failure> {
+        let mut asked = format!(
+            "/api/search?q={}&regex={}&case={}&context={}&limit={HITS_AT_ONCE}",
+            encoded(&all.text),
+            u8::from(all.regex),
+            u8::from(all.case),
+            all.context
+        );
+        conditions(&all.query, &mut asked);
+        if let Some(step) = &all.step {
+            let _ = write!(asked, "&step={}", encoded(step));
+        }
+        if let Some(each) = all.each {
+            let _ = write!(asked, "&each={each}");
+        }
+        let mut cursor: Option<String> = None;
+        let mut whole = SearchProgress::default();
+        let mut refused = 0;
+        loop {
+            let mut path = asked.clone();
+            if let Some(cursor) = &cursor {
+                let _ = write!(path, "&cursor={}", encoded(cursor));
+            }
+            let mut events =
+                Events { half: Vec::new(), sink: &mut *sink, enough: false, end: None };
+            let answer = self.server.copy(&path, 0, &mut events);
+            let (enough, end) = (events.enough, events.end.take());
+            if enough {
+                return Ok(());
+            }
+            match answer {
+                // Others are searching.
+                Err(ClientError::Refused { status: 429, .. }) if refused < TURNS_MAX => {
+                    refused += 1;
+                    thread::sleep(TURN_AFTER);
+                    continue;
+                }
+                answer => self.understood(answer)?,
+            };
+            refused = 0;
+            let Some((progress, next)) = end else {
+                return Err(Failure::new(why::search_broke_off()).hint(why::search_again()));
+            };
+            whole.total = progress.total;
+            whole.done += progress.done;
+            whole.scanned_bytes += progress.scanned_bytes;
+            whole.skipped_bytes += progress.skipped_bytes;
+            whole.hits += progress.hits;
+            cursor = next;
+            if cursor.is_none() {
+                sink(SearchEvent::End { progress: whole, cursor: None });
+                return Ok(());
+            }
+        }
     }
 
     fn raw(&mut self, id: ExecutionId, from: u64, out: &mut dyn Write) -> Result<u64, Failure> {

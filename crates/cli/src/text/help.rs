@@ -147,6 +147,19 @@ const ZH: &[(&str, &str)] = &[
         "打印让浏览器登录到正在运行的服务器的链接",
     ),
     ("List executions, newest first", "列出执行，最新的在前"),
+    ("Search the logs of many executions, newest first", "搜索多次执行的日志，最新的在前"),
+    ("The text to search for", "要搜索的文本"),
+    ("The pattern is a regular expression", "模式是正则表达式"),
+    ("Take `a` for `A`", "把 `a` 与 `A` 视为相同"),
+    (
+        "Show so many lines before and behind each hit, at most 10",
+        "在每个匹配前后显示的行数，最多 10",
+    ),
+    ("At most so many hits of each execution", "每次执行最多显示的匹配数"),
+    (
+        "Only lines of steps with this name, and of the steps in them",
+        "仅这个名称的步骤及其中步骤的行",
+    ),
     ("Show one execution: steps, artifacts, warnings", "显示一次执行：步骤、产物、警告"),
     ("Print the log of an execution", "打印一次执行的日志"),
     (
@@ -195,6 +208,10 @@ const ZH: &[(&str, &str)] = &[
     (
         "Streams from elsewhere [default: 500; --quick: 100]",
         "外部流的数量 [默认：500；--quick：100]",
+    ),
+    (
+        "Logs of a million bytes that are searched at once [default: 200; --quick: 40]",
+        "同时搜索的日志数，每份一百万字节 [默认：200；--quick：40]",
     ),
     (
         "How long scripts print, at least 2 s [default: 5s; --quick: 2s]",

@@ -104,6 +104,8 @@ pub fn what(what: What) -> String {
         RecordBytes "record of 12 lines, 3 steps" "12 行 3 步的记录";
         IndexShare "index, of the output" "索引占输出";
         Search "search for one line; MB" "搜索一行；MB";
+        FilterShare "filters, of the output; logs" "过滤器占输出；日志数";
+        SearchAll "search in many logs; logs of 1 MB" "搜索多份日志；1 MB 日志数";
         IngestLost "lines lost or twice; streams" "丢失或重复的行；流";
         IngestSlow "line to viewer, p99; streams" "行到观看者，p99；流";
         IngestMemory "memory of the server; streams" "服务器内存；流";

@@ -9,6 +9,7 @@ messages! {
     shown_of(count, total) {
         "{count} of {total}; -n shows more, --before goes on", "{total} 次中的 {count} 次；-n 显示更多，--before 继续"
     }
+    more_hits() { "there may be more in this one: -m shows more of it", "这次执行中可能还有更多：-m 可显示更多" }
     executions(count) { "{count} executions", "{count} 次执行" }
 
     // Of one execution.

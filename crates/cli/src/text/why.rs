@@ -118,6 +118,8 @@ messages! {
     answers_otherwise(server, error) {
         "{server} answers otherwise than expected: {error}", "{server} 的回答出乎意料：{error}"
     }
+    search_broke_off() { "the server's answer broke off before everything was searched", "服务器的回答在搜索完成之前中断" }
+    search_again() { "search again; its log says why", "请重新搜索；其日志说明了原因" }
     other_version() {
         "is it another version of StepFlow, or no StepFlow at all?", "它是不是别的版本的 StepFlow，或者根本不是 StepFlow?"
     }

@@ -170,6 +170,22 @@ impl Operation {
         self
     }
 
+    /// An answer of lines, each a JSON value, with an example of one.
+    pub(crate) fn json_lines<T: JsonSchema + Serialize>(
+        mut self,
+        schemas: &mut Schemas,
+        description: &str,
+        example: Option<T>,
+    ) -> Self {
+        let schema: Schema = schemas.sent.subschema_for::<T>();
+        let content = json!({"schema": schema, "example": example});
+        self.answers.push((
+            200,
+            json!({"description": description, "content": {"application/x-ndjson": content}}),
+        ));
+        self
+    }
+
     /// An answer without a body.
     pub(crate) fn empty(mut self, status: u16, description: &str) -> Self {
         self.answers.push((status, json!({ "description": description })));

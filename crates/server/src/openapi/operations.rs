@@ -11,7 +11,7 @@ use super::{
     operation::{Operation, operation},
     viewing,
 };
-use crate::routes::{artifacts, executions, ingest, log, logs, overview, statistics};
+use crate::routes::{artifacts, executions, find, ingest, log, logs, overview, statistics};
 
 /// All of them, in the order of the table.
 pub(crate) fn all(schemas: &mut Schemas) -> Vec<Operation> {
@@ -20,7 +20,7 @@ pub(crate) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     all.extend(documentation());
     all.extend(callers(schemas));
     all.extend(of_executions(schemas, &examples));
-    all.extend(of_searches(schemas));
+    all.extend(of_searches(schemas, &examples));
     all.extend(of_retention(schemas));
     all.extend(of_logs(schemas));
     all.extend(viewing::all(schemas));
@@ -342,7 +342,31 @@ fn callers(schemas: &mut Schemas) -> Vec<Operation> {
     ]
 }
 
-fn of_searches(schemas: &mut Schemas) -> Vec<Operation> {
+/// A search over many logs.
+fn of_finding(schemas: &mut Schemas, examples: &Examples) -> Operation {
+    let found = examples.execution().map(|execution| {
+        let line = json!({"line": 88, "offset": 4_212, "step": 0, "step_name": "Compile",
+            "matches": 1, "text": "src/a.c:3:4: error: no", "spans": [[13, 18]],
+            "cut_before": false, "cut_after": false});
+        json!({"kind": "found", "execution": execution, "lines": [line], "more": false})
+    });
+    operation(
+        "GET",
+        "/api/search",
+        "search",
+        "executions",
+        "Search the logs of many executions",
+        "Text or a regular expression, in all that the conditions choose, newest first. Hits come \
+         while it is searched, and lines that say how far it is. The last line is `end`: with a \
+         `cursor` if there is more, after 5 s or `limit` hits; without that line the answer broke \
+         off. Two searches run at once; others wait for 3 s at most.",
+    )
+    .query::<find::FindParams>(schemas)
+    .json_lines(schemas, "What was found.", found.and_then(examples::of::<api::SearchEvent>))
+    .problems(&[400, 429])
+}
+
+fn of_searches(schemas: &mut Schemas, examples: &Examples) -> Vec<Operation> {
     let of = |method, path, id, summary, description| {
         operation(method, path, id, "executions", summary, description)
     };
@@ -350,6 +374,7 @@ fn of_searches(schemas: &mut Schemas) -> Vec<Operation> {
     let search = json!({"name": "Broken nights", "query": "status:failed tag:nightly",
         "saved_at": "2026-11-22T20:00:00.000001Z"});
     vec![
+        of_finding(schemas, examples),
         of(
             "GET",
             "/api/searches",

@@ -37,57 +37,57 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const LIMIT_DEFAULT: u32 = 50;
 
 /// The query of a list.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub(crate) struct ListParams {
     /// How many at most; more than 1,000 count as that.
     #[schemars(extend("default" = LIMIT_DEFAULT))]
-    limit: Option<u32>,
+    pub(super) limit: Option<u32>,
     /// How many to leave out first; `before` is faster.
-    offset: Option<u64>,
+    pub(super) offset: Option<u64>,
     /// Only those with this status.
     #[schemars(extend("enum" = ["", "pending", "running", "completed", "failed", "cancelled"]))]
-    status: Option<String>,
+    pub(super) status: Option<String>,
     /// Only those of this user, exactly.
-    user: Option<String>,
+    pub(super) user: Option<String>,
     /// Only those with this name, exactly.
-    name: Option<String>,
+    pub(super) name: Option<String>,
     /// Only those whose name has this in it, without regard to case.
-    name_contains: Option<String>,
+    pub(super) name_contains: Option<String>,
     /// Only those with this tag.
-    tag: Option<String>,
+    pub(super) tag: Option<String>,
     /// Only those that took longer than this, in seconds; those that have not ended are left out.
-    longer_than: Option<f64>,
+    pub(super) longer_than: Option<f64>,
     /// Only those that took less than this, in seconds; those that have not ended are left out.
-    shorter_than: Option<f64>,
+    pub(super) shorter_than: Option<f64>,
     /// Only those whose script exited with this code.
-    exit_code: Option<i32>,
+    pub(super) exit_code: Option<i32>,
     /// Only those from this way in.
-    source: Option<String>,
+    pub(super) source: Option<String>,
     /// None with this status.
-    not_status: Option<String>,
+    pub(super) not_status: Option<String>,
     /// None of this user.
-    not_user: Option<String>,
+    pub(super) not_user: Option<String>,
     /// None whose name has this in it, without regard to case.
-    not_name_contains: Option<String>,
+    pub(super) not_name_contains: Option<String>,
     /// None with this tag.
-    not_tag: Option<String>,
+    pub(super) not_tag: Option<String>,
     /// Only those that exited, and not with this code.
-    not_exit_code: Option<i32>,
+    pub(super) not_exit_code: Option<i32>,
     /// None from this way in.
-    not_source: Option<String>,
+    pub(super) not_source: Option<String>,
     /// Only those made at or after this time: RFC 3339, a date, or an age such as `2h`.
-    since: Option<String>,
+    pub(super) since: Option<String>,
     /// Only those made before this time, written like `since`.
-    until: Option<String>,
+    pub(super) until: Option<String>,
     /// Only those that are pinned.
     #[serde(default)]
-    pinned: Flag,
+    pub(super) pinned: Flag,
     /// The order: newest first, or by duration, which leaves out those that have not ended.
     #[schemars(extend("enum" = ["", "newest", "longest", "shortest"]))]
-    order: Option<String>,
+    pub(super) order: Option<String>,
     /// `next_before` of an earlier answer in the same order: the page behind it.
     #[schemars(regex(pattern = r"^(-?\d{1,18}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$"))]
-    before: Option<String>,
+    pub(super) before: Option<String>,
 }
 
 /// Answers that are kept are no longer than this.
@@ -119,8 +119,8 @@ fn json(body: Bytes) -> Response {
     ([(header::CONTENT_TYPE, kind)], body).into_response()
 }
 
-/// A page, and whether it says the same until the next commit.
-async fn page(app: &App, params: ListParams) -> Result<(ExecutionList, bool), Problem> {
+/// What the query asks the catalog.
+pub(super) fn conditions(params: ListParams) -> Result<ListQuery, Problem> {
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let status = |word: Option<String>| {
         let status = |word: String| {
@@ -169,7 +169,7 @@ async fn page(app: &App, params: ListParams) -> Result<(ExecutionList, bool), Pr
             return Err(Problem::bad_request(message));
         }
     };
-    let query = ListQuery {
+    Ok(ListQuery {
         status: status(params.status)?,
         user: given(params.user),
         name: given(params.name),
@@ -194,7 +194,13 @@ async fn page(app: &App, params: ListParams) -> Result<(ExecutionList, bool), Pr
         before,
         offset,
         limit,
-    };
+    })
+}
+
+/// A page, and whether it says the same until the next commit.
+async fn page(app: &App, params: ListParams) -> Result<(ExecutionList, bool), Problem> {
+    let query = conditions(params)?;
+    let (order, offset, limit) = (query.order, query.offset, query.limit);
     let page = app.engine.list(query).await?;
     let settled = page.settled && page.executions.iter().all(|one| one.status.is_end());
     let last = page.executions.last().map(|last| {
@@ -205,7 +211,7 @@ async fn page(app: &App, params: ListParams) -> Result<(ExecutionList, bool), Pr
         format!("{value}.{}", last.id)
     });
     let executions: Vec<Execution> =
-        page.executions.iter().map(|summary| Execution::new(summary, now)).collect();
+        page.executions.iter().map(|one| Execution::new(one, clock::wall_us())).collect();
     let answer = ExecutionList {
         limit,
         offset,

@@ -69,7 +69,7 @@ pub(crate) async fn search(
     search.await.unwrap_or_else(|_| Err(Problem::closing())).map(Json)
 }
 
-fn explain(error: PatternError) -> Problem {
+pub(super) fn explain(error: PatternError) -> Problem {
     let problem = Problem::new(StatusCode::BAD_REQUEST, "pattern-invalid", error.to_string());
     match error {
         PatternError::Syntax { at, .. } => {

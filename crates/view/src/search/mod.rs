@@ -3,21 +3,25 @@
 //! Lines are searched as a page shows them: without control sequences, overwritten text gone. Lines
 //! without any of that are searched where they stand, many at once.
 
+mod excerpt; // a line with a match in few words
+mod filter; // what lets a search skip most of a compressed log
+mod needs; // what a pattern needs to be there
 mod pattern; // what is searched for
+mod walk; // the lines, as they are searched
 
-use stepflow_record::{Block, LogReader, RecordError};
+use stepflow_model::Dropped;
+use stepflow_record::{LogReader, RecordError};
 
-pub use self::pattern::{PATTERN_BYTES_MAX, Pattern, PatternError, Syntax};
-use crate::{
-    draw::{self, LOOKED_BYTES, Source},
-    picture::Picture,
-    scan::{BLOCK_BYTES, with_source},
-    style::Style,
-    token::{Token, Tokens},
-    width::symbol,
+use self::walk::{Look, Walk};
+
+pub use self::{
+    excerpt::{Excerpt, beginning, excerpt},
+    filter::{Tally as Looked, filter, search_skipping},
+    pattern::{PATTERN_BYTES_MAX, Pattern, PatternError, Syntax},
 };
+use crate::{draw, scan::with_source, style::Style};
 
-/// Pieces of a line longer than [`LOOKED_BYTES`] share this much with the next one: a match that is
+/// Pieces of a line longer than [`crate::LOOKED_BYTES`] share this much with the next one: a match that is
 /// longer may be missed there.
 const OVERLAP_BYTES: usize = 64 * 1024;
 /// Lines that a search backwards takes at once.
@@ -67,20 +71,29 @@ pub fn search(
     go_on: &mut dyn FnMut() -> bool,
     sink: &mut dyn FnMut(Hit),
 ) -> Result<(Cursor, bool), RecordError> {
-    let mut searcher =
-        Searcher { pattern, at: from, until: bounds.until, text: String::new(), gone: None, sink };
-    let mut block = Block::default();
+    search_to(log, pattern, (from, u64::MAX), bounds, go_on, sink)
+}
+
+/// The same, within the lines that end at an output offset: `(from, end)`.
+fn search_to(
+    log: &LogReader,
+    pattern: &Pattern,
+    (from, end): (Cursor, u64),
+    bounds: Bounds,
+    go_on: &mut dyn FnMut() -> bool,
+    sink: &mut dyn FnMut(Hit),
+) -> Result<(Cursor, bool), RecordError> {
+    let mut walk = Walk::new(log, from, end);
+    let until = bounds.until;
+    let mut finder =
+        Finder { gone: None, pattern, until, sink, found: Vec::new(), counted: 0, matches: 0 };
     loop {
-        if searcher.at.line >= bounds.until {
-            return Ok((searcher.at, true));
-        }
-        log.block(searcher.at.offset, searcher.at.line, BLOCK_BYTES, &mut block)?;
-        searcher.gone = log.dropped()?;
-        if !searcher.block(&block) && !searcher.long_line(log, &block, bounds.half)? {
-            return Ok((searcher.at, true));
+        let is_over = |at: Cursor| at.line >= bounds.until || at.offset >= end;
+        if is_over(walk.at) || !walk.step(bounds.half, &mut finder)? || is_over(walk.at) {
+            return Ok((walk.at, true));
         }
         if !go_on() {
-            return Ok((searcher.at, false));
+            return Ok((walk.at, false));
         }
     }
 }
@@ -152,70 +165,37 @@ pub fn spans(log: &LogReader, pattern: &Pattern, hit: Hit) -> Result<Vec<(u32, u
     Ok(found.into_iter().map(|(start, end)| (place(start), place(end))).collect())
 }
 
-struct Searcher<'a> {
+/// Holds lines against a pattern.
+struct Finder<'a> {
     /// Output that is gone by policy.
-    gone: Option<stepflow_model::Dropped>,
+    gone: Option<Dropped>,
     pattern: &'a Pattern,
-    at: Cursor,
     until: u64,
-    text: String,
     sink: &'a mut dyn FnMut(Hit),
+    found: Vec<(usize, usize)>,
+    /// Up to here matches of a line in pieces have been counted, and how many.
+    counted: u64,
+    matches: u64,
 }
 
-impl Searcher<'_> {
-    /// Searches the lines that end in the block; whether there was one.
-    fn block(&mut self, block: &Block) -> bool {
-        let bytes = &block.bytes[..];
-        let first = self.at.line;
-        let mut begin = 0;
-        // Each break ends a line: what lies between two breaks holds whole lines.
-        for cut in &block.breaks {
-            self.run(&bytes[begin..*cut], block.start + begin as u64);
-            self.at.line += 1;
-            begin = *cut;
+impl Finder<'_> {
+    fn hit(&mut self, at: Cursor, end: u64, matches: u64) {
+        // In what stands for output that is gone by policy nothing is found.
+        let is_gone = self.gone.is_some_and(|gone| gone.holds(at.offset) && end <= gone.to);
+        if matches > 0 && !is_gone && at.line < self.until {
+            (self.sink)(Hit { line: at.line, offset: at.offset, end, matches });
         }
-        if let Some(last) = memchr::memrchr(b'\n', &bytes[begin..]) {
-            self.run(&bytes[begin..begin + last], block.start + begin as u64);
-            self.at.line += 1;
-            begin += last + 1;
-        }
-        self.at.offset = block.start + begin as u64;
-        self.at.line > first
+    }
+}
+
+impl Look for Finder<'_> {
+    fn read(&mut self, gone: Option<Dropped>) {
+        self.gone = gone;
     }
 
-    /// Lines with line feeds between them. The line count is moved on to the last one.
-    fn run(&mut self, bytes: &[u8], offset: u64) {
-        let mut begin = 0;
-        let mut from = 0;
-        while let Some(at) = memchr::memchr3(0x1b, b'\r', 0x08, &bytes[from..]) {
-            let at = from + at;
-            from = at + 1;
-            let ends = bytes.get(from).is_none_or(|next| *next == b'\n');
-            if bytes[at] == b'\r' && ends {
-                continue; // A line end of Windows.
-            }
-            let start =
-                memchr::memrchr(b'\n', &bytes[begin..at]).map_or(begin, |lf| begin + lf + 1);
-            let end = memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |lf| at + lf);
-            if begin < start {
-                self.clean(&bytes[begin..start - 1], offset + begin as u64);
-                self.at.line += 1;
-            }
-            self.special(&bytes[start..end], offset + start as u64);
-            if end == bytes.len() {
-                return;
-            }
-            self.at.line += 1;
-            begin = end + 1;
-            from = begin;
-        }
-        self.clean(&bytes[begin..], offset + begin as u64);
-    }
-
-    /// Lines that are shown as they are. The line count is moved on to the last one.
-    fn clean(&mut self, bytes: &[u8], offset: u64) {
-        // Where the line that is counted begins.
-        let mut counted = 0;
+    fn lines(&mut self, bytes: &[u8], first: Cursor) -> u64 {
+        // Where the line that is counted begins, and how many stand before it.
+        let (mut counted, mut before) = (0, 0);
         let mut at = 0;
         while at <= bytes.len() {
             let found = if self.pattern.by_line {
@@ -228,130 +208,35 @@ impl Searcher<'_> {
             };
             let start = memchr::memrchr(b'\n', &bytes[at..found]).map_or(at, |lf| at + lf + 1);
             let end = memchr::memchr(b'\n', &bytes[found..]).map_or(bytes.len(), |lf| found + lf);
-            self.at.line += memchr::memchr_iter(b'\n', &bytes[counted..start]).count() as u64;
+            before += memchr::memchr_iter(b'\n', &bytes[counted..start]).count() as u64;
             counted = start;
             let line = &bytes[start..end];
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             let matches = self.pattern.count(line);
-            self.hit(offset + start as u64, line.len(), matches);
+            let place = Cursor { offset: first.offset + start as u64, line: first.line + before };
+            self.hit(place, place.offset + line.len() as u64, matches);
             at = end + 1;
         }
-        self.at.line += memchr::memchr_iter(b'\n', &bytes[counted..]).count() as u64;
+        before + memchr::memchr_iter(b'\n', &bytes[counted..]).count() as u64
     }
 
-    /// One line with sequences or overwritten text.
-    fn special(&mut self, line: &[u8], offset: u64) {
-        let mut text = std::mem::take(&mut self.text);
-        visible(line, &mut text);
-        let matches = self.pattern.count(text.as_bytes());
-        self.text = text;
-        self.hit(offset, line.len(), matches);
+    fn line(&mut self, text: &[u8], at: Cursor, end: u64) {
+        let matches = self.pattern.count(text);
+        self.hit(at, end, matches);
     }
 
-    fn hit(&mut self, offset: u64, length: usize, matches: u64) {
-        let end = offset + length as u64;
-        // In what stands for output that is gone by policy nothing is found.
-        let is_gone = self.gone.is_some_and(|gone| gone.holds(offset) && end <= gone.to);
-        if matches > 0 && !is_gone && self.at.line < self.until {
-            (self.sink)(Hit { line: self.at.line, offset, end, matches });
-        }
-    }
-
-    /// A line that does not end in `block`, which begins with it; whether it has ended.
-    fn long_line(
-        &mut self,
-        log: &LogReader,
-        block: &Block,
-        half: bool,
-    ) -> Result<bool, RecordError> {
-        if block.bytes.is_empty() {
-            return Ok(false);
-        }
-        let start = self.at.offset;
-        let mut piece = Block::default();
-        let mut at = block.end();
-        let (end, next) = loop {
-            log.block(at, self.at.line, BLOCK_BYTES, &mut piece)?;
-            let feed = memchr::memchr(b'\n', &piece.bytes);
-            match (feed, piece.breaks.first()) {
-                (_, Some(cut)) if feed.is_none_or(|feed| *cut <= feed) => {
-                    break (at + *cut as u64, Some(at + *cut as u64));
-                }
-                (Some(feed), _) => break (at + feed as u64, Some(at + feed as u64 + 1)),
-                (None, _) if piece.bytes.is_empty() => break (at, None),
-                (None, _) => at = piece.end(),
+    fn piece(&mut self, bytes: &[u8], _: Cursor, offset: u64) {
+        self.pattern.matches(bytes, &mut self.found);
+        for (from, to) in &self.found {
+            if offset + *from as u64 >= self.counted {
+                self.matches += 1;
+                self.counted = offset + *to as u64;
             }
-        };
-        if next.is_none() && !half {
-            return Ok(false);
         }
-        let (mut head, mut tail) = (Vec::new(), Vec::new());
-        let matches = with_source(log, start, end, &mut head, &mut tail, |source| match source {
-            Source::Whole(line) => {
-                visible(line, &mut self.text);
-                Some(self.pattern.count(self.text.as_bytes()))
-            }
-            Source::Ends { tail, .. } => draw::overwrites(tail).then(|| {
-                visible(tail, &mut self.text);
-                self.pattern.count(self.text.as_bytes())
-            }),
-        })?;
-        let matches = match matches {
-            Some(matches) => matches,
-            None => self.pieces(log, start, end)?,
-        };
-        self.hit(start, (end - start) as usize, matches);
-        if let Some(next) = next {
-            self.at = Cursor { offset: next, line: self.at.line + 1 };
-        }
-        Ok(next.is_some())
     }
 
-    /// Matches in a line that is too long to be taken at once.
-    fn pieces(&self, log: &LogReader, start: u64, end: u64) -> Result<u64, RecordError> {
-        let mut bytes = Vec::new();
-        let mut found = Vec::new();
-        // Up to here matches have been counted.
-        let (mut at, mut counted, mut matches) = (start, start, 0);
-        while at < end {
-            bytes.resize((end - at).min(LOOKED_BYTES as u64) as usize, 0);
-            log.read_at(&mut bytes, at)?;
-            self.pattern.matches(&bytes, &mut found);
-            for (from, to) in &found {
-                if at + *from as u64 >= counted {
-                    matches += 1;
-                    counted = at + *to as u64;
-                }
-            }
-            if at + bytes.len() as u64 == end {
-                break;
-            }
-            at += (bytes.len() - OVERLAP_BYTES) as u64;
-        }
-        Ok(matches)
-    }
-}
-
-/// The text of a line as it is searched: all of it, in the order of the page.
-fn visible(line: &[u8], text: &mut String) {
-    text.clear();
-    let end = line.iter().rposition(|byte| *byte != b'\r').map_or(0, |at| at + 1);
-    let line = &line[..end];
-    if draw::overwrites(line) {
-        Picture::draw(line, &mut Style::default(), &mut |piece| text.push_str(piece.plain));
-        return;
-    }
-    let mut tokens = Tokens::new(line);
-    while let Some((token, ..)) = tokens.next_token() {
-        match token {
-            Token::Ascii(run) => text.push_str(run),
-            Token::Tab => text.push('\t'),
-            Token::Char(char) => match symbol(char) {
-                Some(symbol) => text.push_str(&symbol),
-                None => text.push(char),
-            },
-            Token::Bad => text.push('\u{fffd}'),
-            _ => {}
-        }
+    fn pieces_end(&mut self, at: Cursor, end: u64) {
+        let matches = std::mem::take(&mut self.matches);
+        self.hit(at, end, matches);
     }
 }

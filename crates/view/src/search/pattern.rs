@@ -9,6 +9,8 @@ use regex_syntax::{
     },
 };
 
+use super::needs::Needs;
+
 /// Longest pattern, in bytes.
 pub const PATTERN_BYTES_MAX: usize = 1024;
 /// Memory of a compiled pattern.
@@ -51,6 +53,8 @@ pub struct Pattern {
     kind: Kind,
     /// It looks for the beginning or end of the text: lines are searched one by one.
     pub(super) by_line: bool,
+    /// What must be there for a match.
+    pub(super) needs: Needs,
 }
 
 #[derive(Debug, Clone)]
@@ -74,7 +78,8 @@ impl Pattern {
             }
             if syntax.case {
                 let finder = memmem::Finder::new(text).into_owned();
-                return Ok(Self { kind: Kind::Text(Box::new(finder)), by_line: false });
+                let needs = Needs::of_text(text.as_bytes());
+                return Ok(Self { kind: Kind::Text(Box::new(finder)), by_line: false, needs });
             }
         }
         let escaped;
@@ -102,7 +107,7 @@ impl Pattern {
             .dfa_size_limit(PROGRAM_BYTES_MAX)
             .build()
             .map_err(|_| PatternError::TooLarge)?;
-        Ok(Self { kind: Kind::Regex(regex), by_line })
+        Ok(Self { kind: Kind::Regex(regex), by_line, needs: Needs::of(&hir) })
     }
 
     /// Whether it is found in one line, as it is shown and without styles.

@@ -27,6 +27,7 @@ import type {
   Problem as ProblemBody,
   Session,
   RangeStatistics,
+  SearchEvent,
   Statistics,
   StripList,
   TestDetail,
@@ -106,6 +107,26 @@ async function get<T>(path: string, signal?: AbortSignal, also = 200): Promise<T
   const init = { headers: { accept: 'application/json' }, ...(signal && { signal }) };
   const response = await request(path, init, also);
   return (await response.json()) as T;
+}
+
+/** An answer of lines, each a JSON value, as they come. */
+async function* lines<T>(path: string, signal: AbortSignal): AsyncGenerator<T> {
+  const response = await request(path, { headers: { accept: 'application/x-ndjson' }, signal });
+  if (response.body === null) return;
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let half = '';
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      const parts = (half + value).split('\n');
+      half = parts.pop() ?? '';
+      for (const part of parts) if (part !== '') yield JSON.parse(part) as T;
+    }
+  } finally {
+    // Whoever has enough leaves the rest: the server stops.
+    await reader.cancel().catch(() => {});
+  }
 }
 
 function remove(path: string): Promise<Response> {
@@ -207,6 +228,8 @@ export const api = {
   /** Whether the source of a stream from elsewhere is there. */
   ingest: (id: string, signal?: AbortSignal) =>
     get<IngestAnswer>(`/api/ingest/${encodeURIComponent(id)}`, signal),
+  search: (asked: Record<string, string | number | null>, signal: AbortSignal) =>
+    lines<SearchEvent>(`/api/search${query(asked)}`, signal),
   artifacts: (name: string, before: string | null, limit: number, signal?: AbortSignal) =>
     get<ArtifactList>(`/api/artifacts${query({ name, before, limit })}`, signal),
   artifact: (id: string, signal?: AbortSignal) => get<Artifact>(artifact(id), signal),

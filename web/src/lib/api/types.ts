@@ -785,6 +785,85 @@ export type LogSearch = {
   ended: boolean;
 };
 
+/** A line beside one with a match. */
+export type ContextLine = {
+  /** Its number. */
+  line: number;
+  /** How a page shows it begins. */
+  text: string;
+  /** Something stands behind `text`. */
+  cut: boolean;
+};
+
+/** A line with a match. */
+export type FoundLine = {
+  /** Its number. */
+  line: number;
+  /** Output offset of its first byte. */
+  offset: number;
+  /** Number of the step that it belongs to, within the execution. */
+  step: number | null;
+  /** That step's name. */
+  step_name: string | null;
+  /** Matches in it. */
+  matches: number;
+  /** What a page shows of it, or of a long one what stands around the first match. */
+  text: string;
+  /** Where in `text` matches stand: UTF-16 units, from and to. */
+  spans: Array<[number, number]>;
+  /** Something stands before `text`. */
+  cut_before: boolean;
+  /** Something stands behind `text`. */
+  cut_after: boolean;
+  /** Lines before it, as many as were asked for. */
+  before?: Array<ContextLine>;
+  /** Lines behind it. */
+  after?: Array<ContextLine>;
+};
+
+/** Hits in the log of one execution. */
+export type SearchFound = {
+  /** The execution. */
+  execution: Execution;
+  /** The hits, by line. */
+  lines: Array<FoundLine>;
+  /** There may be more than `each` asked for, which are left out. */
+  more: boolean;
+};
+
+/** How far a search over many logs is. */
+export type SearchProgress = {
+  /** Executions that the conditions choose; more than 10,000 may count as that. */
+  total: number;
+  /** Executions that this answer is done with. */
+  done: number;
+  /** Output bytes that were searched. */
+  scanned_bytes: number;
+  /** Output bytes of which filters say that they hold no match. */
+  skipped_bytes: number;
+  /** Hits of this answer. */
+  hits: number;
+};
+
+/** A line of `GET /api/search`: what came of a search over many logs. */
+export type SearchEvent =
+  | { 'kind': 'found' } & SearchFound
+  | { 'kind': 'progress' } & SearchProgress
+  | {
+      kind: 'unreadable';
+      /** The execution. */
+      execution_id: string;
+      /** Why. */
+      why: string;
+    }
+  | {
+      kind: 'end';
+      /** How far it came. */
+      progress: SearchProgress;
+      /** Where to go on; null: everything has been searched. */
+      cursor: string | null;
+    };
+
 /** How long a step usually takes. */
 export type UsualStep = {
   /** Names from the outermost step to this one. */

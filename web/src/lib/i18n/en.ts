@@ -1,4 +1,5 @@
 import { execution } from './en/execution';
+import { find } from './en/find';
 import { history } from './en/history';
 import { log } from './en/log';
 import { shell } from './en/shell';
@@ -242,6 +243,7 @@ export const en = {
   'error.status': 'The server answered with status {status}.',
   'error.request': 'Request {id}',
   ...execution,
+  ...find,
   ...history,
   ...log,
   ...shell,

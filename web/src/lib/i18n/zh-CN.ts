@@ -1,5 +1,6 @@
 import type { Catalogue } from './message';
 import { execution } from './zh-CN/execution';
+import { find } from './zh-CN/find';
 import { history } from './zh-CN/history';
 import { log } from './zh-CN/log';
 import { shell } from './zh-CN/shell';
@@ -242,6 +243,7 @@ export const zhCN = {
   'error.status': '服务器返回状态 {status}。',
   'error.request': '请求 {id}',
   ...execution,
+  ...find,
   ...history,
   ...log,
   ...shell,

@@ -74,6 +74,10 @@ const PROSE: &[(&str, &str)] = &[
         "Tests are what the output tells of and what files of results hold (--junit). Exit code: 0, however\nthey ended.",
         "测试来自输出中报告的内容与结果文件（--junit）。退出码：无论测试结果如何均为 0。",
     ),
+    (
+        "Lines are searched as the page shows them. Exit code: 0 something was found; 1 nothing was; 2 it\nfailed, or a log could not be read.",
+        "搜索的是网页上显示的行。退出码：找到为 0；未找到为 1；\n失败或有日志无法读取为 2。",
+    ),
     ("Exit code: as of `run`.", "退出码：与 `run` 相同。"),
     (
         "Exit code: 0 if everything was recorded and no critical step failed; 1 if one did;\n130 ended by Ctrl-C or `stepflow cancel`; 125 StepFlow's own failure. The exit code of what writes\ninto the pipe is the shell's to give: `set -o pipefail`.",
@@ -100,7 +104,7 @@ const PROSE: &[(&str, &str)] = &[
         "不做任何改动；无论服务器是否运行都可使用。",
     ),
     (
-        "Parts: api (requests), catalog (reads and writes), capture (output of one script), streams (many\nscripts, each watched), start (scripts that end at once), fanout (many viewers of one script),\nrecovery (a server that is killed, or starts over much), storage (what executions take, search in a\nlog), ingest (very many streams from elsewhere).",
+        "Parts: api (requests), catalog (reads and writes), capture (output of one script), streams (many\nscripts, each watched), start (scripts that end at once), fanout (many viewers of one script),\nrecovery (a server that is killed, or starts over much), storage (what executions take, search in one\nlog and in many), ingest (very many streams from elsewhere).",
         "部分：api（请求）、catalog（读写）、capture（单个脚本的输出）、streams（大量脚本，每个都有人观看）、\nstart（立即结束的脚本）、fanout（多人观看一个脚本）、recovery（服务器被杀，或在大量数据上启动）、\nstorage（执行占用的空间，日志搜索）、ingest（大量外部流）。",
     ),
     ("Exit code: 1 if something failed, else 0.", "退出码：有失败项为 1，否则为 0。"),
