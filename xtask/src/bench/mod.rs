@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: `stepflow bench` at our own sizes, what came of it kept and shown.
 
+mod plot; // the history as a picture
+
 use std::{
     fs,
     path::Path,
@@ -16,6 +18,7 @@ const USAGE: &str = "usage: cargo xtask bench [--smoke | --full | --page | --fig
 /// One line of JSON for each full run, the newest last.
 const HISTORY: &str = "docs/performance/history.ndjson";
 const PAGE: &str = "docs/performance.md";
+const PLOT: &str = "docs/performance/history.svg";
 /// Between these lines of the page stands what is made from the history.
 const BEGIN: &str = "<!-- made by `cargo xtask bench --page` -->";
 const END: &str = "<!-- end -->";
@@ -165,7 +168,7 @@ fn keep(root: &Path, kept: &Kept) -> Result<(), String> {
     fs::write(&path, text).map_err(|error| wrong(&error))
 }
 
-/// Writes the newest run of each size into the page.
+/// Writes the newest run of each size into the page, and all of them into its picture.
 fn page(root: &Path) -> Result<(), String> {
     let history =
         fs::read_to_string(root.join(HISTORY)).map_err(|error| format!("{HISTORY}: {error}"))?;
@@ -191,6 +194,11 @@ fn page(root: &Path) -> Result<(), String> {
             table(&newest.report, before.map(|before| &before.report)),
         ));
     }
+    let sizes: Vec<&str> = FULL.iter().map(|size| size.name).collect();
+    fs::write(root.join(PLOT), plot::history(&kept, &sizes))
+        .map_err(|error| format!("{PLOT}: {error}"))?;
+    let picture = "![How far each figure is from its bar](performance/history.svg)";
+    let made = format!("{picture}\n\n{made}");
     let path = root.join(PAGE);
     let text = fs::read_to_string(&path).map_err(|error| format!("{PAGE}: {error}"))?;
     let parts =
