@@ -121,16 +121,13 @@ fn result(text: &str) -> Option<(&str, TestStatus)> {
     let rest = rest.strip_prefix(" Test ")?.trim_start_matches(' ').strip_prefix('#')?;
     let (_, rest) = split_while(rest, |c| c.is_ascii_digit())?;
     let rest = rest.strip_prefix(": ")?;
-    let (left, status) = match rest.split_once(".***") {
-        Some((left, status)) => {
-            let skipped = status.starts_with("Skipped") || status.starts_with("Not Run");
-            (left, if skipped { TestStatus::Skipped } else { TestStatus::Failed })
-        }
-        None => {
-            let (left, seconds) = rest.rsplit_once("Passed ")?;
-            seconds.trim().strip_suffix(" sec")?;
-            (left.trim_end().strip_suffix('.')?, TestStatus::Passed)
-        }
+    let (left, status) = if let Some((left, status)) = rest.split_once(".***") {
+        let skipped = status.starts_with("Skipped") || status.starts_with("Not Run");
+        (left, if skipped { TestStatus::Skipped } else { TestStatus::Failed })
+    } else {
+        let (left, seconds) = rest.rsplit_once("Passed ")?;
+        seconds.trim().strip_suffix(" sec")?;
+        (left.trim_end().strip_suffix('.')?, TestStatus::Passed)
     };
     // The dots that fill the column stand behind a blank.
     let name = left.trim_end_matches('.');

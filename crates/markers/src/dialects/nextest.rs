@@ -113,16 +113,12 @@ impl Nextest {
             cx.end(run.step, StepStatus::Done, None);
         }
         let stream = cx.place.stream;
-        match cx.start(Label::new("run", ""), "nextest", Vec::new()) {
-            Some(step) => {
-                self.state = State::Running(Run { step, stream, interrupted: false });
-                Taken::Yes
-            }
-            None => {
-                self.state = State::Idle;
-                Taken::No
-            }
-        }
+        let Some(step) = cx.start(Label::new("run", ""), "nextest", Vec::new()) else {
+            self.state = State::Idle;
+            return Taken::No;
+        };
+        self.state = State::Running(Run { step, stream, interrupted: false });
+        Taken::Yes
     }
 
     /// What a test has printed follows: no line of it is anybody's.
@@ -246,12 +242,11 @@ impl<'a> Outcome<'a> {
         let (words, rest) = aligned(text)?.split_once(" [")?;
         let (attempt, word) = match words.strip_prefix("TRY ") {
             Some(rest) => {
-                let (number, word) = rest.split_once(' ')?;
-                (Some(digits(number)?), word)
+                let (number, name) = rest.split_once(' ')?;
+                (Some(digits(number)?), word(name)?)
             }
-            None => (None, words),
+            None => (None, word(words)?),
         };
-        let status = status(word)?;
         let (time, rest) = rest.split_once("] ")?;
         let time = time.trim_start_matches(['>', ' ']).strip_suffix('s')?;
         time.parse::<f64>().ok()?;
@@ -262,24 +257,34 @@ impl<'a> Outcome<'a> {
         let counted = counter.is_some_and(|counter| counter.contains('/'));
         let (binary, name) = rest.split_once(' ')?;
         // A failed try is the last one only if it is counted.
-        let is_last = attempt.is_none() || counted || status == Some(TestStatus::Passed);
-        let status = status.filter(|_| is_last);
+        let status = match word {
+            Word::Ended(status) if attempt.is_none() || counted => Some(status),
+            Word::Ended(TestStatus::Passed) => Some(TestStatus::Passed),
+            Word::Ended(_) | Word::GoesOn => None,
+        };
         Some(Self { status, attempt, binary, name })
     }
 }
 
-/// What a status word means; `Some(None)` for those of tests that go on.
-fn status(word: &str) -> Option<Option<TestStatus>> {
+/// What a word says of a test.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Ended(TestStatus),
+    /// It goes on, or was told before.
+    GoesOn,
+}
+
+fn word(word: &str) -> Option<Word> {
     Some(match word {
-        "PASS" | "LEAK" | "TMT-PASS" | "TIMEOUT-PASS" => Some(TestStatus::Passed),
-        "SKIP" => Some(TestStatus::Skipped),
+        "PASS" | "LEAK" | "TMT-PASS" | "TIMEOUT-PASS" => Word::Ended(TestStatus::Passed),
+        "SKIP" => Word::Ended(TestStatus::Skipped),
         "FAIL" | "FAIL + LEAK" | "FAIL+LEAK" | "LEAK-FAIL" | "TIMEOUT" | "TMT" | "ABORT"
-        | "XFAIL" => Some(TestStatus::Failed),
-        "SLOW" | "RETRY" | "DELAY" => None,
+        | "XFAIL" => Word::Ended(TestStatus::Failed),
+        "SLOW" | "RETRY" | "DELAY" => Word::GoesOn,
         // `FLAKY 2/3` behind the summary: its tries were told.
-        _ if word.starts_with("FLAKY") => None,
+        _ if word.starts_with("FLAKY") => Word::GoesOn,
         _ if word.starts_with("SIG") && word.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
-            Some(TestStatus::Failed)
+            Word::Ended(TestStatus::Failed)
         }
         _ => return None,
     })

@@ -75,7 +75,7 @@ fn is_count_of(text: &str, word: &str) -> bool {
 /// The name of a test binary's step, from `unittests PATH (EXE)` or `PATH.rs (EXE)`.
 fn test_binary(text: &str) -> Option<String> {
     let (path, exe) = text.trim_end().strip_suffix(')')?.rsplit_once(" (")?;
-    let of_source = path.ends_with(".rs") && !path.starts_with('`');
+    let of_source = path.strip_suffix(".rs").is_some_and(|path| !path.starts_with('`'));
     if !(of_source || path == "unittests" || path.starts_with("unittests ")) {
         return None;
     }

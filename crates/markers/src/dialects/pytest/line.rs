@@ -324,7 +324,7 @@ pub(super) fn problem(text: &str, known: impl Fn(&str, TestStatus) -> bool) -> O
 
 /// A test's name may hold what stands before the message, too: the split behind a known name counts,
 /// else the first that is not inside its parameters.
-fn split_message<'a>(text: &'a str, known: impl Fn(&str) -> bool) -> (&'a str, Option<&'a str>) {
+fn split_message(text: &str, known: impl Fn(&str) -> bool) -> (&str, Option<&str>) {
     const DASH: &str = " - ";
     let splits = || text.match_indices(DASH).map(|(at, _)| at).take(SPLITS_MAX);
     let outside = |at: &usize| {
