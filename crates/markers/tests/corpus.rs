@@ -125,10 +125,6 @@ const ABOUT_MARKERS: &[&str] = &[
     "buildkite",
     "teamcity",
     "github-actions",
-    "ansible",
-    "terraform",
-    "gradle",
-    "maven",
 ];
 
 /// What is read of one kind at most.

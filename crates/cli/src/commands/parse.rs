@@ -160,6 +160,13 @@ fn sign(dialect: &str) -> String {
         "travis" => say::sign_travis(),
         "buildkite" => say::sign_buildkite(),
         "tap" => say::sign_tap(),
+        "docker" => say::sign_docker(),
+        "ansible" => say::sign_ansible(),
+        "npm" => say::sign_npm(),
+        "terraform" => say::sign_terraform(),
+        "gradle" => say::sign_gradle(),
+        "maven" => say::sign_maven(),
+        "turbo" => say::sign_turbo(),
         _ => say::sign_other(),
     }
 }

@@ -54,6 +54,28 @@ messages! {
         "TAP version 13 or 14, or a plan beside its first point",
         "TAP version 13 或 14，或紧邻第一个测试点的计划行"
     }
+    sign_docker() {
+        "#1 [internal] load ..., or #0 building with \"NAME\" instance",
+        "#1 [internal] load ...，或 #0 building with \"NAME\" instance"
+    }
+    sign_ansible() {
+        "PLAY [name] or TASK [name], with its stars",
+        "PLAY [名称] 或 TASK [名称] 及其星号"
+    }
+    sign_npm() {
+        "> package@version script after a blank line, and > command below it",
+        "空行之后的 > package@version script 及其下一行 > command"
+    }
+    sign_terraform() {
+        "a resource's address and Creating..., Destroying... or the like",
+        "资源地址与 Creating...、Destroying... 等"
+    }
+    sign_gradle() { "> Task :path", "> Task :path" }
+    sign_maven() {
+        "[INFO] ---< group:artifact >---, or a goal's line",
+        "[INFO] ---< group:artifact >--- 或目标（goal）行"
+    }
+    sign_turbo() { "• turbo and its version", "• turbo 及其版本" }
     sign_other() { "anything of it", "其任何内容" }
 
     // Of a log.
