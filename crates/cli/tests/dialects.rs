@@ -139,30 +139,3 @@ fn a_script_finds_itself_in_the_system_that_is_emulated() {
     let state = run(&scratch, &[], "test -z \"$GITHUB_ACTIONS\"").state;
     assert_eq!(state.summary.exit_code, Some(0), "not without being asked for");
 }
-
-/// The text of the first block of this kind, and what follows it.
-fn block<'a>(page: &'a str, kind: &str) -> Option<(&'a str, &'a str)> {
-    page.split_once(&format!("\n```{kind}\n"))?.1.split_once("```\n")
-}
-
-#[test]
-fn the_pages_of_dialects_show_what_is_made_of_their_logs() {
-    let scratch = Scratch::new(STEPFLOW);
-    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/dialects");
-    let log_path = scratch.work().join("page.log");
-    let mut shown = 0;
-    for page in fs::read_dir(pages).unwrap().map(|entry| entry.unwrap().path()) {
-        let text = fs::read_to_string(&page).unwrap();
-        let Some((log, rest)) = block(&text, "text") else { continue };
-        let Some((console, _)) = block(rest, "console") else { continue };
-        let Some((command, tree)) = console.split_once('\n') else { continue };
-        let Some(command) = command.strip_prefix("$ stepflow ") else { continue };
-        fs::write(&log_path, log).unwrap();
-        // The last word is the log's name.
-        let mut args: Vec<&str> = command.split(' ').collect();
-        *args.last_mut().unwrap() = log_path.to_str().unwrap();
-        assert_eq!(scratch.text(&args), tree, "{}", page.display());
-        shown += 1;
-    }
-    assert!(shown >= 12, "{shown} pages show a log and its steps");
-}

@@ -174,6 +174,13 @@ fn sign(dialect: &str) -> String {
         "gcc-diag" => say::sign_gcc_diag(),
         "xtrace" => say::sign_xtrace(),
         matcher if !names().any(|name| name == matcher) => say::sign_matcher(),
+        "docker" => say::sign_docker(),
+        "ansible" => say::sign_ansible(),
+        "npm" => say::sign_npm(),
+        "terraform" => say::sign_terraform(),
+        "gradle" => say::sign_gradle(),
+        "maven" => say::sign_maven(),
+        "turbo" => say::sign_turbo(),
         _ => say::sign_other(),
     }
 }

@@ -94,6 +94,28 @@ messages! {
     }
     sign_xtrace() { "`+ COMMAND` on standard error", "标准错误上的 `+ 命令`" }
     sign_matcher() { "a line that its expressions fit", "符合其表达式的行" }
+    sign_docker() {
+        "#1 [internal] load ..., or #0 building with \"NAME\" instance",
+        "#1 [internal] load ...，或 #0 building with \"NAME\" instance"
+    }
+    sign_ansible() {
+        "PLAY [name] or TASK [name], with its stars",
+        "PLAY [名称] 或 TASK [名称] 及其星号"
+    }
+    sign_npm() {
+        "> package@version script after a blank line, and > command below it",
+        "空行之后的 > package@version script 及其下一行 > command"
+    }
+    sign_terraform() {
+        "a resource's address and Creating..., Destroying... or the like",
+        "资源地址与 Creating...、Destroying... 等"
+    }
+    sign_gradle() { "> Task :path", "> Task :path" }
+    sign_maven() {
+        "[INFO] ---< group:artifact >---, or a goal's line",
+        "[INFO] ---< group:artifact >--- 或目标（goal）行"
+    }
+    sign_turbo() { "• turbo and its version", "• turbo 及其版本" }
     sign_other() { "anything of it", "其任何内容" }
 
     // Of a log.

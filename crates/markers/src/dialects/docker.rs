@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Annotation, Context, Dialect, Ending, Line, Severity, StepId, StepStatus, Taken, Watch,
+    Annotation, Cause, Context, Dialect, Ending, Line, Severity, StepId, StepStatus, Taken, Watch,
     tree::{Label, hash},
     words::{digits, split_while},
 };
@@ -64,7 +64,7 @@ impl Dialect for Docker {
             return Taken::No;
         }
         if begins && self.is_another_build(number, text, cx) {
-            self.forget(cx);
+            self.forget(Cause::Next, cx);
         }
         match self.build.vertices.get(&number) {
             Some(vertex) if vertex.header == hash(text) => Taken::Yes,
@@ -80,7 +80,7 @@ impl Dialect for Docker {
     fn end(&mut self, ending: Ending, cx: &mut Context<'_>) {
         // What was running then did not fail: its build did.
         self.build.failed = ending != Ending::Exit(0);
-        self.forget(cx);
+        self.forget(Cause::End, cx);
     }
 }
 
@@ -147,11 +147,11 @@ impl Docker {
     }
 
     /// Ends what is open of a build that is over.
-    fn forget(&mut self, cx: &mut Context<'_>) {
+    fn forget(&mut self, by: Cause, cx: &mut Context<'_>) {
         let build = std::mem::take(&mut self.build);
         let status = if build.failed { StepStatus::Cancelled } else { StepStatus::Success };
         for vertex in build.vertices.values().rev() {
-            cx.end(vertex.step, status, None);
+            cx.end_by(vertex.step, status, None, by);
         }
     }
 }

@@ -207,7 +207,7 @@ impl Maven {
     /// The build is over.
     fn close(&mut self, status: StepStatus, cx: &mut Context<'_>) {
         for step in [self.goal.take(), self.module.take()].into_iter().flatten() {
-            cx.end(step, status, None);
+            cx.end_by(step, status, None, Cause::Next);
         }
         *self = Self::default();
     }

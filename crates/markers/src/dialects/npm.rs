@@ -1,4 +1,4 @@
-//! The banners of `npm run` and of pnpm up to version 9: a script a step.
+//! The banners of `npm run` and of pnpm up to version 10: a script a step.
 //!
 //! Source: `@npmcli/run-script`, `lib/run-script-pkg.js`.
 

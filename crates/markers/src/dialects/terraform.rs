@@ -7,7 +7,7 @@ mod address; // resource addresses
 
 use self::address::Address;
 use super::{
-    Annotation, Context, Dialect, Line, Place, Severity, StepStatus, Stream, Taken, Watch,
+    Annotation, Cause, Context, Dialect, Line, Place, Severity, StepStatus, Stream, Taken, Watch,
     tree::Label,
     watch::Needle,
     words::{digits, split_while},
@@ -129,7 +129,7 @@ impl Terraform {
                 return Taken::No;
             }
             if let Some(step) = open {
-                cx.end(step, StepStatus::Done, None);
+                cx.end_by(step, StepStatus::Done, None, Cause::Next);
             }
             let params = vec![("action".to_owned(), action.to_owned())];
             if cx.start_loose(label, address.text, params, cx.innermost()).is_none() {

@@ -3,8 +3,8 @@
 //! Source: the output of `turbo` 2 (`turborepo-run-summary` and the task visitor's prefixes).
 
 use super::{
-    Annotation, Context, Dialect, Ending, Line, StepId, StepStatus, Taken, Watch, tree::Label,
-    words::digits,
+    Annotation, Cause, Context, Dialect, Ending, Line, StepId, StepStatus, Taken, Watch,
+    tree::Label, words::digits,
 };
 
 pub(super) fn new(hinted: bool) -> Box<dyn Dialect> {
@@ -31,7 +31,7 @@ impl Dialect for Turbo {
     fn line(&mut self, line: &Line<'_>, cx: &mut Context<'_>) -> Taken {
         let text = line.visible();
         if is_banner(text) {
-            self.settle(StepStatus::Done, cx);
+            self.settle(StepStatus::Done, Cause::Next, cx);
             self.successful = None;
             self.armed = true;
             return Taken::Yes;
@@ -65,7 +65,7 @@ impl Dialect for Turbo {
             Some(_) if ending != Ending::Cancelled => StepStatus::Done,
             _ => ending.status(),
         };
-        self.settle(status, cx);
+        self.settle(status, Cause::End, cx);
     }
 }
 
@@ -100,9 +100,9 @@ impl Turbo {
         Taken::Yes
     }
 
-    fn settle(&mut self, status: StepStatus, cx: &mut Context<'_>) {
+    fn settle(&mut self, status: StepStatus, by: Cause, cx: &mut Context<'_>) {
         for step in std::mem::take(&mut self.open) {
-            cx.end(step, status, None);
+            cx.end_by(step, status, None, by);
         }
     }
 }
