@@ -2,8 +2,6 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "only for tests")]
 
-use std::{fs, path::Path};
-
 use serde_json::{Value, json};
 use stepflow_model::StepStatus;
 use stepflow_testkit::Scratch;
