@@ -61,8 +61,9 @@ export function inView(
   more = 6,
 ): [first: number, end: number] {
   const at = (px: number) => {
-    const below = open !== null && px > topOf(open, open) + ROW_PX ? Math.min(DETAIL_PX, px - topOf(open, open) - ROW_PX) : 0;
-    return Math.floor((px - below) / ROW_PX);
+    const detail = open === null ? Infinity : (open + 1) * ROW_PX;
+    if (px < detail) return Math.floor(px / ROW_PX);
+    return px < detail + DETAIL_PX ? open! : Math.floor((px - DETAIL_PX) / ROW_PX);
   };
   const first = Math.max(0, Math.min(count, at(from) - more));
   return [first, Math.max(first, Math.min(count, at(to) + 1 + more))];
