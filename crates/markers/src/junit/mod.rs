@@ -398,13 +398,11 @@ impl Open {
         for outcome in outcomes.iter().filter(|one| is(Some(Retry::Flaky))(one)) {
             take(earlier(told(&case, outcome, next())));
         }
-        match own {
-            Some(outcome) => take(told(&case, outcome, next())),
-            None => {
-                let attempt = next();
-                take(Case { attempt, ..case });
-            }
-        }
+        let attempt = next();
+        take(match own {
+            Some(outcome) => told(&case, outcome, attempt),
+            None => Case { attempt, ..case },
+        });
     }
 }
 

@@ -1,30 +1,33 @@
 import { describe, expect, it } from 'vitest';
 import type { TestPast } from '$lib/api/types';
-import { asked, DETAIL_PX, heightOf, inView, PIECE, pieces, ROW_PX, SHOWN, strip, topOf, verdict } from './tests';
+import { asked, heightOf, inView, PIECE, pieces, ROW_PX, SHOWN, shownLines, strip, topOf, verdict } from './tests';
 
 describe('tests as rows', () => {
   it('stand below one another, and below what is open', () => {
     expect(topOf(3, null)).toBe(3 * ROW_PX);
-    expect(topOf(1, 1)).toBe(ROW_PX);
-    expect(topOf(2, 1)).toBe(2 * ROW_PX + DETAIL_PX);
+    expect(topOf(1, { at: 1, px: 50 })).toBe(ROW_PX);
+    expect(topOf(2, { at: 1, px: 50 })).toBe(2 * ROW_PX + 50);
     expect(heightOf(50_000, null)).toBe(50_000 * ROW_PX);
-    expect(heightOf(2, 1)).toBe(2 * ROW_PX + DETAIL_PX);
-    expect(heightOf(2, 7)).toBe(2 * ROW_PX);
+    expect(heightOf(2, { at: 1, px: 50 })).toBe(2 * ROW_PX + 50);
+    expect(heightOf(2, { at: 7, px: 50 })).toBe(2 * ROW_PX);
   });
 
   it('are all mounted that can be seen, whatever is open', () => {
-    for (const open of [null, 0, 10, 500]) {
-      for (let from = 0; from < 30_000; from += 137) {
+    const wrong: string[] = [];
+    for (const open of [null, { at: 0, px: 300 }, { at: 10, px: 7 }, { at: 90, px: 300 }]) {
+      for (let from = 0; from < 5_000; from += 37) {
         const to = from + 900;
-        const [first, end] = inView(1_000, open, from, to, 0);
-        for (let at = 0; at < 1_000; at += 1) {
+        const [first, end] = inView(100, open, from, to, 0);
+        for (let at = 0; at < 100; at += 1) {
           const top = topOf(at, open);
-          const bottom = top + ROW_PX + (at === open ? DETAIL_PX : 0);
-          if (top < to && bottom > from) expect(at >= first && at < end, `${at} at ${from}, open ${open}`).toBe(true);
+          const bottom = top + ROW_PX + (at === open?.at ? open.px : 0);
+          const mounted = at >= first && at < end;
+          if (top < to && bottom > from && !mounted) wrong.push(`${at} at ${from}, open ${open?.at}`);
         }
-        expect(end - first).toBeLessThan(30);
+        if (end - first > 24) wrong.push(`${end - first} rows at ${from}, open ${open?.at}`);
       }
     }
+    expect(wrong).toEqual([]);
     expect(inView(0, null, 0, 900)).toEqual([0, 0]);
   });
 
@@ -34,6 +37,10 @@ describe('tests as rows', () => {
     expect(pieces([PIECE - 1, PIECE + 1])).toEqual([0, 1]);
     expect(pieces([3 * PIECE, 3 * PIECE + 1])).toEqual([3]);
   });
+});
+
+it('texts of several lines stay that, without what moves a cursor', () => {
+  expect(shownLines('a\r\n\tb\u001b[2J')).toMatch(/^a\n    b[^\u001b]*$/);
 });
 
 it('every choice asks for something else', () => {

@@ -2,10 +2,11 @@
 // they need, and where they stand. Pure.
 
 import type { TestPast, TestResult } from '$lib/api/types';
+import { visible } from '$lib/format/plain';
 
 export const ROW_PX = 46;
-/** What opens below a row scrolls within this height. */
-export const DETAIL_PX = 300;
+/** What opens below a row is no higher than this, and scrolls within it. */
+export const DETAIL_PX_MAX = 340;
 /** Tests that are asked for at once. */
 export const PIECE = 200;
 
@@ -43,26 +44,32 @@ export function verdict(status: string): 'passed' | 'failed' | 'skipped' {
   return status === 'skipped' || status === 'todo' || status === 'xfailed' ? 'skipped' : 'failed';
 }
 
-/** Where row `at` begins, when the row `open` has its detail below it. */
-export function topOf(at: number, open: number | null): number {
-  return at * ROW_PX + (open !== null && at > open ? DETAIL_PX : 0);
+/** The row that is open, and how high what opens below it is. */
+export interface Opened {
+  readonly at: number;
+  readonly px: number;
 }
 
-export function heightOf(count: number, open: number | null): number {
-  return count * ROW_PX + (open !== null && open < count ? DETAIL_PX : 0);
+/** Where row `at` begins. */
+export function topOf(at: number, open: Opened | null): number {
+  return at * ROW_PX + (open !== null && at > open.at ? open.px : 0);
+}
+
+export function heightOf(count: number, open: Opened | null): number {
+  return count * ROW_PX + (open !== null && open.at < count ? open.px : 0);
 }
 
 /** The rows between two heights, and `more` on each side: the first, and the one behind the last. */
 export function inView(
   count: number,
-  open: number | null,
+  open: Opened | null,
   from: number,
   to: number,
   more = 6,
 ): [first: number, end: number] {
   const at = (px: number) => {
-    const below = open !== null && px > topOf(open, open) + ROW_PX ? Math.min(DETAIL_PX, px - topOf(open, open) - ROW_PX) : 0;
-    return Math.floor((px - below) / ROW_PX);
+    if (open === null || px < (open.at + 1) * ROW_PX) return Math.floor(px / ROW_PX);
+    return Math.max(open.at, Math.floor((px - open.px) / ROW_PX));
   };
   const first = Math.max(0, Math.min(count, at(from) - more));
   return [first, Math.max(first, Math.min(count, at(to) + 1 + more))];
@@ -84,6 +91,14 @@ export function strip(history: readonly TestPast[]): { runs: readonly TestPast[]
     failed: judged.filter((one) => one.verdict === 'failed').length,
     judged: judged.length,
   };
+}
+
+/** Text of several lines as it can be shown; tabs as in most terminals, from where they stand. */
+export function shownLines(text: string): string {
+  return text
+    .split(/\r?\n/)
+    .map((line) => visible(line.replaceAll('\t', '    ')))
+    .join('\n');
 }
 
 /** Its source file, as people write it. */
