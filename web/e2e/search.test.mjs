@@ -50,7 +50,7 @@ test('before a search the page says what it does, and the field has the focus', 
   await page.goto(`${rig.url}/`);
   await page.keyboard.press('g');
   await page.keyboard.press('f');
-  await page.getByText('stepflow search').waitFor();
+  await page.locator('main code', { hasText: 'stepflow search' }).waitFor();
   await until('the focus', () => page.evaluate(() => document.activeElement?.dataset.testid === 'find-text'));
   await picture(page, 'search-empty');
 });

@@ -1,7 +1,9 @@
 //! What must stand in a text for a pattern to be found there, as trigrams: a condition that every
 //! match fulfils, and most texts without one do not.
 
-use regex_syntax::hir::{Class, ClassBytes, ClassUnicode, Hir, HirKind, Repetition};
+use regex_syntax::hir::{
+    Class, ClassBytes, ClassBytesRange, ClassUnicode, Hir, HirKind, Repetition,
+};
 use stepflow_record::grams;
 
 /// Texts that are kept apart; more make the condition weaker, never wrong.
@@ -132,7 +134,7 @@ fn of_unicode(class: &ClassUnicode) -> Option<Vec<Vec<u8>>> {
 }
 
 fn of_bytes(class: &ClassBytes) -> Option<Vec<Vec<u8>>> {
-    let count: usize = class.iter().map(|range| range.len()).sum();
+    let count: usize = class.iter().map(ClassBytesRange::len).sum();
     (count <= CLASS_MAX).then(|| {
         let bytes = class.iter().flat_map(|range| range.start()..=range.end());
         bytes.map(|byte| vec![byte.to_ascii_lowercase()]).collect()
