@@ -15,8 +15,8 @@ use stepflow_model::{
 use stepflow_record::{RecordError, ResultsView, Storage};
 
 /// Executions whose tests are kept, and rows of them together.
-const KEPT_MAX: usize = 6;
-const KEPT_ROWS_MAX: usize = 120_000;
+const KEPT_MAX: usize = 4;
+const KEPT_ROWS_MAX: usize = 60_000;
 
 /// What a list of tests must be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
