@@ -34,7 +34,7 @@ fn there_is_a_seed_for_each_dialect_and_each_matcher() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/dialects");
     let seeds = seeds();
     for (name, seed) in &seeds {
-        let path = directory.join(name);
+        let path = directory.join(format!("{name}.all"));
         if std::env::var_os("STEPFLOW_BLESS").is_some() {
             fs::write(&path, seed).unwrap();
         }
