@@ -129,8 +129,10 @@ const ABOUT_MARKERS: &[&str] = &[
     "terraform",
     "gradle",
     "maven",
-    // It quotes what cargo printed while it was built.
+    // They quote what cargo and rustc printed.
     "jiff-",
+    "syn-2",
+    "syn-3",
 ];
 
 /// Lines of ordinary text that begin as lines of test tools do.
@@ -250,9 +252,7 @@ impl Corpus {
         // One that has more to say learns that nobody reads it.
         child.wait().unwrap();
         // Commits of this program quote markers; those of most others do not.
-        let quotes = |line: &&[u8]| {
-            !line.starts_with(b"+") && !line.starts_with(b"-") && !line.starts_with(b" ")
-        };
+        let quotes = |line: &&[u8]| !matches!(line.first(), Some(b'+' | b'-' | b' ' | b'@'));
         if line.starts_with("git log -p") || line.starts_with("git diff") {
             let lines: Vec<&[u8]> = text.split_inclusive(|b| *b == b'\n').filter(quotes).collect();
             text = lines.concat();
