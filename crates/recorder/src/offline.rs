@@ -65,7 +65,7 @@ impl Offline {
         let mut said = Vec::new();
         let ending = steps::ending(verdict, exit_code);
         let open = self.dialects.settle(ending, &mut |s| said.push(s));
-        self.act(said);
+        self.say(said);
         let verdicts = steps::verdicts(&open);
         for kind in steps::finish(&self.state, verdict, exit_code, &verdicts) {
             self.emit(kind, self.offset, self.lines);
@@ -124,6 +124,19 @@ impl Offline {
                     steps::At::LineStart => self.emit(kind, place.start, place.line - 1),
                     steps::At::LineEnd => self.emit(kind, place.end, place.line),
                 }
+            }
+        }
+    }
+
+    /// What is said at the end is about no line.
+    fn say(&mut self, said: Vec<dialects::Event>) {
+        for (said, opens) in steps::with_openings(said) {
+            for (_, mut kind) in steps::decide(&self.state, &said, opens, false).events {
+                if let EventKind::StepFinished { by, .. } = &mut kind {
+                    "end".clone_into(by);
+                }
+                words::mask(&mut kind, &self.words);
+                self.emit(kind, self.offset, self.lines);
             }
         }
     }
