@@ -149,8 +149,8 @@ mod tests {
     fn c9_zsh_asks_for_ids_wherever_one_is_expected() {
         let script = String::from_utf8(script(Shell::Zsh)).unwrap();
         let ids = script.lines().filter(|line| line.contains(":_stepflow_ids'")).count();
-        // attach rerun open show logs watch cancel export, artifacts ls and get
-        assert_eq!(ids, 10, "{script}");
+        // attach rerun open show logs watch cancel tests export, artifacts ls and get
+        assert_eq!(ids, 11, "{script}");
         assert!(!script.lines().any(|line| line.contains("id -- ") && line.contains(":_default")));
         let defined = script.find("_stepflow_ids() {").unwrap();
         assert!(defined < script.find("\n_stepflow() {").unwrap());

@@ -146,7 +146,7 @@ fn line(look: &Look, test: &TestResult, with_suite: bool) -> String {
         Verdict::Failed => look.paint("31", "FAIL"),
         Verdict::Skipped => look.faint("skip"),
     };
-    let time = test.duration_ms.map(|ms| look.fine_duration(ms * 1_000)).unwrap_or_default();
+    let time = test.duration_ms.map(|ms| duration(look, ms)).unwrap_or_default();
     let name = clean(test.name.as_bytes(), false);
     let name = match test.suite.as_deref().filter(|_| with_suite) {
         Some(suite) => format!("{} {name}", look.faint(&clean(suite.as_bytes(), false))),
@@ -203,7 +203,7 @@ fn headline(look: &Look, list: &TestList) -> String {
         count(counts.skipped + counts.todo),
     )];
     if list.total_ms > 0 {
-        parts.push(say::tests_took(look.fine_duration(list.total_ms * 1_000)));
+        parts.push(say::tests_took(duration(look, list.total_ms)));
     }
     let marks = &list.marks;
     for (number, said) in [
@@ -217,6 +217,11 @@ fn headline(look: &Look, list: &TestList) -> String {
         }
     }
     parts.join(look.dot())
+}
+
+/// Most tests take less than a second, and which of them is slow is worth knowing.
+fn duration(look: &Look, ms: u64) -> String {
+    if ms < 1_000 { format!("{ms} ms") } else { look.fine_duration(ms.saturating_mul(1_000)) }
 }
 
 fn verdict(test: &TestResult) -> Verdict {

@@ -532,6 +532,7 @@ const ZH: &[(&str, &str)] = &[
         "先失败后通过，或在最近 20 次执行中变化两次以上",
     ),
     ("No earlier execution had it", "以前的执行都没有它"),
+    ("In which order", "顺序"),
     ("What failed first", "失败的在前"),
     ("As they were told of", "按报告的顺序"),
     ("The slowest first", "最慢的在前"),
