@@ -82,7 +82,29 @@ impl Disk {
             }
             thread::sleep(Duration::from_millis(5)); // Whoever was killed is still closing files.
         }
+        // A mount name space that somebody else made meanwhile has a copy of the mount. While it lives so
+        // does the file system, without power, and to mount the image is to mount that one again.
+        while self.is_attached()? {
+            if begun.elapsed() > stepflow_testkit::PATIENCE {
+                return Err("its loop device stays: another mount name space holds it".to_owned());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
         self.mount()
+    }
+
+    /// Whether a loop device still has the image.
+    fn is_attached(&self) -> Result<bool, String> {
+        let output = Command::new("losetup")
+            .arg("--associated")
+            .arg(&self.image)
+            .env("PATH", PATH)
+            .output()
+            .map_err(|error| format!("losetup: {error}"))?;
+        if !output.status.success() {
+            return Err(format!("losetup: {}", String::from_utf8_lossy(&output.stderr).trim()));
+        }
+        Ok(!output.stdout.is_empty())
     }
 }
 
