@@ -207,7 +207,7 @@ impl Telling<'_> {
         };
         let threads = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
         let threads = threads.min(queue.turns.len());
-        let next = thread::scope(|scope| {
+        thread::scope(|scope| {
             let (results, done) = mpsc::channel();
             for _ in 0..threads {
                 let (results, queue) = (results.clone(), &queue);
@@ -224,8 +224,7 @@ impl Telling<'_> {
             let next = self.in_order(&done, &queue);
             queue.end();
             next
-        });
-        next
+        })
     }
 
     fn in_order(
