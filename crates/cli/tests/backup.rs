@@ -68,7 +68,7 @@ fn every_changed_byte_and_every_cut_is_found() {
     assert_eq!((whole.artifacts, whole.artifact_bytes), (1, 6));
     let files = files(storage, id);
     let names: Vec<_> = files.iter().map(|f| f.file_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(names.len(), 6, "spec, journal, notes, log, index, artifact: {names:?}");
+    assert_eq!(names.len(), 5, "spec, journal with the index, notes, log, artifact: {names:?}");
     let is_found = |path: &Path, what: &str| {
         // Without its last line a journal is one whose recorder was killed: not proven.
         let proven = storage.verify(id).is_ok_and(|proof| proof.flaws.is_empty() && proof.sealed);

@@ -102,7 +102,7 @@ fn what_is_not_trusted_says_nothing_and_a_wrong_name_is_refused() {
     assert_eq!(state.steps.len(), 1);
     let refused = scratch.output(&["run", "--dialect", "githab", "--", "true"]);
     let why = String::from_utf8_lossy(&refused.stderr);
-    assert!(!refused.status.success() && why.contains("no dialect `githab`"), "{why}");
+    assert!(!refused.status.success() && why.contains("matcher `githab`"), "{why}");
 }
 
 #[test]

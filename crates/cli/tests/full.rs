@@ -128,7 +128,8 @@ fn what_is_kept_for_a_full_disk_is_given_back_at_the_end() {
         let dir = scratch.storage.record_dir(id);
         ["journal.ndjson", "output.idx"]
             .iter()
-            .map(|name| std::fs::metadata(dir.join(name)).unwrap().blocks() * 512)
+            // Of a short log the journal's end has the index.
+            .map(|name| std::fs::metadata(dir.join(name)).map_or(0, |file| file.blocks() * 512))
             .sum()
     };
     let id = scratch.detach(&[], &["sh", "-c", "echo x; sleep 1000"]);
