@@ -65,8 +65,28 @@ impl LogReader {
             return Ok(Some(plain));
         }
         // Not the other way round: it has its name before output and index lose theirs.
-        let packed = Packed::open_as(&dir.join(packed::NAME), cache())?;
-        packed.map(|packed| Self::made(Form::Packed(Box::new(packed)), dir)).transpose()
+        if let Some(packed) = Packed::open_as(&dir.join(packed::NAME), cache())? {
+            return Self::made(Form::Packed(Box::new(packed)), dir).map(Some);
+        }
+        Self::open_without_index(dir)
+    }
+
+    /// Opens a log whose index went with a damaged end: its output is there, and shown as unverified.
+    /// No log that is being made is like that: it has its index before its first byte.
+    fn open_without_index(dir: &Path) -> Result<Option<Self>, RecordError> {
+        let path = dir.join("output.log");
+        let output = match File::open(&path) {
+            Ok(output) => output,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(RecordError::io("open", &path)(error)),
+        };
+        let index = short::made_up(&output).map_err(RecordError::io("read", &path))?;
+        // It may have been made, or compressed, since the first look.
+        if dir.join("output.idx").exists() || dir.join(packed::NAME).exists() {
+            return Self::open_plain(dir);
+        }
+        let form = index.map(|index| Form::Plain { output, index: Index::Lost(index) });
+        form.map(|form| Self::made(form, dir)).transpose()
     }
 
     /// Opens the log as it is written.
@@ -117,7 +137,9 @@ impl LogReader {
     fn index_path(&self) -> PathBuf {
         match &self.form {
             Form::Plain { index: Index::File(_), .. } => self.dir.join("output.idx"),
-            Form::Plain { index: Index::Kept(_), .. } => self.dir.join(journal::NAME),
+            Form::Plain { index: Index::Kept(_) | Index::Lost(_), .. } => {
+                self.dir.join(journal::NAME)
+            }
             Form::Packed(packed) => packed.path().to_owned(),
         }
     }
@@ -269,6 +291,11 @@ impl LogReader {
             Some(line) => line.number,
             None => self.position()?.1 + 1,
         })
+    }
+
+    /// Whether the index is one that was made up.
+    pub(crate) fn lacks_index(&self) -> bool {
+        matches!(&self.form, Form::Plain { index: Index::Lost(_), .. })
     }
 
     /// The first bytes of the index, which say what it is.

@@ -16,13 +16,15 @@ use stepflow_model::EventKind;
 
 use crate::{
     RecordError,
-    index::{ENTRY_BYTES, HEADER},
+    index::{ENTRY_BYTES, Entry, Flags, HEADER},
     journal,
-    write::hex,
+    write::{ENTRY_OUTPUT_MAX, hex},
 };
 
 /// An index of more entries stays a file.
 pub(crate) const ENTRIES_MAX: usize = 24;
+/// Output of more bytes has more entries, each of which takes at most three times the usual.
+const OUTPUT_BYTES_MAX: u64 = ENTRIES_MAX as u64 * 3 * ENTRY_OUTPUT_MAX;
 /// What the end takes in the journal without the index, about.
 const END_BYTES: u64 = 600;
 const BLOCK_BYTES: u64 = 4096;
@@ -36,20 +38,22 @@ pub(crate) enum Index {
     File(File),
     /// The journal's end has it: the same bytes, header included.
     Kept(Vec<u8>),
+    /// Neither has it: what a recovery would make of the output, none of it verified.
+    Lost(Vec<u8>),
 }
 
 impl Index {
     pub(crate) fn size(&self) -> io::Result<u64> {
         match self {
             Self::File(file) => file.metadata().map(|meta| meta.len()),
-            Self::Kept(bytes) => Ok(bytes.len() as u64),
+            Self::Kept(bytes) | Self::Lost(bytes) => Ok(bytes.len() as u64),
         }
     }
 
     pub(crate) fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
         match self {
             Self::File(file) => file.read_exact_at(buffer, at),
-            Self::Kept(bytes) => {
+            Self::Kept(bytes) | Self::Lost(bytes) => {
                 let rest = usize::try_from(at).ok().and_then(|at| bytes.get(at..));
                 let piece = rest.and_then(|rest| rest.get(..buffer.len()));
                 buffer.copy_from_slice(piece.ok_or(ErrorKind::UnexpectedEof)?);
@@ -88,6 +92,28 @@ pub(crate) fn load(dir: &Path) -> Result<Option<Vec<u8>>, RecordError> {
     bytes.extend(unhex(&index).ok_or_else(damaged)?);
     if !(bytes.len() as u64).is_multiple_of(ENTRY_BYTES) {
         return Err(damaged());
+    }
+    Ok(Some(bytes))
+}
+
+/// An index for output whose own is gone with a damaged end: as [`crate::recover`] makes one, but that
+/// nothing is written. `None`: there is no output, or more than a short log has.
+pub(crate) fn made_up(output: &File) -> io::Result<Option<Vec<u8>>> {
+    let size = output.metadata()?.len();
+    if size == 0 || size > OUTPUT_BYTES_MAX {
+        return Ok(None);
+    }
+    let mut bytes = HEADER.to_vec();
+    let (mut from, mut line_end) = (0, 0);
+    while from < size {
+        let mut piece = vec![0; (size - from).min(ENTRY_OUTPUT_MAX) as usize];
+        output.read_exact_at(&mut piece, from)?;
+        from += piece.len() as u64;
+        line_end += memchr::memchr_iter(b'\n', &piece).count() as u64;
+        let flags = Flags(Flags::UNVERIFIED);
+        let mut entry = Entry { byte_end: from, line_end, time_ns: 0, flags, crc: 0 };
+        entry.seal_over(&piece);
+        bytes.extend_from_slice(&entry.encode());
     }
     Ok(Some(bytes))
 }

@@ -215,6 +215,12 @@ fn log_of(dir: &Path, digest: Option<&str>, proof: &mut Proof) -> Result<(), Rec
         let _ = stepflow_sys::disk::forget_cached(packed.file());
         return packed_log_of(&log, packed, digest, proof);
     }
+    if log.lacks_index() {
+        if proof.ended {
+            proof.flaw(&log_path, "its other half is missing");
+        }
+        return Ok(());
+    }
     // The index first: what it has, the log has.
     let Some((index_path, index_bytes)) = log.index()? else { return Ok(()) };
     let mut header = [0; HEADER.len()];

@@ -360,9 +360,16 @@ fn cut_everywhere(files: &[&str], make_journal: fn(&Path) -> Vec<Event>) -> u64 
             }
             fs::write(dir.path().join(name), &damaged).unwrap();
             // A reader that comes before the recovery neither panics nor shows what is not there.
-            if let Some(log) = LogReader::open(dir.path()).unwrap() {
-                let _ = log.lines(1, 100);
+            let log = LogReader::open(dir.path()).unwrap();
+            // Whatever became of the journal, the output is there to be read.
+            assert!(name != "journal.ndjson" || log.is_some(), "{name} at {cut}");
+            if let Some(log) = log {
+                let lines = log.lines(1, 100);
                 let _ = log.lines_from_offset(0, 100);
+                if name == "journal.ndjson" {
+                    let read: Vec<u64> = lines.unwrap().iter().map(|line| line.end).collect();
+                    assert_eq!(read.last(), Some(&(all.len() as u64)), "{name} at {cut}");
+                }
             }
             recover(dir.path()).unwrap();
             let again = recover(dir.path()).unwrap();

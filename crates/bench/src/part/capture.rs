@@ -18,8 +18,9 @@ use crate::{
 const COPY: &str = "cat \"$1\" | cat > \"$2\"";
 /// The same, over when all is on the disk, as an execution that has ended is.
 const DURABLE_COPY: &str = "cat \"$1\" | cat > \"$2\" && sync \"$2\"";
-/// A marker stands in front of so many lines: hundreds of steps a second, at the speed of `cat`.
-const LINES_A_STEP: u64 = 1000;
+/// A marker stands in front of so many lines; past the limit of steps of an execution it is looked at
+/// all the same.
+const LINES_A_STEP: u64 = 100;
 const LINE: &[u8; 80] =
     b"the quick brown fox jumps over the lazy dog and runs away from the wolf 1234567\n";
 
