@@ -8,6 +8,7 @@ use crate::Execution;
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "one at a time, made to be written at once")]
 pub enum SearchEvent {
     /// Hits in the log of one execution, in order. Executions come newest first.
     Found(SearchFound),

@@ -1,4 +1,5 @@
 //! Files of results as the tools write them.
+#![allow(clippy::unwrap_used, reason = "only for tests")]
 
 use std::{fmt::Write as _, io};
 

@@ -206,12 +206,12 @@ impl Seen {
             }
             let mut trend = self.trends.of(row.key());
             trend.flaky |= row.is_flaky();
-            count(&mut marks, &trend);
+            count(&mut marks, trend);
             total_ms = total_ms.saturating_add(row.duration_ms.unwrap_or(0));
             let wanted =
                 query.verdicts.is_empty() || query.verdicts.contains(&Verdict::of(row.status));
             if wanted
-                && query.mark.is_none_or(|mark| has(&trend, mark))
+                && query.mark.is_none_or(|mark| has(trend, mark))
                 && needle.as_deref().is_none_or(|needle| mentions(row, needle))
             {
                 found.push((index, row, trend));
@@ -219,12 +219,12 @@ impl Seen {
         }
         match query.order {
             TestOrder::Told => {}
-            TestOrder::Failed => found.sort_by_key(|(_, row, trend)| rank(row, trend)),
+            TestOrder::Failed => found.sort_by_key(|(_, row, trend)| rank(row, *trend)),
             TestOrder::Slowest => {
                 found.sort_by_key(|(_, row, _)| std::cmp::Reverse(row.duration_ms));
             }
             TestOrder::Name => {
-                found.sort_by(|(_, a, _), (_, b, _)| (&a.suite, &a.name).cmp(&(&b.suite, &b.name)))
+                found.sort_by(|(_, a, _), (_, b, _)| (&a.suite, &a.name).cmp(&(&b.suite, &b.name)));
             }
         }
         let matched = found.len();
@@ -297,7 +297,7 @@ pub fn past((execution_id, created_us, mark): (ExecutionId, i64, Mark)) -> TestP
     }
 }
 
-fn count(marks: &mut TestMarks, trend: &Trend) {
+fn count(marks: &mut TestMarks, trend: Trend) {
     marks.flaky += u64::from(trend.flaky);
     marks.new += u64::from(trend.new);
     match trend.change {
@@ -308,7 +308,7 @@ fn count(marks: &mut TestMarks, trend: &Trend) {
     }
 }
 
-fn has(trend: &Trend, mark: TestMark) -> bool {
+fn has(trend: Trend, mark: TestMark) -> bool {
     match mark {
         TestMark::NewlyFailing => trend.change == Some(Change::NewlyFailing),
         TestMark::StillFailing => trend.change == Some(Change::StillFailing),
@@ -318,7 +318,7 @@ fn has(trend: &Trend, mark: TestMark) -> bool {
     }
 }
 
-fn rank(row: &TestRow, trend: &Trend) -> u8 {
+fn rank(row: &TestRow, trend: Trend) -> u8 {
     match (Verdict::of(row.status), trend.change) {
         (Verdict::Failed, Some(Change::NewlyFailing)) => 0,
         (Verdict::Failed, _) => 1,

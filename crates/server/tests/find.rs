@@ -17,7 +17,8 @@ type Lines = BTreeMap<String, Vec<u64>>;
 
 /// Enough text that a search has several blocks to skip.
 fn filler(from: u32) -> String {
-    (from..from + 12_000).map(|n| format!("[{n}] compiled thing number {n} in 3 ms\n")).collect()
+    let lines = (from..from + 12_000).map(|n| format!("[{n}] compiled thing number {n} in 3 ms"));
+    lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
 fn start(storage: &Storage, number: i64, name: &str, tags: &[&str]) -> TestRecord {
@@ -84,12 +85,11 @@ async fn events(server: &TestServer, query: &str) -> Vec<Value> {
             *sum += end["progress"][name].as_u64().unwrap();
             end["progress"][name] = (*sum).into();
         }
-        match end["cursor"].as_str() {
-            Some(next) => next.clone_into(&mut cursor),
-            None => {
-                all.push(end);
-                return all;
-            }
+        if let Some(next) = end["cursor"].as_str() {
+            next.clone_into(&mut cursor);
+        } else {
+            all.push(end);
+            return all;
         }
     }
 }
@@ -140,7 +140,7 @@ async fn one_by_one(server: &TestServer, query: &str) -> Lines {
             if answer["complete"] == true {
                 break;
             }
-            cursor = answer["cursor"].as_str().unwrap().to_owned();
+            answer["cursor"].as_str().unwrap().clone_into(&mut cursor);
         }
     }
     all

@@ -165,7 +165,7 @@ fn grepped(raw: &Path) -> Result<f64, BenchError> {
         command.args(flags).arg(NEEDLE).arg(raw).stdin(Stdio::null());
         let begun = Instant::now();
         let Ok(output) = command.output() else { continue }; // Not here.
-        if output.stdout.iter().filter(|byte| **byte == b'\n').count() == 1 {
+        if memchr::memchr_iter(b'\n', &output.stdout).count() == 1 {
             return Ok(begun.elapsed().as_secs_f64());
         }
         return Err(BenchError::Program {

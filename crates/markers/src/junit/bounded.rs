@@ -246,7 +246,7 @@ mod tests {
             (format!("<![CDATA[{long}]]]>x"), format!("<![CDATA[{cut}]]>x")),
         ];
         for (whole, expected) in cases {
-            assert!(bounded(whole.as_bytes()).unwrap() == expected, "{:.60}", whole);
+            assert!(bounded(whole.as_bytes()).unwrap() == expected, "{whole:.60}");
         }
         assert_eq!(bounded(&b"<a>\xff\xc3</a>"[..]).unwrap(), "<a>\u{FFFD}\u{FFFD}</a>");
         let many = format!("<a {}>", "b='x' ".repeat(TAG_BYTES_MAX / 6 + 1));
