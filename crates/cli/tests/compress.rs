@@ -177,16 +177,17 @@ fn a_server_compresses_what_has_ended_and_nobody_who_reads_can_tell() {
     let output = scratch.output_of(id);
     let (before, said) = {
         let server = Server::start(&scratch, &["--compress-after", "off"]);
-        assert!(!server.compresses(), "off is off");
         let detail = json(&scratch, &format!("/api/executions/{id}/log/meta"));
         assert_eq!(detail["compressed"], false);
         assert!(detail["stored_bytes"].as_u64() >= Some(output.len() as u64), "{detail}");
-        (answers(&scratch, id), shown(&scratch, &id.to_string()))
+        let told = (answers(&scratch, id), shown(&scratch, &id.to_string()));
+        assert!(!server.compresses(), "off is off");
+        told
     };
     assert!(scratch.storage.record_dir(id).join("output.log").exists(), "off is off");
 
     let server = Server::start(&scratch, &["--compress-after", "1s"]);
-    assert!(server.compresses());
+    eventually("it has the thread", || server.compresses().then_some(()));
     let meta = eventually("it is compressed", || {
         let meta = json(&scratch, &format!("/api/executions/{id}/log/meta"));
         (meta["compressed"] == true).then_some(meta)
