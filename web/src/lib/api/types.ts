@@ -1306,6 +1306,8 @@ export type CreateRequest = {
    * As the server does it if absent.
    */
   dialect?: string;
+  /** Systems whose variables the script finds, so that helpers print their markers. */
+  emulate?: Array<Emulation>;
   /**
    * Which files below its directory hold results of tests in JUnit's form, as patterns; read when
    * it has ended. As the server does it if absent.
