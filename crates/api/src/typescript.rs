@@ -78,7 +78,7 @@ pub fn typescript() -> String {
         ContextLine FoundLine SearchFound SearchProgress SearchEvent UsualStep Usual Moment Terminal ExecutionSpec MarkdownNode ArchiveEntry PreviewContent ArtifactPreview Statistics
         OverviewPart Overview StripEntry Strip StripList
         ExecutionList ActiveExecution ActiveList ExecutionDetail ArtifactList
-        Command LogSync Containment Leftover LogFull OnDiskFull CreateRequest RerunRequest LabelRequest
+        Command LogSync Containment Leftover LogFull OnDiskFull Emulation CreateRequest RerunRequest LabelRequest
         CreateAnswer IngestAnswer CancelAnswer DeleteAnswer
         SavedSearch SavedSearchList SavedSearchRequest Problem
         LoginRequest Session LoginUrl TokenCreate TokenInfo TokenList TokenCreated Health

@@ -1256,6 +1256,9 @@ export type LogFull = 'keep-ends' | 'block' | 'stop';
 /** What becomes of a script whose output the disk does not take. */
 export type OnDiskFull = 'block' | 'kill' | 'drop';
 
+/** A system that a script can be told it runs in. */
+export type Emulation = 'github' | 'gitlab' | 'azure' | 'teamcity' | 'buildkite' | 'travis';
+
 /** `POST /api/executions`. */
 export type CreateRequest = {
   /** What to run; required. */
