@@ -74,21 +74,26 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_owned)
 }
 
-/// Runs one command in `dir`, shown, timed; anything but success is an error.
-fn run(dir: &Path, program: &str, args: &[&str]) -> Result<(), String> {
-    let shown = format!("{program} {}", args.join(" "));
-    println!("--- {shown}");
-    let begun = Instant::now();
-    let mut command = Command::new(program);
-    command.args(args).current_dir(dir).env("STEPFLOW_REQUIRE_UI", "1");
-    // What cargo said to us is not for the cargo that we call: some build scripts look at it, and
-    // would run again each time that the one or the other builds.
+/// The surroundings in which everything is built: where they differ, build scripts run again, and what
+/// rests on them is built again, each time that the one or the other builds.
+fn building(command: &mut Command) {
+    command.env("STEPFLOW_REQUIRE_UI", "1");
+    // What cargo said to us is not for the cargo that we call.
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
             command.env_remove(&name);
         }
     }
+}
+
+/// Runs one command in `dir`, shown, timed; anything but success is an error.
+fn run(dir: &Path, program: &str, args: &[&str]) -> Result<(), String> {
+    let shown = format!("{program} {}", args.join(" "));
+    println!("--- {shown}");
+    let begun = Instant::now();
+    let mut command = Command::new(program);
+    building(command.args(args).current_dir(dir));
     for (name, seed) in SEEDS {
         if env::var_os(name).is_none() {
             command.env(name, seed);

@@ -61,7 +61,9 @@ pub fn prop(root: &Path, args: &[String]) -> Result<(), String> {
         let filter: Vec<String> =
             of_group().map(|(_, _, test, _)| format!("test({test})")).collect();
         let filter = filter.join(" | ");
-        let output = Command::new("cargo")
+        let mut cargo = Command::new("cargo");
+        crate::building(&mut cargo);
+        let output = cargo
             .args(nextest)
             .args(["--profile", "prop", "--no-fail-fast", "--status-level", "pass"])
             .args(["-E", &filter])
