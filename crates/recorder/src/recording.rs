@@ -400,6 +400,8 @@ impl Recording {
     /// Appends an event that output gave rise to, unless it was journaled already.
     fn emit_found(&mut self, kind: EventKind, offset: u64, lines: u64) {
         let mut new = true;
+        let position = self.state.summary.position;
+        let (offset, lines) = (offset.max(position.bytes), lines.max(position.lines));
         if let Some(replay) = &mut self.replay {
             let known;
             (known, new) = replay.meet(&kind, offset, lines);

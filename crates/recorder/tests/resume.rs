@@ -149,6 +149,85 @@ fn cases(usual: u32) -> ProptestConfig {
     if asked { config } else { ProptestConfig { cases: usual, ..config } }
 }
 
+/// Records `lines`, is cut off when so much of them was sent, loses so much of each file, and goes on.
+fn interrupted(
+    lines: &[String],
+    cuts: &[usize],
+    again: &[usize],
+    sent: f64,
+    shares: [f64; 3],
+    twice: bool,
+) -> Result<(), TestCaseError> {
+    let text = lines.concat();
+    let masked = text.replace(SECRET, "********");
+
+    let whole = tempfile::tempdir().unwrap();
+    let mut inflow = Inflow::create(whole.path(), &spec(), secrets()).unwrap();
+    feed(&mut inflow, text.as_bytes(), cuts);
+    let expected = end(inflow);
+    prop_assert_eq!(&fs::read_to_string(whole.path().join("output.log")).unwrap(), &masked);
+
+    let first = tempfile::tempdir().unwrap();
+    let mut inflow = Inflow::create(first.path(), &spec(), secrets()).unwrap();
+    feed(&mut inflow, &text.as_bytes()[..(text.len() as f64 * sent) as usize], cuts);
+    let dir = tempfile::tempdir().unwrap();
+    copy(first.path(), dir.path()); // As a kill leaves it: the open entry is not written.
+    drop(inflow);
+    for (name, share) in ["output.log", "output.idx", "journal.ndjson"].iter().zip(shares) {
+        cut(dir.path(), name, share);
+    }
+    let mut inflow = Inflow::resume(dir.path(), &spec(), secrets()).unwrap();
+    if twice {
+        drop(inflow);
+        inflow = Inflow::resume(dir.path(), &spec(), secrets()).unwrap();
+    }
+    let offset = inflow.offset() as usize;
+    prop_assert!(offset <= text.len());
+    inflow.close_files(); // Idle for a while.
+    feed(&mut inflow, &text.as_bytes()[offset..], again);
+    let state = end(inflow);
+
+    prop_assert_eq!(seen(&state), seen(&expected));
+    prop_assert_eq!(from_output(dir.path()), from_output(whole.path()));
+    prop_assert_eq!(&fs::read_to_string(dir.path().join("output.log")).unwrap(), &masked);
+    let at = |dir: &Path| LogReader::open(dir).unwrap().unwrap().position().unwrap();
+    prop_assert_eq!(at(dir.path()), at(whole.path()));
+    Ok(())
+}
+
+#[test]
+fn what_was_decided_late_is_known_again_behind_what_was_decided_before() {
+    let lines = [
+        "STEP_COMPLETE:Build\n",
+        "ok 1 - one\n",
+        "1..2\n",
+        "token hunter22\n",
+        "STEP_COMPLETE:Build\n",
+        "1..2\n",
+        "##[section]Starting: x\n",
+        "ok 1 - one\n",
+        "\n",
+        "\n",
+        "STEP_SKIP:Docs:not today\n",
+        "\n",
+        "\n",
+        "STEP_START:Build\n",
+        "STEP_START:Lost [parent=nobody]\n",
+        "STEP_START:Other [id=x]\n",
+        "STEP_START:Build\n",
+    ];
+    let lines = lines.map(str::to_owned);
+    interrupted(
+        &lines,
+        &[1],
+        &[1],
+        0.929_008_298_300_179_3,
+        [0.541_163_101_574_504_9, 1.0, 1.0],
+        false,
+    )
+    .unwrap();
+}
+
 proptest! {
     #![proptest_config(cases(1_000))]
 
@@ -183,40 +262,7 @@ proptest! {
         shares in proptest::array::uniform3(prop_oneof![Just(1.0), 0.0..1.0_f64]),
         twice in any::<bool>(),
     ) {
-        let text = lines.concat();
-        let masked = text.replace(SECRET, "********");
-
-        let whole = tempfile::tempdir().unwrap();
-        let mut inflow = Inflow::create(whole.path(), &spec(), secrets()).unwrap();
-        feed(&mut inflow, text.as_bytes(), &cuts);
-        let expected = end(inflow);
-        prop_assert_eq!(&fs::read_to_string(whole.path().join("output.log")).unwrap(), &masked);
-
-        let first = tempfile::tempdir().unwrap();
-        let mut inflow = Inflow::create(first.path(), &spec(), secrets()).unwrap();
-        feed(&mut inflow, &text.as_bytes()[..(text.len() as f64 * sent) as usize], &cuts);
-        let dir = tempfile::tempdir().unwrap();
-        copy(first.path(), dir.path()); // As a kill leaves it: the open entry is not written.
-        drop(inflow);
-        for (name, share) in ["output.log", "output.idx", "journal.ndjson"].iter().zip(shares) {
-            cut(dir.path(), name, share);
-        }
-        let mut inflow = Inflow::resume(dir.path(), &spec(), secrets()).unwrap();
-        if twice {
-            drop(inflow);
-            inflow = Inflow::resume(dir.path(), &spec(), secrets()).unwrap();
-        }
-        let offset = inflow.offset() as usize;
-        prop_assert!(offset <= text.len());
-        inflow.close_files(); // Idle for a while.
-        feed(&mut inflow, &text.as_bytes()[offset..], &again);
-        let state = end(inflow);
-
-        prop_assert_eq!(seen(&state), seen(&expected));
-        prop_assert_eq!(from_output(dir.path()), from_output(whole.path()));
-        prop_assert_eq!(&fs::read_to_string(dir.path().join("output.log")).unwrap(), &masked);
-        let at = |dir: &Path| LogReader::open(dir).unwrap().unwrap().position().unwrap();
-        prop_assert_eq!(at(dir.path()), at(whole.path()));
+        interrupted(&lines, &cuts, &again, sent, shares, twice)?;
     }
 
     #[test]

@@ -48,6 +48,11 @@ impl Replay {
             let rest = self.known.len();
             return (events(&mut self.known, rest), true);
         };
+        // No event is journaled before the one in front of it, whatever line it is about: a line that
+        // was held back is decided behind what another dialect made of the next one.
+        let before = at.checked_sub(1).map(|before| &self.known[before].1);
+        let offset = before.map_or(offset, |before| offset.max(before.offset));
+        let lines = before.map_or(lines, |before| lines.max(before.lines));
         let next = &self.known[at].1;
         if next.kind == *kind && next.offset == offset && next.lines == lines {
             return (events(&mut self.known, at + 1), false);
