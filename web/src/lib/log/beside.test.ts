@@ -26,6 +26,14 @@ describe('L1 L2 L21: rows that are not lines', () => {
     expect([...heads.before].map(([n, all]) => [n, all.map((one) => one.index)])).toEqual([[1, [0, 1]], [6, [2]]]);
   });
 
+  it('hides no line that a tool printed, only markers', () => {
+    const told = (index: number, first_line: number, dialect: string) => ({ ...step(index, first_line), dialect });
+    const steps = [step(0, 1), told(1, 2, 'pytest'), told(2, 3, 'pytest'), told(3, 6, 'github')];
+    const heads = headsOf(steps, NONE, 9);
+    expect([...heads.own].map(([n, one]) => [n, one.index])).toEqual([[1, 0], [6, 3]]);
+    expect([...heads.before].map(([n, all]) => [n, all.map((one) => one.index)])).toEqual([[2, [1]], [3, [2]]]);
+  });
+
   it('shows steps that began when nothing came any more behind the last line, once it is the last', () => {
     const steps = [step(0, 1), step(1, 6)];
     expect(headsOf(steps, NONE, Infinity).behind).toEqual([]);

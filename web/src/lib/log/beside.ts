@@ -15,10 +15,18 @@ export interface Heads {
   readonly behind: readonly Step[];
 }
 
+/** Systems whose steps begin with a marker; what a tool prints where its step begins is output. */
+const MARKERS: ReadonlySet<string> = new Set([
+  'github', 'gitlab', 'azure', 'teamcity', 'travis', 'buildkite', 'jenkins',
+]);
+
+/** Whether the line at which a step begins says more than that it begins. */
+const isPrinted = (step: Step): boolean => step.dialect !== undefined && !MARKERS.has(step.dialect);
+
 /**
  * Where headers stand. Of several steps that begin at one line the last one has the line, the others
  * rows above it. `lines`: how many there are; `Infinity` while more may come. `apart`: the lines are
- * no markers, as in an imported log, and are shown below the headers.
+ * no markers, as in an imported log, and are shown below the headers; so are those that a tool printed.
  */
 export function headsOf(steps: readonly Step[], folded: ReadonlySet<number>, lines: number, apart = false): Heads {
   const own = new Map<number, Step>();
@@ -32,8 +40,9 @@ export function headsOf(steps: readonly Step[], folded: ReadonlySet<number>, lin
       behind.push(step);
       continue;
     }
-    const beside = apart ? step : own.get(step.first_line);
-    if (!apart) own.set(step.first_line, step);
+    const aboveLine = apart || isPrinted(step);
+    const beside = aboveLine ? step : own.get(step.first_line);
+    if (!aboveLine) own.set(step.first_line, step);
     if (beside === undefined) continue;
     const others = before.get(step.first_line);
     if (others === undefined) before.set(step.first_line, [beside]);
