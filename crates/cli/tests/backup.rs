@@ -23,7 +23,11 @@ const SCRIPT: &str = "echo STEP_START:Build; seq 1 40; echo bytes > out.txt; \
                       echo ARTIFACT:out.txt:Bytes; echo META:commit:1; echo STEP_COMPLETE:Build";
 
 fn run(scratch: &Scratch) -> ExecutionId {
-    let output = scratch.output(&["run", "--output", "quiet", "--", "sh", "-c", SCRIPT]);
+    run_script(scratch, SCRIPT)
+}
+
+fn run_script(scratch: &Scratch, script: &str) -> ExecutionId {
+    let output = scratch.output(&["run", "--output", "quiet", "--", "sh", "-c", script]);
     assert!(output.status.success(), "{output:?}");
     scratch.newest()
 }
@@ -48,6 +52,26 @@ fn files(storage: &Storage, id: ExecutionId) -> Vec<PathBuf> {
 fn every_changed_byte_and_every_cut_is_found() {
     let scratch = Scratch::new(STEPFLOW);
     let id = run(&scratch);
+    // The index is in the journal's end.
+    changed_and_cut_everywhere(&scratch, id, 5);
+}
+
+#[test]
+fn also_of_a_log_with_an_index_of_its_own() {
+    let scratch = Scratch::new(STEPFLOW);
+    // Each line waits for the entry of the one before: too many for the journal's end.
+    let index = scratch.storage.root().join("executions/*/output.idx");
+    let lines = format!(
+        "for n in $(seq 30); do echo $n; until [ $(stat -c %s {}) -gt $((32 * n)) ]; do sleep 0.002; \
+         done; done; {SCRIPT}",
+        index.display()
+    );
+    let id = run_script(&scratch, &lines);
+    assert!(scratch.storage.record_dir(id).join("output.idx").exists());
+    changed_and_cut_everywhere(&scratch, id, 6);
+}
+
+fn changed_and_cut_everywhere(scratch: &Scratch, id: ExecutionId, parts: usize) {
     scratch.text(&["ls"]);
     stepflow_record::append_note(
         &scratch.storage.record_dir(id),
@@ -68,7 +92,7 @@ fn every_changed_byte_and_every_cut_is_found() {
     assert_eq!((whole.artifacts, whole.artifact_bytes), (1, 6));
     let files = files(storage, id);
     let names: Vec<_> = files.iter().map(|f| f.file_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(names.len(), 5, "spec, journal with the index, notes, log, artifact: {names:?}");
+    assert_eq!(names.len(), parts, "spec, journal, notes, log, index, artifact: {names:?}");
     let is_found = |path: &Path, what: &str| {
         // Without its last line a journal is one whose recorder was killed: not proven.
         let proven = storage.verify(id).is_ok_and(|proof| proof.flaws.is_empty() && proof.sealed);
