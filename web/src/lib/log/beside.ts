@@ -15,13 +15,8 @@ export interface Heads {
   readonly behind: readonly Step[];
 }
 
-/** Systems whose steps begin with a marker; what a tool prints where its step begins is output. */
-const MARKERS: ReadonlySet<string> = new Set([
-  'github', 'gitlab', 'azure', 'teamcity', 'travis', 'buildkite', 'jenkins',
-]);
-
-/** Whether the line at which a step begins says more than that it begins. */
-const isPrinted = (step: Step): boolean => step.dialect !== undefined && !MARKERS.has(step.dialect);
+/** GitHub, GitLab, Azure, TeamCity, Travis, Buildkite, Jenkins: their steps begin with a marker; what a tool prints there is output. */
+const MARKER = /^(git|azu|tea|tra|bui|jen)/;
 
 /**
  * Where headers stand. Of several steps that begin at one line the last one has the line, the others
@@ -40,9 +35,9 @@ export function headsOf(steps: readonly Step[], folded: ReadonlySet<number>, lin
       behind.push(step);
       continue;
     }
-    const aboveLine = apart || isPrinted(step);
-    const beside = aboveLine ? step : own.get(step.first_line);
-    if (!aboveLine) own.set(step.first_line, step);
+    const printed = apart || !MARKER.test(step.dialect ?? 'git');
+    const beside = printed ? step : own.get(step.first_line);
+    if (!printed) own.set(step.first_line, step);
     if (beside === undefined) continue;
     const others = before.get(step.first_line);
     if (others === undefined) before.set(step.first_line, [beside]);
