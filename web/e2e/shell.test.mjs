@@ -114,7 +114,7 @@ describe('appearance', () => {
         const cut = await page.evaluate(() =>
           [...document.querySelectorAll('body *')]
             .filter((node) => {
-              if (!node.checkVisibility() || node.closest('svg, select, .sr-only, .skip, table')) return false;
+              if (!node.checkVisibility() || node.closest('svg, select, .sr-only, .search .word, .skip, table')) return false;
               const style = getComputedStyle(node);
               if (node.scrollWidth <= node.clientWidth + 1 || node.clientWidth === 0) return false;
               if (style.overflowX === 'visible' || style.display === 'inline') return false;
