@@ -254,12 +254,6 @@ impl Context<'_> {
         self.say(EventKind::Log { text: text.to_owned(), level, step });
     }
 
-    /// A test. Without a step it belongs to the innermost stacked one.
-    pub(crate) fn test(&mut self, test: Test) {
-        let step = test.step.or_else(|| self.innermost());
-        self.test_on(step, test);
-    }
-
     /// A test of `step`.
     pub(crate) fn test_on(&mut self, step: Option<StepId>, test: Test) {
         self.say(EventKind::Test(Box::new(Test { step, ..test })));

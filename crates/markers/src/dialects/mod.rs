@@ -1,10 +1,8 @@
 //! Markers and structure that scripts print for other systems, fed into the same steps.
 //!
-//! A dialect is a small state machine in a file of its own behind the trait [`Dialect`], and a line
-//! in [`ENTRIES`]; nothing else knows it. [`Dialects`] cuts the streams into lines and asks. The
-//! order of [`ENTRIES`] is the order of asking: the first that takes a line has it alone.
-
-#![allow(dead_code, reason = "parts of the frame wait for the dialects that use them")]
+//! A dialect is a small state machine in a file of its own behind the trait `Dialect`, and a line
+//! in `ENTRIES`; nothing else knows it. [`Dialects`] cuts the streams into lines and asks. The
+//! order of `ENTRIES` is the order of asking: the first that takes a line has it alone.
 
 mod context; // what a dialect can do
 mod cut; // a stream -> its lines
