@@ -663,6 +663,43 @@ mod tests {
     }
 
     #[test]
+    fn who_is_at_fault_in_a_group_is_refused_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("stepflow.db");
+        let options = Options::from(Role::Command);
+        let db = open::writing(&path, &options).unwrap();
+        let thread = WriterThread::new(db, path.clone(), options, Arc::default());
+        let token = |digest: u8| {
+            Change::TokenCreate(Box::new(crate::Token {
+                id: "t".to_owned(),
+                prefix: "t".to_owned(),
+                digest: [digest; 32],
+                name: String::new(),
+                scope: "admin".to_owned(),
+                created_us: 1,
+                expires_us: None,
+                last_used_us: None,
+                revoked_us: None,
+            }))
+        };
+        // The third is refused in its second change: the first goes with it, and no other batch.
+        let batches = vec![
+            vec![execution(1, 1)],
+            vec![token(1)],
+            vec![execution(2, 1), token(2)],
+            vec![execution(3, 1)],
+        ];
+        let (good, refused): (Vec<_>, Vec<_>) =
+            run(thread, batches).into_iter().partition(Result::is_ok);
+        assert!(matches!(refused[..], [Err(CatalogError::TokenExists { .. })]), "{refused:?}");
+        assert_eq!(good.len(), 3);
+        let reader = Reader::open_existing(&path).unwrap();
+        let there = |number| reader.execution(id(number)).unwrap().is_some();
+        assert!(there(1) && !there(2) && there(3));
+        assert_eq!(reader.statistics().unwrap().count(Status::Pending), 2);
+    }
+
+    #[test]
     fn a_lock_held_elsewhere_fails_the_group_and_not_the_thread() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("stepflow.db");
