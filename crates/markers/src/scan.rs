@@ -65,27 +65,12 @@ impl Scanner {
     /// Whole lines at once: one search for candidates over all of them.
     fn lines(bytes: &[u8], offset: u64, found: &mut dyn FnMut(Found)) {
         let mut done = 0; // All before it is dealt with: a line is parsed once.
-        let mut at = 2;
-        while let Some(next) = bytes.get(at..).and_then(|rest| memchr::memchr(b':', rest)) {
-            at += next;
-            let end = bytes.len().min(at + BLOCK_BYTES);
-            let (before, last) = (&bytes[at - 2..end - 2], &bytes[at - 1..end - 1]);
-            if end <= done || !may_hold_candidate(before, last, &bytes[at..end]) {
-                at = end;
-                continue;
-            }
-            for colon in memchr::memchr_iter(b':', &bytes[at..end]).map(|colon| at + colon) {
-                if colon < done || word_before(bytes, colon).is_none() {
-                    continue;
-                }
-                let start =
-                    memchr::memrchr(b'\n', &bytes[done..colon]).map_or(done, |lf| done + lf + 1);
-                let lf =
-                    memchr::memchr(b'\n', &bytes[colon..]).map_or(bytes.len(), |lf| colon + lf);
-                Self::line(&bytes[start..lf], offset + start as u64, offset + lf as u64 + 1, found);
-                done = lf + 1;
-            }
-            at = end;
+        while let Some(colon) = next_word(bytes, done) {
+            let start =
+                memchr::memrchr(b'\n', &bytes[done..colon]).map_or(done, |lf| done + lf + 1);
+            let lf = memchr::memchr(b'\n', &bytes[colon..]).map_or(bytes.len(), |lf| colon + lf);
+            Self::line(&bytes[start..lf], offset + start as u64, offset + lf as u64 + 1, found);
+            done = lf + 1;
         }
     }
 
@@ -135,6 +120,25 @@ impl Scanner {
         self.open.clear();
         self.state = Open::No;
     }
+}
+
+/// The first colon at `from` or later that stands behind a marker word.
+pub(crate) fn next_word(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from.max(2);
+    while let Some(next) = bytes.get(at..).and_then(|rest| memchr::memchr(b':', rest)) {
+        at += next;
+        let end = bytes.len().min(at + BLOCK_BYTES);
+        let (before, last) = (&bytes[at - 2..end - 2], &bytes[at - 1..end - 1]);
+        if may_hold_candidate(before, last, &bytes[at..end]) {
+            let mut colons = memchr::memchr_iter(b':', &bytes[at..end]).map(|colon| at + colon);
+            let word = colons.find(|colon| word_before(bytes, *colon).is_some());
+            if word.is_some() {
+                return word;
+            }
+        }
+        at = end;
+    }
+    None
 }
 
 /// Whether one of `bytes` is a colon behind the last two letters of a marker word; `last` and

@@ -8,10 +8,11 @@ use super::{
     cut::{Cut, Cutter, ends_with_blank_line},
     event::{At, Cause, Event, EventKind, Place, StepId, StepStatus, Stream},
     filter::Filter,
+    literals::Literals,
     own,
-    problems::{Literals, Problems},
+    problems::Problems,
     tree::{FORMER_STEPS, Label, OWN_STEPS, Open, Tree, hash},
-    watch::{Table, Watch},
+    watch::{Table, Watch, literals},
 };
 use crate::LINE_BYTES_MAX;
 
@@ -77,8 +78,10 @@ struct Core {
     follows_blank: [bool; 2],
     /// Dialects, as bits, that have recognised something.
     detected: u32,
-    /// What problem matchers look for, and their bit.
-    literals: Option<(Arc<Literals>, u32)>,
+    /// What is looked for in whole pieces; `None`: there are no dialects.
+    literals: Option<Arc<Literals>>,
+    /// The bit of problem matchers; 0: there are none.
+    matchers: u32,
     /// By stream: the last whole line, where problem matchers are in use; empty if it was too long or there was none.
     before: [Vec<u8>; 2],
     shared: Shared,
@@ -142,22 +145,24 @@ impl Dialects {
             .entries()
             .map(|(entry, hinted)| Part::new(entry.name, entry.is_marker, (entry.new)(hinted)))
             .collect();
-        let matchers = selection.matchers();
-        let mut literals = None;
-        if !matchers.is_empty() {
-            let problems = Problems::new(matchers);
-            literals = Some((Arc::new(problems.literals()), 1 << parts.len()));
+        let problems = Problems::new(selection.matchers());
+        let is_any = !parts.is_empty() || !problems.is_empty();
+        let literals = is_any.then(|| Arc::new(literals(problems.literals())));
+        let mut matchers = 0;
+        if !problems.is_empty() {
+            matchers = 1 << parts.len();
             parts.push(Part::new("problem-matchers", false, Box::new(problems)));
         }
         let watches: Vec<_> = parts.iter().map(|part| part.watch).collect();
         let core = Core {
             own: selection.own(),
-            table: Table::new(&watches, literals.clone()),
+            table: Table::new(&watches, literals.clone(), matchers),
             awaiting: [0; 2],
             follows_blank: [true; 2],
             // Matchers say themselves what they detect: each has a name of its own.
-            detected: literals.as_ref().map_or(0, |(_, bit)| *bit),
+            detected: matchers,
             literals,
+            matchers,
             before: [Vec::new(), Vec::new()],
             shared: Shared { markers: markers_of(&parts), ..Shared::default() },
             parts,
@@ -387,7 +392,7 @@ impl Core {
 
     /// A whole line has been read: the next one of the stream may ask for it.
     fn remember(&mut self, stream: Stream, line: &[u8]) {
-        if self.literals.is_some() {
+        if self.matchers != 0 {
             let before = &mut self.before[slot(stream)];
             before.clear();
             before.extend_from_slice(bounded(line));
@@ -425,7 +430,7 @@ impl Core {
         self.offers.lines += 1;
         let mut line = Line::new(bytes, place).after_blank(self.follows_blank[slot(place.stream)]);
         let kept;
-        if self.literals.is_some() {
+        if self.matchers != 0 {
             line.before = Some(if let Some(before) = before {
                 bounded(before)
             } else {
@@ -547,7 +552,7 @@ impl Core {
         if watch != part.watch {
             part.watch = watch;
             let watches: Vec<_> = self.parts.iter().map(|part| part.watch).collect();
-            self.table = Table::new(&watches, self.literals.clone());
+            self.table = Table::new(&watches, self.literals.clone(), self.matchers);
         }
         taken != Taken::No
     }

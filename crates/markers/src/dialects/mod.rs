@@ -12,6 +12,7 @@ mod filter; // whole reads: what nobody wants to see
 mod gate; // secrets that a script declares, before they are recorded
 mod glue; // markers in the middle of a line
 mod line; // the views of a line
+mod literals; // many words at once
 mod own; // own markers in the common tree
 mod problems; // matchers: diagnostics described by data
 mod select; // which dialects an execution has

@@ -4,10 +4,8 @@
 //! of which one must be in a line before anything is compared. All matchers of an execution are one
 //! [`Dialect`] for the engine; what they say carries their own names.
 
-mod literals; // many words at once
 mod matcher; // a file -> what it looks for
 
-pub(crate) use self::literals::Literals;
 pub use self::matcher::{Fault, Matcher, MatcherError, TEXT_BYTES_MAX};
 
 use std::{
@@ -82,10 +80,14 @@ impl Problems {
         Self { detected: vec![false; matchers.len()], matchers, begun: [Vec::new(), Vec::new()] }
     }
 
+    /// There are no matchers.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.matchers.is_empty()
+    }
+
     /// The words of which one is in every line that begins something.
-    pub(crate) fn literals(&self) -> Literals {
-        let all = self.matchers.iter().flat_map(|matcher| matcher.literals());
-        Literals::new(all.map(str::as_bytes))
+    pub(crate) fn literals(&self) -> impl Iterator<Item = &str> {
+        self.matchers.iter().flat_map(|matcher| matcher.literals())
     }
 
     /// What a line begins, and what it already completes.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::problems::Literals;
+use super::literals::Literals;
 
 /// Words that are looked for anywhere in a line's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +32,7 @@ pub(crate) enum Needle {
     Diagnostic,
 }
 
-/// All needles, their texts, and the byte of each that is rarest in ordinary output. A new one needs
-/// its last letters in `filter.rs` as well.
+/// All needles, their texts, and the byte of each that is rarest in ordinary output.
 const NEEDLES: [(Needle, &[u8], u8); 9] = [
     (Needle::Vso, b"##vso[", b'#'),
     (Needle::TeamCity, b"##teamcity[", b'#'),
@@ -45,6 +44,25 @@ const NEEDLES: [(Needle, &[u8], u8); 9] = [
     (Needle::Doing, b"ing...", b'.'),
     (Needle::Dots, b".. ", b'.'),
 ];
+
+/// Of which one is in every line with a needle, but for those that end in one, and for dashes and
+/// bars, of which there are more than that.
+const WORDS: [&[u8]; 9] = [
+    b"##vso[",
+    b"##teamcity[",
+    b"section_",
+    b"travis_",
+    b"\x1b]133",
+    b"ing...",
+    b"skipped: ",
+    b"error: ",
+    b"warning: ",
+];
+
+/// The words to look for in whole pieces of output. `matchers`: what problem matchers look for.
+pub(crate) fn literals<'a>(matchers: impl Iterator<Item = &'a str>) -> Literals {
+    Literals::new(matchers.map(str::as_bytes), WORDS.into_iter())
+}
 
 /// Which lines a dialect wants to be offered, in its present state.
 #[derive(Debug, Clone, Copy, Eq, Default)]
@@ -104,35 +122,77 @@ type Beginnings = Vec<(&'static [u8], u32)>;
 pub(crate) struct Table {
     begins: Box<[Beginnings; 256]>,
     indented: Box<[Beginnings; 256]>,
+    /// The first two bytes of what is in these lists.
+    begins_pairs: Pairs,
+    indented_pairs: Pairs,
     needles: [u32; NEEDLES.len() + 1],
     all: u32,
-    /// The words that problem matchers look for, and the bit of these.
-    literals: Option<(Arc<Literals>, u32)>,
-    /// By first byte: whether the lists above have anything.
-    may_begin: [bool; 256],
+    /// What is looked for in whole pieces; `None`: there are no dialects.
+    literals: Option<Arc<Literals>>,
+    /// The bit of problem matchers; 0: there are none.
+    matchers: u32,
+}
+
+/// A set of pairs of bytes.
+#[derive(Debug)]
+struct Pairs(Box<[u64; 1024]>);
+
+impl Pairs {
+    fn none() -> Self {
+        Self(Box::new([0; 1024]))
+    }
+
+    fn insert(&mut self, first: u8, second: u8) {
+        let pair = usize::from(first) << 8 | usize::from(second);
+        self.0[pair >> 6] |= 1 << (pair & 63);
+    }
+
+    /// Whether a text may begin as one of the list: nearly none does by its first two bytes.
+    #[inline]
+    fn has(&self, text: &[u8]) -> bool {
+        let Some(first) = text.first() else { return false };
+        let pair = usize::from(*first) << 8 | usize::from(text.get(1).copied().unwrap_or(b'\n'));
+        self.0[pair >> 6] & 1 << (pair & 63) != 0
+    }
+
+    /// The beginnings of texts, the second letter in any case.
+    fn insert_text(&mut self, text: &[u8]) {
+        match text {
+            [] => {}
+            [first] => (0..=u8::MAX).for_each(|second| self.insert(*first, second)),
+            [first, second, ..] => {
+                self.insert(*first, second.to_ascii_lowercase());
+                self.insert(*first, second.to_ascii_uppercase());
+            }
+        }
+    }
 }
 
 impl Table {
-    /// `literals`: what the problem matchers look for, and their bit.
-    pub(crate) fn new(watches: &[Watch], literals: Option<(Arc<Literals>, u32)>) -> Self {
+    /// `literals`: what [`literals`] says; `matchers`: the bit of problem matchers.
+    pub(crate) fn new(watches: &[Watch], literals: Option<Arc<Literals>>, matchers: u32) -> Self {
         let empty = || Box::new(std::array::from_fn(|_| Vec::new()));
         let mut table = Self {
             begins: empty(),
             indented: empty(),
+            begins_pairs: Pairs::none(),
+            indented_pairs: Pairs::none(),
             needles: [0; NEEDLES.len() + 1],
             all: 0,
             literals,
-            may_begin: [false; 256],
+            matchers,
         };
         for (index, watch) in watches.iter().enumerate() {
             let bit = 1 << index;
-            for (texts, table) in
-                [(watch.begins, &mut table.begins), (watch.indented, &mut table.indented)]
-            {
+            for (texts, list, pairs) in [
+                (watch.begins, &mut table.begins, &mut table.begins_pairs),
+                (watch.indented, &mut table.indented, &mut table.indented_pairs),
+            ] {
                 for text in texts.iter().map(|text| text.as_bytes()) {
                     debug_assert!(text.len() <= super::filter::BEGINNING_BYTES_MAX);
                     if let Some(first) = text.first() {
-                        table[usize::from(*first)].push((text, bit));
+                        list[usize::from(*first)].push((text, bit));
+                        pairs.insert_text(text);
                     }
                 }
             }
@@ -144,11 +204,6 @@ impl Table {
             }
             table.all |= if watch.all { bit } else { 0 };
         }
-        let indented = table.indented.iter().any(|texts| !texts.is_empty());
-        for (byte, may_begin) in table.may_begin.iter_mut().enumerate() {
-            let blank = byte == usize::from(b' ') || byte == usize::from(b'\t');
-            *may_begin = !table.begins[byte].is_empty() || (blank && indented);
-        }
         table
     }
 
@@ -159,37 +214,40 @@ impl Table {
 
     /// The dialects that want a line with this visible text and these bytes.
     pub(crate) fn who(&self, visible: &[u8], bytes: &[u8]) -> u32 {
-        self.all | self.by_beginning(visible) | self.by_needle(bytes) | self.by_literal(bytes)
+        self.all | self.by_beginning(visible) | self.by_word(bytes)
     }
 
-    fn by_literal(&self, bytes: &[u8]) -> u32 {
-        match &self.literals {
-            Some((literals, bit)) if literals.find(bytes, 0).is_some() => *bit,
-            _ => 0,
-        }
+    /// The dialects that want a line because of a word in it.
+    pub(crate) fn by_word(&self, bytes: &[u8]) -> u32 {
+        let has_sure = |literals: &Arc<Literals>| self.matchers != 0 && literals.has_sure(bytes);
+        let matchers = if self.literals.as_ref().is_some_and(has_sure) { self.matchers } else { 0 };
+        matchers | self.by_needle(bytes)
     }
 
-    /// What problem matchers look for.
+    /// What is looked for in whole pieces of output.
     pub(crate) fn literals(&self) -> Option<&Literals> {
-        self.literals.as_ref().map(|(literals, _)| literals.as_ref())
+        self.literals.as_deref()
     }
 
     /// The dialects that want a line because of how its visible text begins.
+    #[inline]
     pub(crate) fn by_beginning(&self, visible: &[u8]) -> u32 {
-        let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-        match visible.first() {
-            None => 0,
-            Some(first) if blank(first) => {
-                let blanks = visible.iter().take_while(|byte| blank(byte)).count();
-                who(&self.begins, visible) | who(&self.indented, &visible[blanks..])
-            }
-            Some(_) => who(&self.begins, visible),
+        let mut who = 0;
+        if self.begins_pairs.has(visible) {
+            who = listed(&self.begins, visible);
         }
+        if matches!(visible.first(), Some(b' ' | b'\t')) {
+            let text = behind_blanks(visible);
+            if self.indented_pairs.has(text) {
+                who |= listed(&self.indented, text);
+            }
+        }
+        who
     }
 
-    /// Whether a line that begins with this byte may have a beginning that somebody wants.
-    pub(crate) fn may_begin(&self, first: u8) -> bool {
-        self.may_begin[usize::from(first)]
+    /// Whether somebody looks for progress bars.
+    pub(crate) fn wants_bars(&self) -> bool {
+        self.needles[Needle::Bar as usize] != 0
     }
 
     /// Whether somebody looks for dashes in the middle of lines.
@@ -197,8 +255,7 @@ impl Table {
         self.needles[Needle::Dashes as usize] != 0
     }
 
-    /// The dialects that want a line because of a word in it.
-    pub(crate) fn by_needle(&self, bytes: &[u8]) -> u32 {
+    fn by_needle(&self, bytes: &[u8]) -> u32 {
         let mut who = 0;
         for (needle, text, rare) in NEEDLES {
             let wanted = self.needles[needle as usize];
@@ -218,6 +275,12 @@ impl Table {
     }
 }
 
+/// What stands behind blanks.
+fn behind_blanks(text: &[u8]) -> &[u8] {
+    let blanks = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    &text[blanks..]
+}
+
 /// Whether `error: ` or `warning: ` stands behind a number and a colon. One look at each colon.
 fn is_diagnostic(bytes: &[u8]) -> bool {
     let mut placed = false;
@@ -235,7 +298,7 @@ fn is_diagnostic(bytes: &[u8]) -> bool {
 }
 
 /// The dialects that want a text that begins so.
-fn who(table: &[Beginnings; 256], text: &[u8]) -> u32 {
+fn listed(table: &[Beginnings; 256], text: &[u8]) -> u32 {
     let Some(first) = text.first() else { return 0 };
     let second = text.get(1).map(u8::to_ascii_lowercase);
     let begins = |beginning: &[u8]| {
