@@ -59,6 +59,26 @@ const TRAIN = steps(
   `echo 'STEP_START:Train [expected=2m]'; for e in 1 2 3 4 5 6; do for b in 20 40 60 80 100; do printf "\\repoch $e/20 %3d%% loss=0.$((9-e))$b" $b; sleep 0.02; done; echo; echo "PROGRESS:$((e*5)):epoch $e of 20"; done; sleep 600`,
 );
 
+// Results of tests as a file: `failed` says which fail, and how.
+const CASES = ['adds_an_item', 'total_with_discount', 'import_large', 'rounds_half_up', 'empty_cart', 'ships_to_eu'];
+const RESULTS = (failed) => {
+  const cases = CASES.map((name, at) => {
+    const why = failed[name] === undefined ? '' : `<failure message="${failed[name]}">assertion left == right failed\n  left: 250\n right: 225\nat src/cart.rs:88</failure>`;
+    return `<testcase classname="shop.cart" name="${name}" time="${(0.02 + at * at * 0.11).toFixed(2)}">${why}</testcase>`;
+  });
+  cases.push('<testcase classname="shop.cart" name="pays_by_card" time="0"><skipped message="no terminal here"/></testcase>');
+  const file = `<testsuite name="cart">${cases.join('')}</testsuite>`;
+  const lines = CASES.map((name) => (failed[name] === undefined ? `PASS  cart::${name}` : `FAIL  cart::${name}: ${failed[name]}`));
+  const bad = Object.keys(failed).length > 0;
+  return steps(
+    `echo 'STEP_START:Unit tests'`,
+    say(...lines),
+    `printf '${file.replaceAll('%', '%%').replaceAll('\n', '\\n')}' > results.xml`,
+    'echo ARTIFACT:results.xml:results of tests',
+    bad ? steps(say('STEP_ERROR:tests failed'), 'exit 1') : `echo 'STEP_COMPLETE:Unit tests'`,
+  );
+};
+
 const rig = new Rig();
 const browser = await launch();
 try {
@@ -93,6 +113,12 @@ try {
   await rig.serve({ port });
   const good = await run('release', RELEASE, { tags: ['prod'] });
   await rig.end(good);
+  let tested;
+  const FLAKY = { import_large: 'took longer than 2 s' };
+  for (const failed of [{}, FLAKY, {}, { ships_to_eu: 'no such region' }, FLAKY, { total_with_discount: '10 % off 250', ...FLAKY }]) {
+    tested = await run('cart-tests', RESULTS(failed), { tags: ['nightly'] });
+    await rig.end(tested);
+  }
   const bad = await run('nightly-build', BAD, { tags: ['nightly'], environment: { NODE_ENV: 'production' } });
   await rig.end(bad);
   const live = await run('train-model', TRAIN, { tags: ['gpu'] });
@@ -110,6 +136,10 @@ try {
     annotations: { path: `/executions/${bad}?tab=annotations` },
     'summary-failed': { path: `/executions/${bad}?tab=summary` },
     'summary-script': { path: `/executions/${good}?tab=summary` },
+    tests: {
+      path: `/executions/${tested}?tab=tests`,
+      act: (page) => page.getByText('total_with_discount').first().click(),
+    },
     details: { path: `/executions/${bad}?tab=details` },
     artifact: { path: `/executions/${good}/artifacts/${table.id}` },
     statistics: { path: '/statistics' },

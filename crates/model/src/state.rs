@@ -509,7 +509,7 @@ impl ExecutionState {
                 self.tests.take(test);
             }
             EventKind::TestSummary { dialect, step, counts, .. } => {
-                self.noted.tests += 1;
+                self.noted.totals += 1;
                 let (steps, around) = (&self.steps, *step);
                 self.tests.take_summary(dialect, around, counts, |inner| {
                     let parent = |step: &u32| steps.get(*step as usize)?.parent;

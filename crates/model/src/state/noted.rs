@@ -30,8 +30,9 @@ pub(crate) struct Noted {
     /// Problems, and bytes of problems and texts.
     pub(crate) problems: usize,
     pub(crate) bytes: usize,
-    /// Tests and totals.
     pub(crate) tests: usize,
+    /// Totals of tests.
+    pub(crate) totals: usize,
 }
 
 impl Noted {

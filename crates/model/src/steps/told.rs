@@ -44,9 +44,8 @@ pub(super) fn decide(state: &ExecutionState, said: &dialects::Event) -> Decision
             }
             Decision::just(At::LineStart, EventKind::Summary(Box::new(text)))
         }
-        Said::Test(_) | Said::TestSummary { .. } if state.noted.tests >= TESTS_MAX => {
-            test_limit(state)
-        }
+        Said::Test(_) if state.noted.tests >= TESTS_MAX => test_limit(state),
+        Said::TestSummary { .. } if state.noted.totals >= TESTS_MAX => test_limit(state),
         Said::Test(told) => {
             let test = Test {
                 dialect,
@@ -91,8 +90,12 @@ fn test_limit(state: &ExecutionState) -> Decision {
 /// What a file of results tells, with the limits of what output tells. `None`: too much was told, and
 /// that is known.
 pub fn from_file(state: &ExecutionState, told: EventKind) -> Option<EventKind> {
-    let is_test = matches!(told, EventKind::Test(_) | EventKind::TestSummary { .. });
-    if is_test && state.noted.tests >= TESTS_MAX {
+    let known = match told {
+        EventKind::Test(_) => state.noted.tests,
+        EventKind::TestSummary { .. } => state.noted.totals,
+        _ => 0,
+    };
+    if known >= TESTS_MAX {
         return test_limit(state).events.pop().map(|(_, kind)| kind);
     }
     Some(told)
@@ -129,5 +132,44 @@ fn test_status(status: dialects::TestStatus) -> TestStatus {
         dialects::TestStatus::Xfailed => TestStatus::Xfailed,
         dialects::TestStatus::Xpassed => TestStatus::Xpassed,
         dialects::TestStatus::Unknown => TestStatus::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Event, ExecutionId, Source, Spec};
+
+    #[test]
+    fn totals_take_no_room_from_tests_and_are_limited_themselves() {
+        let id: ExecutionId = "0198c2aa-0000-7000-8000-000000000001".parse().unwrap();
+        let mut state = ExecutionState::new(&Spec::new(id, Source::Cli, 1));
+        let totals = EventKind::TestSummary {
+            dialect: "pytest".to_owned(),
+            step: None,
+            suite: None,
+            counts: std::iter::once(("passed".to_owned(), 1)).collect(),
+        };
+        let test = EventKind::Test(Box::new(Test {
+            dialect: "pytest".to_owned(),
+            name: "a".to_owned(),
+            status: TestStatus::Passed,
+            step: None,
+            suite: None,
+            message: None,
+            duration_ms: None,
+            attempt: None,
+            file: None,
+            line: None,
+            details: None,
+        }));
+        for seq in 1..=TESTS_MAX as u64 {
+            let kind = totals.clone();
+            assert_eq!(from_file(&state, kind.clone()).as_ref(), Some(&kind));
+            state.apply(&Event { seq, time_us: 1, at_us: 1, offset: 1, lines: 1, kind });
+        }
+        let is_limit = |told: &Option<EventKind>| matches!(told, Some(EventKind::Warning { code, .. }) if code == "test_limit");
+        assert!(is_limit(&from_file(&state, totals)));
+        assert_eq!(from_file(&state, test.clone()).as_ref(), Some(&test));
     }
 }
