@@ -123,6 +123,7 @@ fn test(args: &[String]) -> Result<(), String> {
     )?;
     run(&root, "cargo", &["test", "--workspace", "--profile", "ci", "--doc", "--quiet"])?;
     openapi()?;
+    bench::bench(&root, &["--smoke".to_owned()])?;
     // Last: their line with the counts ends the whole. The page's tests are one of them.
     rigs::rigs(&root, args)
 }
