@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: `stepflow bench` at our own sizes, what came of it kept and shown.
 
+mod guide; // the table that began it all
 mod plot; // the history as a picture
 
 use std::{
@@ -222,7 +223,12 @@ fn page(root: &Path) -> Result<(), String> {
     fs::write(root.join(PLOT), plot::history(&kept, &sizes))
         .map_err(|error| format!("{PLOT}: {error}"))?;
     let picture = "![How far each figure is from its bar](performance/history.svg)";
-    let made = format!("{picture}\n\n{made}");
+    let guide = guide::table(&kept);
+    let made = format!(
+        "### The guide's own table\n\nThe performance guide of the Python system that this project \
+         re-creates, what its optimized version does on a machine like this one, and ours (newest runs \
+         below).\n\n{guide}\n{picture}\n\n{made}"
+    );
     let path = root.join(PAGE);
     let text = fs::read_to_string(&path).map_err(|error| format!("{PAGE}: {error}"))?;
     let parts =
