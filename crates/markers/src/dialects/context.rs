@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use super::{
-    engine::Shared,
     event::{
         Annotation, Cause, Event, EventKind, Level, Place, StepId, StepStatus, Stream, Summary,
         Test,
     },
     line::one_line,
+    shared::Shared,
     tree::{Label, OWN_STEPS, Open},
 };
 use crate::Value;

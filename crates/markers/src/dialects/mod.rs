@@ -16,6 +16,7 @@ mod literals; // many words at once
 mod own; // own markers in the common tree
 mod problems; // matchers: diagnostics described by data
 mod select; // which dialects an execution has
+mod shared; // what dialects have in common
 mod tree; // the open steps
 mod watch; // which lines a dialect wants to see
 mod words; // small readers
