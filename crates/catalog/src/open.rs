@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use crate::{CatalogError, Options, migration, queries};
 
@@ -46,6 +46,7 @@ pub(crate) fn writing(path: &Path, options: &Options) -> Result<Connection, Cata
     let sql = |error| CatalogError::sql("open for writing", path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags).map_err(sql)?;
+    keep_plans(&db).map_err(sql)?;
     db.busy_timeout(options.busy_timeout).map_err(sql)?;
     let mode: String =
         db.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(sql)?;
@@ -77,6 +78,7 @@ pub(crate) fn reading(path: &Path, options: &Options) -> Result<Connection, Cata
     let sql = |error| CatalogError::sql("open for reading", path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(sql)?;
+    keep_plans(&db).map_err(sql)?;
     db.busy_timeout(options.busy_timeout).map_err(sql)?;
     // 2 MiB: the pages are in the mapping, which the kernel shares among all readers.
     db.execute_batch(&format!(
@@ -95,6 +97,17 @@ pub(crate) fn reading(path: &Path, options: &Options) -> Result<Connection, Cata
         return Err(CatalogError::TooNew { path: path.to_owned(), found, supported: needed });
     }
     Ok(db)
+}
+
+/// A statement is planned once, whatever values it is given.
+///
+/// Else SQLite plans one anew each time that values are bound to it if its plan could depend on them,
+/// as it could for a table with a partial index: for a list that took longer than the list. Our
+/// statements name their indexes.
+///
+/// Source: <https://sqlite.org/queryplanner-ng.html#qpstab>.
+fn keep_plans(db: &Connection) -> rusqlite::Result<()> {
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 /// `path` with `suffix` after its file name.
