@@ -36,8 +36,11 @@ pub struct Options {
     pub readers: usize,
     /// Pages that the connection that writes keeps in memory (4 KiB each).
     pub cache_pages: u32,
-    /// Pages in the WAL at which they are moved into the database; 0: only when nothing happens.
+    /// Pages by which the WAL grows before they are moved into the database; 0: only when nothing happens.
     pub wal_autocheckpoint: u32,
+    /// Whether a thread of its own moves them, beside what is written; else the commit that finds so
+    /// many.
+    pub checkpoint_beside: bool,
     /// How long a connection waits for another process's lock before it says
     /// [`CatalogError::Busy`].
     pub busy_timeout: Duration,
@@ -62,6 +65,7 @@ impl From<Role> for Options {
                 readers: thread::available_parallelism().map_or(2, NonZero::get).max(2),
                 cache_pages,
                 wal_autocheckpoint,
+                checkpoint_beside: true,
                 busy_timeout,
                 wal_bytes_max,
                 reader_within,
@@ -72,6 +76,7 @@ impl From<Role> for Options {
                 readers: 2,
                 cache_pages,
                 wal_autocheckpoint,
+                checkpoint_beside: false,
                 busy_timeout,
                 wal_bytes_max,
                 reader_within,
@@ -106,8 +111,12 @@ impl Catalog {
         let (sender, receiver) = mpsc::sync_channel(QUEUE_BATCHES_MAX);
         let stats = Arc::new(Stats::default());
         let reader = Reader::new(path, options.clone(), Arc::clone(&stats));
-        let writer = WriterThread::new(db, path.to_owned(), options, Arc::clone(&stats))
+        let beside = options.checkpoint_beside;
+        let mut writer = WriterThread::new(db, path.to_owned(), options, Arc::clone(&stats))
             .beside(Arc::clone(&reader.pool));
+        if beside {
+            writer = writer.beside_checkpoints()?;
+        }
         let thread = thread::Builder::new()
             .name("catalog-writer".to_owned())
             .spawn(move || writer.run(&receiver))

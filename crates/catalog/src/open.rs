@@ -99,6 +99,20 @@ pub(crate) fn reading(path: &Path, options: &Options) -> Result<Connection, Cata
     Ok(db)
 }
 
+/// A connection that only moves the WAL into the database, beside the one that writes.
+pub(crate) fn checkpointing(path: &Path) -> Result<Connection, CatalogError> {
+    let sql = |error| CatalogError::sql("open for checkpoints", path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags).map_err(sql)?;
+    // With NORMAL the WAL is synced before anything of it is written to the database, and the database
+    // before the WAL may begin anew. The one that writes is the last to close, and moves what is left.
+    db.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;").map_err(sql)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(sql)?;
+    // Opens the WAL, under whose name another might stand later.
+    db.query_row("PRAGMA schema_version", [], |_| Ok(())).map_err(sql)?;
+    Ok(db)
+}
+
 /// A statement is planned once, whatever values it is given.
 ///
 /// Else SQLite plans one anew each time that values are bound to it if its plan could depend on them,
