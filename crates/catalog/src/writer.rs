@@ -5,10 +5,11 @@ use std::{
     fs,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::Ordering::Relaxed,
-        mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -92,12 +93,21 @@ impl Writer {
     }
 
     pub(crate) fn ask(&self, message: impl FnOnce(Answer) -> Message) -> Result<(), CatalogError> {
-        let (sender, receiver) = mpsc::sync_channel(1);
+        let (waiting, caller) = (Arc::new(Mutex::new(None)), thread::current());
+        let given = Arc::clone(&waiting);
+        let taken = || waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
         let reply: Reply = Box::new(move |result| {
-            let _ = sender.send(result); // There is room for one, and one is all there is.
+            *given.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            caller.unpark();
         });
+        // Given in any case: an answer that is only dropped says `Closed`.
         let _ = self.sender.send(message(reply.into()));
-        receiver.recv().unwrap_or(Err(CatalogError::Closed))
+        loop {
+            if let Some(result) = taken() {
+                return result;
+            }
+            thread::park();
+        }
     }
 }
 
@@ -653,6 +663,8 @@ fn checkpoint(db: &Connection, mode: &str, stats: &Stats) -> rusqlite::Result<bo
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use stepflow_model::{ExecutionId, Source, Spec, Status};
 
     use super::*;
