@@ -30,7 +30,8 @@ pub enum Role {
 /// How the catalog is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Most of the file that each reader maps into memory; 0: none.
+    /// Most of the file that each reader maps into memory; 0: none. SQLite gives the mapping up after
+    /// each commit, and maps anew with the next question.
     pub mmap_bytes: u64,
     /// Most connections that read at the same time; they are opened when needed. At least 1.
     pub readers: usize,
@@ -56,7 +57,7 @@ pub struct Options {
 
 impl From<Role> for Options {
     fn from(role: Role) -> Self {
-        let (mmap_bytes, busy_timeout) = (256 << 20, Duration::from_secs(5));
+        let (mmap_bytes, busy_timeout) = (0, Duration::from_secs(5));
         let (cache_pages, wal_autocheckpoint) = (10_000, 1_000);
         let (wal_bytes_max, reader_within) = (open::WAL_BYTES_MAX, Duration::from_secs(5));
         match role {

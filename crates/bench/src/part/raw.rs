@@ -22,7 +22,7 @@ fn open(path: &Path, synchronous: &str) -> Result<Connection, BenchError> {
 fn reading(path: &Path) -> Result<Connection, BenchError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
-    db.execute_batch("PRAGMA cache_size = -2048; PRAGMA mmap_size = 268435456;")?;
+    db.execute_batch("PRAGMA cache_size = -2048; PRAGMA mmap_size = 0;")?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(db)
