@@ -30,14 +30,18 @@ pub enum Role {
 /// How the catalog is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Most of the file that each reader maps into memory; 0: none.
+    /// Most of the file that each reader maps into memory; 0: none. SQLite gives the mapping up after
+    /// each commit, and maps anew with the next question.
     pub mmap_bytes: u64,
     /// Most connections that read at the same time; they are opened when needed. At least 1.
     pub readers: usize,
     /// Pages that the connection that writes keeps in memory (4 KiB each).
     pub cache_pages: u32,
-    /// Pages in the WAL at which they are moved into the database; 0: only when nothing happens.
+    /// Pages by which the WAL grows before they are moved into the database; 0: only when nothing happens.
     pub wal_autocheckpoint: u32,
+    /// Whether a thread of its own moves them, beside what is written; else the commit that finds so
+    /// many.
+    pub checkpoint_beside: bool,
     /// How long a connection waits for another process's lock before it says
     /// [`CatalogError::Busy`].
     pub busy_timeout: Duration,
@@ -53,7 +57,7 @@ pub struct Options {
 
 impl From<Role> for Options {
     fn from(role: Role) -> Self {
-        let (mmap_bytes, busy_timeout) = (256 << 20, Duration::from_secs(5));
+        let (mmap_bytes, busy_timeout) = (0, Duration::from_secs(5));
         let (cache_pages, wal_autocheckpoint) = (10_000, 1_000);
         let (wal_bytes_max, reader_within) = (open::WAL_BYTES_MAX, Duration::from_secs(5));
         match role {
@@ -62,6 +66,7 @@ impl From<Role> for Options {
                 readers: thread::available_parallelism().map_or(2, NonZero::get).max(2),
                 cache_pages,
                 wal_autocheckpoint,
+                checkpoint_beside: true,
                 busy_timeout,
                 wal_bytes_max,
                 reader_within,
@@ -72,6 +77,7 @@ impl From<Role> for Options {
                 readers: 2,
                 cache_pages,
                 wal_autocheckpoint,
+                checkpoint_beside: false,
                 busy_timeout,
                 wal_bytes_max,
                 reader_within,
@@ -106,8 +112,12 @@ impl Catalog {
         let (sender, receiver) = mpsc::sync_channel(QUEUE_BATCHES_MAX);
         let stats = Arc::new(Stats::default());
         let reader = Reader::new(path, options.clone(), Arc::clone(&stats));
-        let writer = WriterThread::new(db, path.to_owned(), options, Arc::clone(&stats))
+        let beside = options.checkpoint_beside;
+        let mut writer = WriterThread::new(db, path.to_owned(), options, Arc::clone(&stats))
             .beside(Arc::clone(&reader.pool));
+        if beside {
+            writer = writer.beside_checkpoints()?;
+        }
         let thread = thread::Builder::new()
             .name("catalog-writer".to_owned())
             .spawn(move || writer.run(&receiver))

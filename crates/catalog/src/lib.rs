@@ -24,6 +24,7 @@ mod apply; // one change -> SQL, and what it does to the counters
 mod catalog; // the owner of the writer thread and of the pool
 mod change; // what can be written
 mod check; // what SQLite cannot know of a file
+mod checkpointer; // the thread that moves the WAL into the database beside the writer
 mod counter; // statistics without counting
 mod error; // why not
 mod inspect; // a look at a file from outside, which changes nothing

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use crate::{CatalogError, Options, migration, queries};
 
@@ -46,6 +46,7 @@ pub(crate) fn writing(path: &Path, options: &Options) -> Result<Connection, Cata
     let sql = |error| CatalogError::sql("open for writing", path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags).map_err(sql)?;
+    keep_plans(&db).map_err(sql)?;
     db.busy_timeout(options.busy_timeout).map_err(sql)?;
     let mode: String =
         db.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(sql)?;
@@ -77,8 +78,9 @@ pub(crate) fn reading(path: &Path, options: &Options) -> Result<Connection, Cata
     let sql = |error| CatalogError::sql("open for reading", path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(sql)?;
+    keep_plans(&db).map_err(sql)?;
     db.busy_timeout(options.busy_timeout).map_err(sql)?;
-    // 2 MiB: the pages are in the mapping, which the kernel shares among all readers.
+    // 2 MiB: what is cached is forgotten at each commit, and the kernel has the pages as well.
     db.execute_batch(&format!(
         "PRAGMA cache_size = -2048;
          PRAGMA temp_store = MEMORY;
@@ -95,6 +97,31 @@ pub(crate) fn reading(path: &Path, options: &Options) -> Result<Connection, Cata
         return Err(CatalogError::TooNew { path: path.to_owned(), found, supported: needed });
     }
     Ok(db)
+}
+
+/// A connection that only moves the WAL into the database, beside the one that writes.
+pub(crate) fn checkpointing(path: &Path) -> Result<Connection, CatalogError> {
+    let sql = |error| CatalogError::sql("open for checkpoints", path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags).map_err(sql)?;
+    // With NORMAL the WAL is synced before anything of it is written to the database, and the database
+    // before the WAL may begin anew. The one that writes is the last to close, and moves what is left.
+    db.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;").map_err(sql)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(sql)?;
+    // Opens the WAL, under whose name another might stand later.
+    db.query_row("PRAGMA schema_version", [], |_| Ok(())).map_err(sql)?;
+    Ok(db)
+}
+
+/// A statement is planned once, whatever values it is given.
+///
+/// Else SQLite plans one anew each time that values are bound to it if its plan could depend on them,
+/// as it could for a table with a partial index: for a list that took longer than the list. Our
+/// statements name their indexes.
+///
+/// Source: <https://sqlite.org/queryplanner-ng.html#qpstab>.
+fn keep_plans(db: &Connection) -> rusqlite::Result<()> {
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 /// `path` with `suffix` after its file name.
@@ -300,7 +327,7 @@ mod tests {
         let reader = reading(&path, &Role::Server.into()).unwrap();
         let cache: i64 = reader.query_row("PRAGMA cache_size", [], |row| row.get(0)).unwrap();
         let mmap: i64 = reader.query_row("PRAGMA mmap_size", [], |row| row.get(0)).unwrap();
-        assert_eq!((cache, mmap), (-2048, 256 << 20));
+        assert_eq!((cache, mmap), (-2048, 0));
         assert!(reader.execute("DELETE FROM token", []).is_err());
 
         for file in fs::read_dir(path.parent().unwrap()).unwrap() {

@@ -2,7 +2,6 @@
 //! long, and replaced together when the file is.
 
 use std::{
-    collections::HashMap,
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -39,14 +38,18 @@ struct PoolState {
     open: usize,
     /// Grows when the file is replaced: connections of an earlier one are closed when they return.
     generation: u64,
-    lent: HashMap<u64, Loan>,
+    /// As few as there are connections.
+    lent: Vec<Loan>,
     loans: u64,
+    /// How many wait for one: to wake nobody is a system call as well.
+    waiting: usize,
     /// The file that is read, by device and number, once somebody has opened it.
     file: Option<(u64, u64)>,
 }
 
 /// A connection that is in use.
 struct Loan {
+    number: u64,
     since: Instant,
     interrupt: InterruptHandle,
 }
@@ -99,7 +102,7 @@ impl Pool {
         let mut state = self.lock();
         state.generation += 1;
         state.file = None;
-        for loan in state.lent.values() {
+        for loan in &state.lent {
             loan.interrupt.interrupt();
         }
     }
@@ -121,7 +124,7 @@ impl Pool {
     /// Ends what has been read for longer than this, at its next row or page: what it still sees
     /// keeps the WAL from being emptied.
     pub(crate) fn end_older(&self, than: Duration) {
-        for loan in self.lock().lent.values().filter(|loan| loan.since.elapsed() > than) {
+        for loan in self.lock().lent.iter().filter(|loan| loan.since.elapsed() > than) {
             self.stats.readers_ended.fetch_add(1, Relaxed);
             loan.interrupt.interrupt();
         }
@@ -147,8 +150,10 @@ impl Pool {
             if left.is_zero() {
                 return Err(CatalogError::Crowded { path: self.path.clone() });
             }
+            state.waiting += 1;
             let waited = self.returned.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting -= 1;
         }
         state.open += 1;
         self.stats.readers_open.store(state.open as u64, Relaxed);
@@ -172,9 +177,9 @@ impl Pool {
 
     fn note(state: &mut PoolState, db: &Connection) -> u64 {
         state.loans += 1;
-        let loan = Loan { since: Instant::now(), interrupt: db.get_interrupt_handle() };
-        state.lent.insert(state.loans, loan);
-        state.loans
+        let (number, interrupt) = (state.loans, db.get_interrupt_handle());
+        state.lent.push(Loan { number, since: Instant::now(), interrupt });
+        number
     }
 }
 
@@ -188,7 +193,7 @@ impl Drop for Lent<'_> {
     fn drop(&mut self) {
         let mut state = self.pool.lock();
         if let Some(loan) = self.loan {
-            state.lent.remove(&loan);
+            state.lent.retain(|lent| lent.number != loan);
         }
         match self.db.take() {
             Some(db) if self.generation == state.generation => state.idle.push(db),
@@ -196,7 +201,10 @@ impl Drop for Lent<'_> {
         }
         self.pool.stats.readers_open.store(state.open as u64, Relaxed);
         self.pool.stats.readers_lent.fetch_sub(1, Relaxed);
+        let awaited = state.waiting > 0;
         drop(state);
-        self.pool.returned.notify_one();
+        if awaited {
+            self.pool.returned.notify_one();
+        }
     }
 }

@@ -9,6 +9,7 @@ use rusqlite::{Connection, config::DbConfig};
 
 use crate::{
     CatalogError, Fault, Inspection, Role, check,
+    checkpointer::Checkpointer,
     inspect::Damage,
     migration, open,
     queries::{search_columns, session_columns, token_columns},
@@ -107,6 +108,7 @@ impl WriterThread {
     /// A file that is gone is still open here: it is written again, whole. What a damaged one still
     /// says is not trusted: an old page could bring back a token that was revoked.
     pub(crate) fn replace(&mut self, fault: Fault, label: &str) -> Result<Replaced, CatalogError> {
+        drop(self.checkpointer.take()); // It lets go of the file.
         self.run = None; // Whoever asked for the maintenance hears that it was given up.
         if let Some(pool) = &self.pool {
             pool.renew();
@@ -128,6 +130,11 @@ impl WriterThread {
         }
         self.db = open::writing(&self.path, &self.options)?;
         (self.full_sync, self.dirty) = (false, true);
+        if self.options.checkpoint_beside {
+            let Self { db, path, options, stats, .. } = self;
+            // Without it each commit that finds the WAL long moves pages: slower, and no reason to fail.
+            self.checkpointer = Checkpointer::start(db, path, options, stats).ok().flatten();
+        }
         self.stats.damaged.store(false, std::sync::atomic::Ordering::Relaxed);
         if let Some(pool) = &self.pool {
             pool.opened();

@@ -5,10 +5,11 @@ use std::{
     fs,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::Ordering::Relaxed,
-        mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -16,6 +17,7 @@ use rusqlite::Connection;
 
 use crate::{
     CatalogError, Change, Options, apply,
+    checkpointer::{Checkpointer, Due, RESTART_WAITS},
     counter::Delta,
     maintenance::{After, Maintained, MaintainedReply, Run},
     open,
@@ -91,12 +93,21 @@ impl Writer {
     }
 
     pub(crate) fn ask(&self, message: impl FnOnce(Answer) -> Message) -> Result<(), CatalogError> {
-        let (sender, receiver) = mpsc::sync_channel(1);
+        let (waiting, caller) = (Arc::new(Mutex::new(None)), thread::current());
+        let given = Arc::clone(&waiting);
+        let taken = || waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
         let reply: Reply = Box::new(move |result| {
-            let _ = sender.send(result); // There is room for one, and one is all there is.
+            *given.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            caller.unpark();
         });
+        // Given in any case: an answer that is only dropped says `Closed`.
         let _ = self.sender.send(message(reply.into()));
-        receiver.recv().unwrap_or(Err(CatalogError::Closed))
+        loop {
+            if let Some(result) = taken() {
+                return result;
+            }
+            thread::park();
+        }
     }
 }
 
@@ -167,6 +178,9 @@ impl Drop for Answer {
 
 /// The thread's own.
 pub(crate) struct WriterThread {
+    /// Who moves the WAL beside this thread; `None`: each commit that finds it long. Comes first: it
+    /// must have let go of the file when the connection is closed.
+    pub(crate) checkpointer: Option<Checkpointer>,
     pub(crate) db: Connection,
     pub(crate) path: PathBuf,
     pub(crate) options: Options,
@@ -208,6 +222,7 @@ enum Turn {
 impl WriterThread {
     pub(crate) fn new(db: Connection, path: PathBuf, options: Options, stats: Arc<Stats>) -> Self {
         Self {
+            checkpointer: None,
             db,
             path,
             options,
@@ -227,6 +242,13 @@ impl WriterThread {
     pub(crate) fn beside(self, pool: Arc<Pool>) -> Self {
         pool.opened();
         Self { pool: Some(pool), ..self }
+    }
+
+    /// The same with a thread that moves the WAL beside it.
+    pub(crate) fn beside_checkpoints(mut self) -> Result<Self, CatalogError> {
+        let Self { db, path, options, stats, .. } = &mut self;
+        self.checkpointer = Checkpointer::start(db, path, options, stats)?;
+        Ok(self)
     }
 
     /// Works until it is told to close, or every [`Writer`] is gone.
@@ -284,6 +306,7 @@ impl WriterThread {
                         .give(reset.map_err(|error| CatalogError::sql("empty", &self.path, error)));
                 }
                 Message::Close(answer) => {
+                    self.checkpointer = None;
                     let checkpointed = self.checkpoint().map(drop);
                     drop(self.db);
                     answer.give(checkpointed);
@@ -291,6 +314,7 @@ impl WriterThread {
                 }
             }
         }
+        self.checkpointer = None;
         let _ = self.checkpoint(); // Nobody is left to be told.
     }
 
@@ -405,6 +429,29 @@ impl WriterThread {
         for batch in applied {
             stats.answered(batch.submitted, result.is_ok());
             batch.answer.give(result.clone());
+        }
+        // Nobody of this group waits for it.
+        self.look_at_wal();
+    }
+
+    /// Has the WAL moved that has grown long, and lets one begin anew that has become very long.
+    fn look_at_wal(&mut self) {
+        let Some(checkpointer) = &mut self.checkpointer else { return };
+        if checkpointer.committed() == Due::Nothing {
+            return;
+        }
+        checkpointer.pause();
+        let set = |db: &Connection, wait| db.busy_timeout(wait);
+        let begun = set(&self.db, RESTART_WAITS)
+            .and_then(|()| checkpoint(&self.db, "RESTART", &self.stats));
+        let _ = set(&self.db, self.options.busy_timeout); // Cannot fail on an open connection.
+        match begun {
+            Ok(true) => checkpointer.begun_anew(),
+            Ok(false) => checkpointer.held(),
+            Err(error) => {
+                checkpointer.held();
+                self.stats.note(&CatalogError::sql("checkpoint", &self.path, error));
+            }
         }
     }
 
@@ -549,18 +596,18 @@ impl WriterThread {
 
     /// Moves the WAL into the database and empties it. `Ok(false)`: a reader was in the way.
     fn checkpoint(&mut self) -> Result<bool, CatalogError> {
-        // One row: whether a reader was in the way, pages in the WAL, pages moved. A reader only
-        // delays it: what is not moved now stays in the WAL, and nothing is lost.
-        let blocked: i64 = self
-            .db
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        if let Some(checkpointer) = &self.checkpointer {
+            checkpointer.pause(); // Two at once: the second does nothing.
+        }
+        let emptied = checkpoint(&self.db, "TRUNCATE", &self.stats)
             .map_err(|error| CatalogError::sql("checkpoint", &self.path, error))?;
         self.dirty = false;
-        self.stats.checkpoints.fetch_add(1, Relaxed);
-        if blocked != 0 {
-            self.stats.checkpoints_blocked.fetch_add(1, Relaxed);
+        if let Some(checkpointer) = &mut self.checkpointer
+            && emptied
+        {
+            checkpointer.begun_anew();
         }
-        Ok(blocked == 0)
+        Ok(emptied)
     }
 
     /// A checkpoint that waits for nobody: callers may come at any moment. Returns whether the WAL
@@ -601,8 +648,23 @@ impl WriterThread {
     }
 }
 
+/// Moves the WAL into the database. `Ok(false)`: a reader was in the way.
+fn checkpoint(db: &Connection, mode: &str, stats: &Stats) -> rusqlite::Result<bool> {
+    // One row: whether a reader was in the way, pages in the WAL, pages moved. A reader only
+    // delays it: what is not moved now stays in the WAL, and nothing is lost.
+    let blocked: i64 =
+        db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get(0))?;
+    stats.checkpoints.fetch_add(1, Relaxed);
+    if blocked != 0 {
+        stats.checkpoints_blocked.fetch_add(1, Relaxed);
+    }
+    Ok(blocked == 0)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use stepflow_model::{ExecutionId, Source, Spec, Status};
 
     use super::*;

@@ -183,6 +183,28 @@ fn a_damaged_file_is_set_aside_whole_and_an_empty_one_takes_its_place() {
 }
 
 #[test]
+fn a_file_that_is_cut_short_is_damaged_and_ends_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("stepflow.db");
+    let catalog = Catalog::open(&path, Role::Server).unwrap();
+    catalog.writer().apply((0..2_000).map(pending).collect()).unwrap();
+    catalog.checkpoint_truncate().unwrap();
+    let reader = catalog.reader();
+    assert!(reader.execution(id(1_000)).unwrap().is_some());
+    // Mapped, what is missing would be a signal and no error.
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(8192).unwrap();
+    let noticed = (0..4_000).any(|n| {
+        let _ = reader.execution(id(n % 2_000));
+        reader.fault().is_some()
+    });
+    assert!(noticed);
+    assert_eq!(reader.fault(), Some(Fault::Damaged));
+    assert!(replace(&catalog, Fault::Damaged).empty);
+    catalog.writer().apply(vec![pending(1)]).unwrap();
+    assert!(reader.execution(id(1)).unwrap().is_some());
+}
+
+#[test]
 fn a_file_that_is_gone_or_another_is_written_again_whole() {
     for another in [false, true] {
         let dir = tempfile::tempdir().unwrap();

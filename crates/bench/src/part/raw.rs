@@ -3,7 +3,7 @@
 
 use std::{path::Path, thread, time::Instant};
 
-use rusqlite::{Connection, OpenFlags, params, params_from_iter, types::Value};
+use rusqlite::{Connection, OpenFlags, config::DbConfig, params, params_from_iter, types::Value};
 
 use crate::{BenchError, fill};
 
@@ -14,6 +14,7 @@ fn open(path: &Path, synchronous: &str) -> Result<Connection, BenchError> {
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA cache_size = 10000;
          PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 1000; PRAGMA foreign_keys = ON;"
     ))?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(db)
 }
@@ -21,7 +22,8 @@ fn open(path: &Path, synchronous: &str) -> Result<Connection, BenchError> {
 fn reading(path: &Path) -> Result<Connection, BenchError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
-    db.execute_batch("PRAGMA cache_size = -2048; PRAGMA mmap_size = 268435456;")?;
+    db.execute_batch("PRAGMA cache_size = -2048; PRAGMA mmap_size = 0;")?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(db)
 }
