@@ -21,7 +21,7 @@ use crate::{CatalogError, Options, open, stats::Stats};
 
 /// The WAL begins anew once it has so many times the pages at which some are moved: often enough to
 /// stay in memory, seldom enough that hardly a write meets the syncs that this takes.
-const ROUNDS: u32 = 8;
+const ROUNDS: u32 = 12;
 
 /// Bytes of a page in the WAL, with its header.
 const FRAME_BYTES: u64 = 4096 + 24;
@@ -58,7 +58,7 @@ impl Limits {
     /// `None`: the WAL is moved only when nothing happens.
     fn of(options: &Options) -> Option<Self> {
         let round = options.wal_autocheckpoint;
-        let most = u32::try_from(options.wal_bytes_max / 2 / FRAME_BYTES).unwrap_or(u32::MAX);
+        let most = u32::try_from(options.wal_bytes_max / 4 * 3 / FRAME_BYTES).unwrap_or(u32::MAX);
         let restart = round.saturating_mul(ROUNDS).min(most).max(1);
         (round > 0).then_some(Self { round: round.min(restart), restart })
     }
