@@ -1,6 +1,6 @@
 //! How the server is: for load balancers, for programs, for people who look for the cause.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,25 +12,25 @@ pub struct Health {
     /// `healthy` or `unhealthy`.
     #[cfg_attr(feature = "ts", ts(type = "'healthy' | 'unhealthy'"))]
     #[cfg_attr(feature = "schema", schemars(extend("enum" = ["healthy", "unhealthy"])))]
-    pub status: String,
+    pub status: Cow<'static, str>,
     /// `StepFlow Monitor`.
-    pub service: String,
+    pub service: Cow<'static, str>,
     /// Now.
     pub timestamp: String,
     /// Of the program.
-    pub version: String,
+    pub version: Cow<'static, str>,
     /// Since the server was started.
     #[serde(default)]
     pub uptime_seconds: f64,
     /// Whether the catalog answers: `ok` or `failed`.
     #[serde(default)]
-    pub database: String,
+    pub database: Cow<'static, str>,
     /// Whether live updates are served: `ok`, always where this is answered.
     #[serde(default)]
-    pub websocket: String,
+    pub websocket: Cow<'static, str>,
     /// Whether the storage directory is there: `ok` or `failed`.
     #[serde(default)]
-    pub storage: String,
+    pub storage: Cow<'static, str>,
 }
 
 /// How one part of the server is.

@@ -6,15 +6,12 @@
 
 mod cursor; // where an answer goes on
 mod look; // one log
+mod queue; // a page of executions, taken in runs
 
 use std::{
     collections::BTreeMap,
     num::NonZero,
-    sync::{
-        Condvar, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
-        mpsc::{self, RecvTimeoutError},
-    },
+    sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
@@ -24,16 +21,22 @@ use stepflow_model::{ExecutionId, Summary};
 use stepflow_record::Storage;
 use stepflow_view::Pattern;
 
-use self::look::{Looked, Looker};
 pub use self::{
     cursor::SearchCursor,
     look::{CONTEXT_MAX, FoundLine, FoundStep},
 };
+use self::{
+    look::{Looked, Looker},
+    queue::Queue,
+};
 
 /// Logs that are looked at at once, at most; fewer where there are fewer processors.
 const THREADS_MAX: usize = 4;
-/// Logs that may be done before an earlier one is: their hits wait.
-const AHEAD_MAX: usize = 64;
+/// Logs that one thread takes at once, at most: what it brings of those without a hit is one message.
+const RUN_MAX: usize = 16;
+/// A run is short enough if it takes no longer than this; logs that take longer are taken one by one,
+/// so that those behind them do not wait for one thread.
+const RUN_WITHIN: Duration = Duration::from_millis(1);
 /// How often it is said how far a search has come.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
@@ -186,6 +189,95 @@ fn list(
     }
 }
 
+/// What a thread brings of a log, or of several that follow each other.
+enum Brought {
+    /// All of them were searched, and none has a hit.
+    Nothing { logs: usize, scanned: u64, skipped: u64 },
+    /// Hits, an error, or a log that goes on with the next answer.
+    Something(Box<Looked>),
+}
+
+/// Logs of a run without anything to tell that have not been brought yet.
+struct Silent<'a> {
+    first: usize,
+    logs: usize,
+    scanned: u64,
+    skipped: u64,
+    since: Instant,
+    results: &'a mpsc::Sender<(usize, Brought)>,
+}
+
+impl<'a> Silent<'a> {
+    /// None yet; the next log is number `first`.
+    fn new(first: usize, results: &'a mpsc::Sender<(usize, Brought)>) -> Self {
+        Self { first, logs: 0, scanned: 0, skipped: 0, since: Instant::now(), results }
+    }
+
+    fn add(&mut self, looked: &Looked) {
+        self.logs += 1;
+        self.scanned += looked.scanned;
+        self.skipped += looked.skipped;
+    }
+
+    /// Brings them; `false`: nobody takes them any more.
+    fn bring(&mut self) -> bool {
+        let next = Self::new(self.first + self.logs, self.results);
+        let Self { first, logs, scanned, skipped, .. } = std::mem::replace(self, next);
+        logs == 0 || self.results.send((first, Brought::Nothing { logs, scanned, skipped })).is_ok()
+    }
+
+    /// Brings them, and the log behind them.
+    fn bring_with(&mut self, looked: Looked) -> bool {
+        let all = self.bring();
+        self.first += 1;
+        let something = Brought::Something(Box::new(looked));
+        all && self.results.send((self.first - 1, something)).is_ok()
+    }
+}
+
+/// Looks at logs until there are none, or nobody wants to know more.
+fn work(
+    queue: &Queue<Turn>,
+    looker: &Looker<'_>,
+    threads: usize,
+    results: &mpsc::Sender<(usize, Brought)>,
+) {
+    let mut run_max = 1;
+    while let Some(run) = queue.take(run_max, threads) {
+        let begun = Instant::now();
+        let mut silent = Silent::new(run.start, results);
+        run_max = (2 * run_max).min(RUN_MAX);
+        for number in run.clone() {
+            let is_long = begun.elapsed() > RUN_WITHIN;
+            if is_long {
+                run_max = 1;
+            }
+            // Who waits, or lets others wait, has said what it knows: it may be what is waited for.
+            if (is_long || queue.is_ahead(number)) && !silent.bring() {
+                return;
+            }
+            if is_long && number > run.start {
+                queue.give_back(number..run.end);
+                break;
+            }
+            let Some((summary, from)) = queue.turn(number) else { return };
+            let looked = looker.look(summary, from, &|| !queue.is_over());
+            let goes_on = if looked.is_nothing() {
+                silent.add(&looked);
+                silent.since.elapsed() < TELL_EVERY || silent.bring()
+            } else {
+                silent.bring_with(looked)
+            };
+            if !goes_on {
+                return;
+            }
+        }
+        if !silent.bring() {
+            return;
+        }
+    }
+}
+
 /// Puts what threads bring in order, and tells it.
 struct Telling<'a> {
     progress: SearchProgress,
@@ -198,27 +290,14 @@ struct Telling<'a> {
 impl Telling<'_> {
     /// Searches a page; where to go on, if the answer ends here.
     fn page(&mut self, page: Vec<Turn>, looker: &Looker<'_>) -> Option<SearchCursor> {
-        let queue = Queue {
-            turns: page.into_iter().map(|turn| Mutex::new(Some(turn))).collect(),
-            next: AtomicUsize::new(0),
-            over: AtomicBool::new(false),
-            told: Mutex::new(0),
-            more: Condvar::new(),
-        };
         let threads = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
-        let threads = threads.min(queue.turns.len());
+        let threads = threads.min(page.len());
+        let queue = Queue::new(page);
         thread::scope(|scope| {
             let (results, done) = mpsc::channel();
             for _ in 0..threads {
                 let (results, queue) = (results.clone(), &queue);
-                scope.spawn(move || {
-                    while let Some((number, turn)) = queue.take() {
-                        let looked = looker.look(turn.0, turn.1, &|| !queue.over.load(Relaxed));
-                        if results.send((number, looked)).is_err() {
-                            return;
-                        }
-                    }
-                });
+                scope.spawn(move || work(queue, looker, threads, &results));
             }
             drop(results);
             let next = self.in_order(&done, &queue);
@@ -229,24 +308,36 @@ impl Telling<'_> {
 
     fn in_order(
         &mut self,
-        done: &mpsc::Receiver<(usize, Looked)>,
-        queue: &Queue,
+        done: &mpsc::Receiver<(usize, Brought)>,
+        queue: &Queue<Turn>,
     ) -> Option<SearchCursor> {
         let mut waiting = BTreeMap::new();
         let mut number = 0;
         loop {
             let wait = TELL_EVERY.saturating_sub(self.told.elapsed());
             match done.recv_timeout(wait) {
-                Ok((number, looked)) => {
-                    waiting.insert(number, looked);
+                Ok((number, brought)) => {
+                    waiting.insert(number, brought);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
-            while let Some(looked) = waiting.remove(&number) {
-                number += 1;
-                queue.tell(number);
-                let next = self.tell(looked);
+            while let Some(brought) = waiting.remove(&number) {
+                let next = match brought {
+                    Brought::Nothing { logs, scanned, skipped } => {
+                        number += logs;
+                        queue.tell(number);
+                        self.progress.done += logs as u64;
+                        self.progress.scanned += scanned;
+                        self.progress.skipped += skipped;
+                        None
+                    }
+                    Brought::Something(looked) => {
+                        number += 1;
+                        queue.tell(number);
+                        self.tell(*looked)
+                    }
+                };
                 if next.is_some() {
                     return next;
                 }
@@ -255,7 +346,7 @@ impl Telling<'_> {
                 self.told = Instant::now();
                 (self.sink)(Found::Progress(self.progress));
             }
-            if number == queue.turns.len() {
+            if number == queue.len() {
                 return None;
             }
         }
@@ -293,43 +384,5 @@ impl Telling<'_> {
             next = Some(behind);
         }
         next
-    }
-}
-
-/// A page of executions, taken one by one.
-struct Queue {
-    turns: Vec<Mutex<Option<Turn>>>,
-    next: AtomicUsize,
-    /// What is still taken is looked at in vain.
-    over: AtomicBool,
-    /// How many have been told.
-    told: Mutex<usize>,
-    more: Condvar,
-}
-
-impl Queue {
-    /// The next one, once it is not too far ahead.
-    fn take(&self) -> Option<(usize, Turn)> {
-        let number = self.next.fetch_add(1, Relaxed);
-        let slot = self.turns.get(number)?;
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let too_far = |told: &mut usize| number >= *told + AHEAD_MAX && !self.over.load(Relaxed);
-        drop(self.more.wait_while(told, too_far).unwrap_or_else(PoisonError::into_inner));
-        if self.over.load(Relaxed) {
-            return None;
-        }
-        slot.lock().unwrap_or_else(PoisonError::into_inner).take().map(|turn| (number, turn))
-    }
-
-    fn tell(&self, number: usize) {
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = number;
-        self.more.notify_all();
-    }
-
-    fn end(&self) {
-        // Under the lock, so that nobody misses it between looking and waiting.
-        let _told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        self.over.store(true, Relaxed);
-        self.more.notify_all();
     }
 }

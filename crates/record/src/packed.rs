@@ -49,6 +49,9 @@ pub(crate) const FRAME_LINE: usize = 8;
 /// What a piece's line takes: place, size, checksum, last entry.
 pub(crate) const PIECE_LINE: usize = 48;
 
+/// Read at once from the end: the tables of a log of some megabytes.
+const TAIL_BYTES: u64 = 2048;
+
 /// Larger frames are damage: they would not be inflated into memory.
 const FRAME_BYTES_MAX: u32 = 8 << 20;
 const PIECE_ENTRIES_MAX: u32 = 1 << 16;
@@ -147,7 +150,7 @@ impl Packed {
             Err(error) => return Err(RecordError::io("open", path)(error)),
         };
         let meta = file.metadata().map_err(RecordError::io("look at", path))?;
-        let tables = Tables { file: &file, path, size: meta.len() };
+        let tables = Tables::of(&file, path, meta.len())?;
         let footer = tables.footer()?;
         let directory = tables.checked(footer.directory, footer.directory_bytes, footer.crc)?;
         let line_of = |kind: u32| {
@@ -472,9 +475,18 @@ struct Tables<'a> {
     file: &'a File,
     path: &'a Path,
     size: u64,
+    /// The last bytes of the file, from this offset on: of most logs, all tables are there.
+    tail: (u64, Vec<u8>),
 }
 
-impl Tables<'_> {
+impl<'a> Tables<'a> {
+    fn of(file: &'a File, path: &'a Path, size: u64) -> Result<Self, RecordError> {
+        let mut tables = Self { file, path, size, tail: (size, Vec::new()) };
+        let from = size.saturating_sub(TAIL_BYTES);
+        tables.tail = (from, tables.read(from, size - from)?);
+        Ok(tables)
+    }
+
     fn damaged(&self, why: String) -> RecordError {
         RecordError::Damaged { path: self.path.to_owned(), why }
     }
@@ -482,6 +494,9 @@ impl Tables<'_> {
     fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>, RecordError> {
         if offset.checked_add(length).is_none_or(|end| end > self.size) {
             return Err(self.damaged("it is cut, or its end is not what was written".to_owned()));
+        }
+        if let Some(at) = offset.checked_sub(self.tail.0) {
+            return Ok(self.tail.1[at as usize..(at + length) as usize].to_vec());
         }
         let mut bytes = vec![0; length as usize];
         self.file.read_exact_at(&mut bytes, offset).map_err(RecordError::io("read", self.path))?;

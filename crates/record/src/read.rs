@@ -96,18 +96,14 @@ impl LogReader {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(RecordError::io("open", &dir.join(name))(error)),
         };
-        match (open("output.log")?, open("output.idx")?) {
-            (Some(output), Some(index)) => {
-                Self::made(Form::Plain { output, index: Index::File(index) }, dir).map(Some)
-            }
-            // Too short for a file of its own; or not made yet.
-            (Some(output), None) => {
-                let index = short::load(dir)?.map(Index::Kept);
-                let form = index.map(|index| Form::Plain { output, index });
-                form.map(|form| Self::made(form, dir)).transpose()
-            }
-            (None, _) => Ok(None),
+        let Some(output) = open("output.log")? else { return Ok(None) };
+        if let Some(index) = open("output.idx")? {
+            return Self::made(Form::Plain { output, index: Index::File(index) }, dir).map(Some);
         }
+        // Too short for a file of its own; or not made yet.
+        let index = short::load(dir)?.map(Index::Kept);
+        let form = index.map(|index| Form::Plain { output, index });
+        form.map(|form| Self::made(form, dir)).transpose()
     }
 
     pub(crate) fn of_packed(packed: Packed) -> Result<Self, RecordError> {

@@ -15,9 +15,10 @@ use axum::{
     body::Body,
     extract::Request,
     http::{HeaderValue, StatusCode, header},
+    response::Response,
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use stepflow_sys::host;
 use tokio::{
@@ -27,10 +28,18 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
-use tower::ServiceExt;
+use tower::Service as _;
 
 use crate::{
-    app::App, auth::Transport, listeners::Listeners, problem::is_out_of_files, stall::Stalling,
+    app::App,
+    auth::{Came, Transport},
+    head_timer::HeadTimer,
+    listeners::Listeners,
+    metrics::Answering,
+    problem::is_out_of_files,
+    quiet::Quiet,
+    security,
+    stall::Stalling,
     table,
 };
 
@@ -127,6 +136,8 @@ pub(crate) struct Desk {
     app: App,
     page: Router,
     legacy: Router,
+    /// Where the page is.
+    port: u16,
     places: Arc<Semaphore>,
     /// A descriptor that is let go when there are no others, to turn away who waits.
     reserve: Mutex<Option<OwnedFd>>,
@@ -141,15 +152,15 @@ impl Desk {
     /// Begins to accept, and takes connections that were accepted before.
     pub(crate) fn open(
         app: &App,
-        page: Router,
         local: SocketAddr,
         listeners: &Listeners,
         accepted: Vec<Silent>,
     ) -> Arc<Self> {
         let desk = Arc::new(Self {
             app: app.clone(),
-            page,
-            legacy: table::legacy_router(app, local.port()),
+            page: table::router(app),
+            legacy: table::legacy_router(app),
+            port: local.port(),
             places: Arc::new(Semaphore::new(connections_max() as usize)),
             reserve: Mutex::new(spare()),
             said: Mutex::default(),
@@ -300,19 +311,29 @@ impl Desk {
         }
         let answering = self.app.answering.token();
         drop(opening);
-        let router = match connection.door {
-            Door::Tcp | Door::Unix => &self.page,
-            Door::Legacy => &self.legacy,
+        let (router, page_port) = match connection.door {
+            Door::Tcp | Door::Unix => (&self.page, None),
+            Door::Legacy => (&self.legacy, Some(self.port)),
         };
-        let (app, router) = (self.app.clone(), router.clone());
+        let transport = match &connection.stream {
+            Stream::Tcp(stream) => match stream.peer_addr() {
+                Ok(peer) => Transport::Tcp(peer),
+                Err(_) => return, // It is gone already.
+            },
+            Stream::Unix(_) => Transport::Socket,
+        };
+        let came = Came { transport, answering: Arc::new(Answering::default()) };
+        let served = Arc::new(Served {
+            app: self.app.clone(),
+            router: Mutex::new(router.clone()),
+            page_port,
+            came,
+            expected: Mutex::new(Some(answering)),
+            arrived: Notify::new(),
+        });
         match connection.stream {
-            Stream::Tcp(stream) => {
-                let Ok(peer) = stream.peer_addr() else { return }; // It is gone already.
-                serve(app, router, stream, Transport::Tcp(peer), answering).await;
-            }
-            Stream::Unix(stream) => {
-                serve(app, router, stream, Transport::Socket, answering).await;
-            }
+            Stream::Tcp(stream) => serve(served, stream).await,
+            Stream::Unix(stream) => serve(served, stream).await,
         }
     }
 }
@@ -332,69 +353,92 @@ fn turn_away(mut stream: impl Read + Write) {
     let _ = stream.read(&mut [0; 4096]);
 }
 
-/// A connection's first request, waited for.
-struct First {
-    /// Until it has come, the server waits with its end.
+/// One connection, as its requests need it. What all connections share is changed as seldom as can be:
+/// two processors that count in the same place wait for each other.
+struct Served {
+    app: App,
+    /// Its own, used for a moment with each request: a copy for each would count.
+    router: Mutex<Router>,
+    /// Where the page is, if this is for clients of the original's WebSocket.
+    page_port: Option<u16>,
+    came: Came,
+    /// Counts the connection until its first request has come: the server waits with its end.
     expected: Mutex<Option<TaskTrackerToken>>,
-    came: Notify,
+    arrived: Notify,
 }
 
-/// Serves one connection, of which something can be read. `answering` counts it until its first
-/// request is there, which is then counted itself.
-async fn serve<S>(
-    app: App,
-    router: Router,
-    stream: S,
-    transport: Transport,
-    answering: TaskTrackerToken,
-) where
+impl Served {
+    fn is_first_expected(&self) -> bool {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    async fn answer(&self, mut request: Request) -> Response {
+        match self.page_port {
+            Some(page_port) => security::as_legacy(page_port, &mut request),
+            None => self.app.base_path.strip(&mut request),
+        }
+        let route = |request| {
+            let mut router = self.router.lock().unwrap_or_else(PoisonError::into_inner);
+            router.call(request)
+        };
+        let next = |request| async {
+            let Ok(response) = route(request).await;
+            response
+        };
+        let mut response = security::front(&self.app, self.came.clone(), request, next).await;
+        if self.app.is_closing() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        response
+    }
+}
+
+/// Serves a connection, of which something can be read.
+async fn serve<S>(served: Arc<Served>, stream: S)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (within, metrics) = (app.limits.stalled, Arc::clone(&app.metrics));
-    let first = Arc::new(First { expected: Mutex::new(Some(answering)), came: Notify::new() });
-    let (closing, over) = (app.closing.clone(), app.over.clone());
-    let seen = Arc::clone(&first);
+    let app = &served.app;
+    let stream = Stalling::new(stream, app.limits.stalled, Arc::clone(&app.metrics));
+    let of_service = Arc::clone(&served);
     let service = service_fn(move |request: Request<Incoming>| {
-        let (router, closing) = (router.clone(), app.closing.clone());
-        let counted = app.answering.token();
-        if seen.expected.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
-            seen.came.notify_one();
+        let served = Arc::clone(&of_service);
+        let counted = served.app.answering.token();
+        if served.expected.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+            served.arrived.notify_one();
         }
         async move {
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(transport);
-            let Ok(mut response) = router.oneshot(request).await;
-            if closing.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(header::CONNECTION, close);
-            }
+            let response = served.answer(request.map(Body::new)).await;
             drop(counted);
             Ok::<_, Infallible>(response)
         }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(HeadTimer::default())
         .header_read_timeout(HEAD_WITHIN)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(Stalling::new(stream, within, metrics)), service)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     // How a connection ends (reset, half a request, too large a head) concerns only its client.
+    let mut closing = Quiet::new(app.closing.clone().cancelled_owned());
     tokio::select! {
+        biased;
         _ = connection.as_mut() => return,
-        () = closing.cancelled() => {}
+        () = &mut closing => {}
     }
     // A request on a new connection is answered, even if all of it is not here yet.
-    if first.expected.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+    if served.is_first_expected() {
         tokio::select! {
             _ = connection.as_mut() => return,
-            () = first.came.notified() => {}
+            () = served.arrived.notified() => {}
             () = sleep(FIRST_WITHIN) => {}
         }
     }
     connection.as_mut().graceful_shutdown();
     tokio::select! {
         _ = connection => {}
-        () = async { over.cancelled().await; sleep(CLOSE_WITHIN).await } => {}
+        () = async { app.over.cancelled().await; sleep(CLOSE_WITHIN).await } => {}
     }
 }

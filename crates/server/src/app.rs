@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, OnceLock, atomic::AtomicUsize},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
     time::Instant,
 };
 
@@ -81,6 +84,8 @@ pub(crate) struct Inner {
     pub(crate) answering: TaskTracker,
     /// Streams end when this is cancelled, and nothing more is accepted.
     pub(crate) closing: CancellationToken,
+    /// The same to ask with each answer: the token would take a lock that all connections share.
+    is_closing: AtomicBool,
     /// Answers in progress are given up when this is cancelled.
     pub(crate) over: CancellationToken,
 }
@@ -141,8 +146,20 @@ impl App {
             tasks: TaskTracker::new(),
             answering: TaskTracker::new(),
             closing: CancellationToken::new(),
+            is_closing: AtomicBool::new(false),
             over: CancellationToken::new(),
         }))
+    }
+
+    /// Streams end now, connections once they have their answers, and nothing more is accepted.
+    pub(crate) fn close(&self) {
+        self.is_closing.store(true, SeqCst);
+        self.closing.cancel();
+    }
+
+    /// Whether that has begun.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closing.load(SeqCst)
     }
 
     /// Runs what reads a log for a live stream on a blocking thread, a few at a time; `None`: it

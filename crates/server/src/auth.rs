@@ -1,13 +1,14 @@
 //! Who calls, and what they may.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, pin::Pin, sync::Arc};
 
 use axum::{
-    extract::{Request, State},
-    http::{HeaderMap, StatusCode, header, request::Parts},
-    middleware::Next,
+    extract::Request,
+    handler::Handler,
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use futures_util::future::Either;
 use stepflow_sys::clock;
 use tokio::time::Instant;
 
@@ -15,7 +16,7 @@ use crate::{
     app::App,
     config::Auth,
     credential::{Digest, Scope, Which, digest},
-    metrics::Row,
+    metrics::{Answering, Row},
     problem::Problem,
     security,
 };
@@ -29,6 +30,21 @@ pub(crate) enum Transport {
     Tcp(SocketAddr),
     /// `run/server.sock`; the peer's user has been checked.
     Socket,
+}
+
+/// How a request came here; part of each.
+#[derive(Debug, Clone)]
+pub(crate) struct Came {
+    pub(crate) transport: Transport,
+    /// Hears which row of the table answers.
+    pub(crate) answering: Arc<Answering>,
+}
+
+impl Came {
+    /// How `request` came in; `None`: not over a connection.
+    pub(crate) fn transport_of<B>(request: &axum::http::Request<B>) -> Option<Transport> {
+        request.extensions().get::<Self>().map(|came| came.transport)
+    }
 }
 
 /// What a route asks of its caller.
@@ -73,30 +89,78 @@ impl Caller {
     }
 }
 
-/// Runs the route if its caller may call it.
-pub(crate) async fn guard(
-    State((app, permission, row)): State<(App, Permission, Row)>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let admitted = match (security::check_body(&parts), permission) {
-        (Err(problem), _) => Err(problem),
-        (Ok(()), Permission::Open) => Ok(()),
-        (Ok(()), _) => admit(&app, permission, &parts).await.map(|caller| {
-            parts.extensions.insert(caller);
-        }),
-    };
-    let mut response = match admitted {
-        Ok(()) => next.run(Request::from_parts(parts, body)).await,
-        Err(problem) => problem.into_response(),
-    };
-    response.extensions_mut().insert(row); // Counted on the way out.
-    response
+/// Of one row of the table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Guard {
+    pub(crate) permission: Permission,
+    pub(crate) row: Row,
 }
 
-async fn admit(app: &App, permission: Permission, parts: &Parts) -> Result<Caller, Problem> {
-    let Some(caller) = identify(app, parts).await? else {
+/// A handler that runs if its caller may call it.
+#[derive(Debug, Clone)]
+pub(crate) struct Guarded<H> {
+    pub(crate) guard: Guard,
+    pub(crate) handler: H,
+}
+
+/// An answer that may have to wait until it is known who calls.
+type Boxed = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+impl<H, T> Handler<T, App> for Guarded<H>
+where
+    H: Handler<T, App>,
+    T: 'static,
+{
+    type Future = Either<H::Future, Boxed>;
+
+    fn call(self, mut request: Request, app: App) -> Self::Future {
+        let Self { guard: Guard { permission, row }, handler } = self;
+        if let Some(came) = request.extensions().get::<Came>() {
+            came.answering.is_of(row);
+        }
+        let refused = |problem: Problem| -> Self::Future {
+            Either::Right(Box::pin(std::future::ready(problem.into_response())))
+        };
+        if let Err(problem) = security::check_body(&request) {
+            return refused(problem);
+        }
+        if permission == Permission::Open {
+            return Either::Left(handler.call(request, app));
+        }
+        // Most are known without a look at the catalog, and need no future of their own.
+        if let Some(caller) = known_by_way(&app, &request) {
+            return match admit(&app, permission, &request, Some(caller)) {
+                Ok(caller) => {
+                    request.extensions_mut().insert(caller);
+                    Either::Left(handler.call(request, app))
+                }
+                Err(problem) => refused(problem),
+            };
+        }
+        Either::Right(Box::pin(async move {
+            let shown = shown(request.headers());
+            let caller = match identify(&app, shown).await {
+                Ok(caller) => caller,
+                Err(problem) => return problem.into_response(),
+            };
+            match admit(&app, permission, &request, caller) {
+                Ok(caller) => {
+                    request.extensions_mut().insert(caller);
+                    handler.call(request, app).await
+                }
+                Err(problem) => problem.into_response(),
+            }
+        }))
+    }
+}
+
+fn admit(
+    app: &App,
+    permission: Permission,
+    request: &Request,
+    caller: Option<Caller>,
+) -> Result<Caller, Problem> {
+    let Some(caller) = caller else {
         return Err(Problem::new(
             StatusCode::UNAUTHORIZED,
             "unauthorized",
@@ -118,30 +182,38 @@ async fn admit(app: &App, permission: Permission, parts: &Parts) -> Result<Calle
         };
         return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", why));
     }
-    security::check_cross_site(parts, &caller)?;
+    security::check_cross_site(request, &caller)?;
     app.gate.request(&caller, Instant::now())?;
     Ok(caller)
 }
 
-/// Who sent this; `None`: nobody we know.
-async fn identify(app: &App, parts: &Parts) -> Result<Option<Caller>, Problem> {
-    if parts.extensions.get::<Transport>() == Some(&Transport::Socket) {
-        return Ok(Some(Caller { kind: Kind::Socket, scope: Scope::Operator }));
+/// Who sent this, where it needs to show nothing.
+fn known_by_way(app: &App, request: &Request) -> Option<Caller> {
+    if Came::transport_of(request) == Some(Transport::Socket) {
+        return Some(Caller { kind: Kind::Socket, scope: Scope::Operator });
     }
-    if app.auth == Auth::Off {
-        return Ok(Some(Caller { kind: Kind::Off, scope: Scope::Operator }));
-    }
-    if let Some(token) = token(&parts.headers) {
+    (app.auth == Auth::Off).then_some(Caller { kind: Kind::Off, scope: Scope::Operator })
+}
+
+/// What a request shows: its token or its cookie, as what is kept of it.
+fn shown(headers: &HeaderMap) -> Option<Kind> {
+    if let Some(token) = token(headers) {
         // Whoever shows a token is judged by it, whatever cookie came along. None has the digest of
         // an empty text.
-        let digest = digest(token);
-        let scope = look_up(app, digest, false).await?;
-        return Ok(scope.map(|scope| Caller { kind: Kind::Token(digest), scope }));
+        return Some(Kind::Token(digest(token)));
     }
-    let Some(value) = cookie(&parts.headers) else { return Ok(None) };
-    let digest = digest(value);
-    let scope = look_up(app, digest, true).await?;
-    Ok(scope.map(|scope| Caller { kind: Kind::Cookie(digest), scope }))
+    cookie(headers).map(|value| Kind::Cookie(digest(value)))
+}
+
+/// Who showed this; `None`: nobody we know.
+async fn identify(app: &App, shown: Option<Kind>) -> Result<Option<Caller>, Problem> {
+    let (digest, session) = match shown {
+        Some(Kind::Token(digest)) => (digest, false),
+        Some(Kind::Cookie(digest)) => (digest, true),
+        Some(Kind::Socket | Kind::Off) | None => return Ok(None),
+    };
+    let scope = look_up(app, digest, session).await?;
+    Ok(scope.zip(shown).map(|(scope, kind)| Caller { kind, scope }))
 }
 
 /// What a request shows as its token, if it shows anything; empty: it is no token.

@@ -1,10 +1,6 @@
 //! The path under which a reverse proxy offers the server, such as `/stepflow`.
 
-use axum::{
-    Router,
-    http::{Request, Uri},
-};
-use tower::{Layer as _, util::MapRequestLayer};
+use axum::http::{Request, Uri};
 
 /// A path before all of ours: empty, or with a slash before each part and none at the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,18 +42,13 @@ impl BasePath {
 
     /// Whatever is asked for under the base path is asked for without it: some proxies take it
     /// away, others leave it.
-    pub(crate) fn strip(&self, router: Router) -> Router {
+    pub(crate) fn strip<B>(&self, request: &mut Request<B>) {
         if self.0.is_empty() {
-            return router;
+            return;
         }
-        let base = self.0.clone();
-        let strip = MapRequestLayer::new(move |mut request: Request<_>| {
-            if let Some(uri) = stripped(request.uri(), &base) {
-                *request.uri_mut() = uri;
-            }
-            request
-        });
-        Router::new().fallback_service(strip.layer(router))
+        if let Some(uri) = stripped(request.uri(), &self.0) {
+            *request.uri_mut() = uri;
+        }
     }
 }
 

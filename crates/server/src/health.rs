@@ -3,6 +3,7 @@
 use std::{
     io,
     path::Path,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -62,22 +63,38 @@ const PULSE_EVERY: Duration = Duration::from_millis(100);
 
 /// Whether the catalog answered when it was last asked.
 #[derive(Debug, Default)]
-pub(crate) struct Pulse(tokio::sync::Mutex<Option<(Instant, bool)>>);
+pub(crate) struct Pulse {
+    /// The moment since when that is too old, in microseconds after the server's start, and below it
+    /// one bit: read without a lock, which every request would take.
+    kept: AtomicU64,
+    asking: tokio::sync::Mutex<()>,
+}
 
 impl Pulse {
     /// Whether it answers, or did at most [`PULSE_EVERY`] ago. Who comes while it is being asked waits
     /// for that answer.
     pub(crate) async fn beats(&self, app: &App) -> bool {
-        let mut last = self.0.lock().await;
-        if let Some((at, good)) = *last
-            && at.elapsed() < PULSE_EVERY
-        {
+        if let Some(good) = self.kept(app.started) {
+            return good;
+        }
+        let _turn = self.asking.lock().await;
+        if let Some(good) = self.kept(app.started) {
             return good;
         }
         let asked = app.engine.query(Reader::statistics);
         let good = timeout(ANSWER_WITHIN, asked).await.is_ok_and(|answer| answer.is_ok());
-        *last = Some((Instant::now(), good));
+        self.keep(app.started, good);
         good
+    }
+
+    fn keep(&self, started: Instant, good: bool) {
+        let until = (started.elapsed() + PULSE_EVERY).as_micros() as u64;
+        self.kept.store(until << 1 | u64::from(good), Relaxed);
+    }
+
+    fn kept(&self, started: Instant) -> Option<bool> {
+        let kept = self.kept.load(Relaxed);
+        ((started.elapsed().as_micros() as u64) < kept >> 1).then_some(kept & 1 != 0)
     }
 }
 
@@ -148,7 +165,6 @@ pub(crate) fn optimized(done: &Maintained) -> Optimized {
 
 /// Everything, as `GET /api/health/metrics` says it. Reads no record.
 pub(crate) fn metrics(app: &App, database: &Database) -> HealthMetrics {
-    use std::sync::atomic::Ordering::Relaxed;
     let engine = app.engine.figures();
     let figures = app.engine.catalog_figures();
     let usage = process::usage();
@@ -354,6 +370,18 @@ mod tests {
     use stepflow_catalog::Histogram;
 
     use super::*;
+
+    #[test]
+    fn a_pulse_is_kept_for_a_while() {
+        let (pulse, now) = (Pulse::default(), Instant::now());
+        assert_eq!(pulse.kept(now), None);
+        for good in [true, false] {
+            pulse.keep(now, good);
+            assert_eq!(pulse.kept(now), Some(good));
+        }
+        let earlier = now.checked_sub(PULSE_EVERY).unwrap();
+        assert_eq!(pulse.kept(earlier), None, "it is too old");
+    }
 
     fn figures() -> Figures {
         let histogram = Histogram::default();

@@ -21,6 +21,7 @@ mod envelope; // the documented envelope, on request
 mod exposition; // the text format of Prometheus
 mod extract; // ids, bodies and queries: what they refuse is a problem too
 mod handover; // everything given to a successor
+mod head_timer; // hyper's clock, one timer a connection
 mod health; // figures, thresholds, findings
 mod legacy; // the original's WebSocket
 mod limits; // how much one caller may take
@@ -34,6 +35,7 @@ mod openapi; // the table and the types as an OpenAPI document, and its viewer
 mod preview; // what can be shown of an artifact
 mod problem; // RFC 9457
 mod prometheus; // what `GET /metrics` shows
+mod quiet; // a future that is asked only once it has rung
 mod range; // bytes of a file, HTTP Range
 mod results; // which tests an execution had
 mod routes; // one file per family

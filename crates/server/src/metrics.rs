@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
 use axum::http::StatusCode;
@@ -49,9 +49,34 @@ pub(crate) struct RouteFigures {
     pub(crate) took: Durations,
 }
 
-/// Which row of the table answered: put into the answer by its guard.
-#[derive(Debug, Clone, Copy)]
+/// A row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Row(pub(crate) usize);
+
+/// Which row answers what a connection asks at the moment: said by its guard, read on the way out.
+#[derive(Debug)]
+pub(crate) struct Answering(AtomicUsize);
+
+impl Default for Answering {
+    fn default() -> Self {
+        Self(AtomicUsize::new(Self::NONE))
+    }
+}
+
+impl Answering {
+    const NONE: usize = usize::MAX;
+
+    /// It is this one.
+    pub(crate) fn is_of(&self, row: Row) {
+        self.0.store(row.0, Relaxed);
+    }
+
+    /// Which one it was; the next request's is not known yet. `None`: what was asked for is no route.
+    pub(crate) fn take(&self) -> Option<Row> {
+        let row = self.0.swap(Self::NONE, Relaxed);
+        (row != Self::NONE).then_some(Row(row))
+    }
+}
 
 impl Metrics {
     /// For a table with `rows` rows.
@@ -98,10 +123,26 @@ impl Metrics {
         self.routes.iter().map(figures).collect()
     }
 
+    /// Counts a request until its answer begins.
+    pub(crate) fn in_progress(&self) -> InProgress<'_> {
+        self.in_progress.fetch_add(1, Relaxed);
+        InProgress(&self.in_progress)
+    }
+
     /// Counts something for as long as the answer lives.
     pub(crate) fn counted(self: &Arc<Self>, gauge: fn(&Self) -> &AtomicU64) -> Counted {
         gauge(self).fetch_add(1, Relaxed);
         Counted { metrics: Arc::clone(self), gauge }
+    }
+}
+
+/// A request that is counted while it is there.
+#[derive(Debug)]
+pub(crate) struct InProgress<'a>(&'a AtomicU64);
+
+impl Drop for InProgress<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 
@@ -135,6 +176,15 @@ mod tests {
         assert_eq!(found[1].by_status, [(200, 1), (0, 1)]);
         assert_eq!(found[2].by_status, [(404, 1)]);
         assert_eq!(found[1].took.count(), 2);
+    }
+
+    #[test]
+    fn a_row_is_that_of_one_answer() {
+        let answering = Answering::default();
+        assert_eq!(answering.take(), None);
+        answering.is_of(Row(0));
+        assert_eq!(answering.take(), Some(Row(0)));
+        assert_eq!(answering.take(), None, "the next one is no route");
     }
 
     #[test]

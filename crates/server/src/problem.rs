@@ -4,6 +4,7 @@ use std::error::Error;
 
 use axum::{
     Json,
+    body::HttpBody as _,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -90,10 +91,13 @@ impl Problem {
     /// The whole answer, once the request's id is known.
     pub(crate) fn render(&self, request_id: &str, response: &mut Response) {
         let (parts, body) = Json(self.body(request_id)).into_response().into_parts();
+        let length = body.size_hint().exact();
         *response.body_mut() = body;
         let headers = response.headers_mut();
         headers.remove(header::CONTENT_LENGTH);
         headers.extend(parts.headers);
+        // Said here, as an answer to HEAD has nothing to take it from.
+        headers.extend(length.map(|length| (header::CONTENT_LENGTH, HeaderValue::from(length))));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     }
 }

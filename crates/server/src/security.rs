@@ -1,22 +1,24 @@
 //! Host, Origin, headers and limits: what holds for every request.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
 use axum::{
-    extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
-    middleware::Next,
+    body::{Body, HttpBody as _},
+    extract::{DefaultBodyLimit, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 
 use crate::{
     app::App,
-    auth::{Caller, Kind, Transport},
+    auth::{Caller, Came, Kind, Transport},
     envelope,
-    metrics::Row,
     problem::Problem,
 };
 
@@ -41,28 +43,53 @@ pub(crate) const CSP_SCRIPTED: &str = "sandbox allow-scripts; default-src 'none'
     media-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'; \
     webrtc 'block'";
 
-const HEADERS: [(&str, &str); 5] = [
-    ("content-security-policy", CSP),
-    ("x-content-type-options", "nosniff"),
-    ("referrer-policy", "no-referrer"),
-    ("cross-origin-opener-policy", "same-origin"),
-    ("cross-origin-resource-policy", "same-origin"),
+const HEADERS: [(HeaderName, HeaderValue); 5] = [
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CSP)),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
 ];
 
-/// Every request passes here first, and every answer last.
-pub(crate) async fn front(State(app): State<App>, request: Request, next: Next) -> Response {
+/// What names a request in its answer and in the log: made only for those that fail.
+fn request_id() -> String {
     static REQUESTS: AtomicU64 = AtomicU64::new(1);
-    let request_id =
-        format!("{:x}-{:x}", std::process::id(), REQUESTS.fetch_add(1, Ordering::Relaxed));
-    let (parts, body) = request.into_parts();
-    let api = is_api(parts.uri.path());
+    static PROCESS: LazyLock<u32> = LazyLock::new(std::process::id);
+    format!("{:x}-{:x}", *PROCESS, REQUESTS.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Every request passes here first, and every answer of `next` last.
+pub(crate) async fn front<F>(
+    app: &App,
+    came: Came,
+    mut request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response
+where
+    F: Future<Output = Response>,
+{
+    let api = is_api(request.uri().path());
     // An answer to HEAD has no body that could be put into anything.
-    let enveloped = api && parts.method != Method::HEAD && envelope::is_wanted(&parts.uri);
-    let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+    let has_body = request.method() != Method::HEAD;
+    let enveloped = api && has_body && envelope::is_wanted(request.uri());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let begun = Instant::now();
-    let _in_progress = app.metrics.counted(|metrics| &metrics.in_progress);
-    let mut response = match check(&app, &parts) {
-        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+    let _in_progress = app.metrics.in_progress();
+    let answering = std::sync::Arc::clone(&came.answering);
+    let mut response = match check(app, came.transport, &request) {
+        Ok(()) => {
+            request.extensions_mut().insert(came);
+            if !request.body().is_end_stream() {
+                DefaultBodyLimit::max(BODY_BYTES_MAX).apply(&mut request);
+            }
+            next(request).await
+        }
         Err(problem) => problem.into_response(),
     };
     if response.status() == StatusCode::METHOD_NOT_ALLOWED
@@ -77,21 +104,25 @@ pub(crate) async fn front(State(app): State<App>, request: Request, next: Next) 
     }
     let mut error = None;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let request_id = request_id();
         if problem.status.is_server_error() {
             let cause = problem.cause.as_deref().unwrap_or_default();
+            let path = uri.path();
             tracing::error!(request_id, %method, path, cause, "{:?}", problem.body("").detail);
         }
         problem.render(&request_id, &mut response);
+        if !has_body {
+            *response.body_mut() = Body::empty();
+        }
         error = Some(problem.body("").error);
     }
     if enveloped {
         response = envelope::wrap(response, error.as_deref());
     }
-    let row = response.extensions_mut().remove::<Row>();
-    app.metrics.answered(row, response.status(), begun.elapsed());
+    app.metrics.answered(answering.take(), response.status(), begun.elapsed());
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
+        headers.entry(name).or_insert(value);
     }
     if api {
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
@@ -101,8 +132,8 @@ pub(crate) async fn front(State(app): State<App>, request: Request, next: Next) 
 
 /// The port of the original's WebSocket: any path is `/ws`, and the page of our own port is no
 /// stranger, though its origin has another port.
-pub(crate) async fn legacy(page_port: u16, mut request: Request, next: Next) -> Response {
-    *request.uri_mut() = axum::http::Uri::from_static("/ws");
+pub(crate) fn as_legacy<B>(page_port: u16, request: &mut axum::http::Request<B>) {
+    *request.uri_mut() = Uri::from_static("/ws");
     let headers = request.headers_mut();
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let page = host.map(|host| format!("{}:{page_port}", host_name(host)));
@@ -114,23 +145,22 @@ pub(crate) async fn legacy(page_port: u16, mut request: Request, next: Next) -> 
             headers.insert(header::HOST, page);
         }
     }
-    next.run(request).await
 }
 
 pub(crate) fn is_api(path: &str) -> bool {
     path == "/api" || path.starts_with("/api/") || path == "/ws" || path == "/metrics"
 }
 
-fn check(app: &App, parts: &Parts) -> Result<(), Problem> {
-    if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > URL_BYTES_MAX) {
+fn check(app: &App, transport: Transport, request: &Request) -> Result<(), Problem> {
+    if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > URL_BYTES_MAX) {
         return Err(Problem::new(StatusCode::URI_TOO_LONG, "url-too-long", "the URL is too long"));
     }
-    if parts.extensions.get::<Transport>() != Some(&Transport::Socket) {
-        check_host(parts, &app.hosts)?;
+    if transport != Transport::Socket {
+        check_host(request.headers(), &app.hosts)?;
     }
-    if is_api(parts.uri.path())
-        && let Some(origin) = parts.headers.get(header::ORIGIN)
-        && !is_same_origin(origin, &parts.headers)
+    if is_api(request.uri().path())
+        && let Some(origin) = request.headers().get(header::ORIGIN)
+        && !is_same_origin(origin, request.headers())
     {
         return Err(foreign());
     }
@@ -145,17 +175,17 @@ fn host_name(host: &str) -> &str {
     }
 }
 
-fn check_host(parts: &Parts, allowed: &[String]) -> Result<(), Problem> {
-    let mut values = parts.headers.get_all(header::HOST).iter();
+fn check_host(headers: &HeaderMap, allowed: &[String]) -> Result<(), Problem> {
+    let mut values = headers.get_all(header::HOST).iter();
     let host = match (values.next(), values.next()) {
         (Some(host), None) => host.to_str().unwrap_or_default(),
         _ => "",
     };
-    let name = host_name(host).to_ascii_lowercase();
-    let loopback = name == "localhost"
+    let name = host_name(host);
+    let loopback = name.eq_ignore_ascii_case("localhost")
         || name == "[::1]"
         || name.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback());
-    if loopback || allowed.contains(&name) {
+    if loopback || allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(name)) {
         return Ok(());
     }
     Err(Problem::new(
@@ -192,12 +222,12 @@ pub(crate) fn changes_state(method: &Method) -> bool {
 /// A page of another origin can neither change anything nor open a stream: state changes and
 /// WebSockets need a same origin; or none and a token; or, where nobody has to log in, the
 /// absence of everything that a browser would add.
-pub(crate) fn check_cross_site(parts: &Parts, caller: &Caller) -> Result<(), Problem> {
-    let stream = parts.uri.path() == "/ws";
-    if !changes_state(&parts.method) && !stream {
+pub(crate) fn check_cross_site(request: &Request, caller: &Caller) -> Result<(), Problem> {
+    let stream = request.uri().path() == "/ws";
+    if !changes_state(request.method()) && !stream {
         return Ok(());
     }
-    let headers = &parts.headers;
+    let headers = request.headers();
     // A foreign origin has been refused before: one that is there is our own.
     let origin = headers.contains_key(header::ORIGIN);
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
@@ -229,25 +259,25 @@ fn takes_stream(path: &str) -> bool {
 
 /// Bodies are JSON, and no larger than allowed as far as they say. Asked of a route that is there:
 /// what a path or a method that is not takes is no question of types.
-pub(crate) fn check_body(parts: &Parts) -> Result<(), Problem> {
-    if !changes_state(&parts.method) {
+pub(crate) fn check_body(request: &Request) -> Result<(), Problem> {
+    if !changes_state(request.method()) {
         return Ok(());
     }
-    let length = parts.headers.get(header::CONTENT_LENGTH);
+    let length = request.headers().get(header::CONTENT_LENGTH);
     let bytes: u64 = length.and_then(|l| l.to_str().ok()?.parse().ok()).unwrap_or(0);
-    if takes_stream(parts.uri.path()) {
+    if takes_stream(request.uri().path()) {
         return Ok(());
     }
-    if bytes == 0 && !parts.headers.contains_key(header::TRANSFER_ENCODING) {
+    if bytes == 0 && !request.headers().contains_key(header::TRANSFER_ENCODING) {
         return Ok(());
     }
-    if takes_files(parts) {
+    if takes_files(request) {
         return Ok(()); // It has its own limit, and takes bytes of any kind.
     }
     if bytes > BODY_BYTES_MAX as u64 {
         return Err(too_large());
     }
-    let json = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let json = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let json = json.and_then(|value| value.split(';').next());
     if json.is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json")) {
         return Ok(());
@@ -257,8 +287,8 @@ pub(crate) fn check_body(parts: &Parts) -> Result<(), Problem> {
 }
 
 /// Whether the body is a file: of any type, and larger than other bodies may be.
-fn takes_files(parts: &Parts) -> bool {
-    parts.method == Method::POST && parts.uri.path() == "/api/artifacts"
+fn takes_files(request: &Request) -> bool {
+    request.method() == Method::POST && request.uri().path() == "/api/artifacts"
 }
 
 pub(crate) fn too_large() -> Problem {

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
 use stepflow_engine::{Engine, EngineConfig};
 use stepflow_record::Storage;
 use stepflow_sys::host;
@@ -25,7 +24,6 @@ use crate::{
     handover::{self, Given, Predecessor, Received, Successor},
     listeners::{self, Listeners, SOCKET, TAKEOVER},
     service::{self, Service, Stop},
-    table,
 };
 
 /// Sessions that can no longer be used are removed this often.
@@ -250,7 +248,7 @@ impl Server {
                 predecessor.relieve().await;
             }
             let silent = std::mem::take(&mut self.silent);
-            let desk = Desk::open(&self.app, self.page(), self.local, &self.listeners, silent);
+            let desk = Desk::open(&self.app, self.local, &self.listeners, silent);
             self.app.tasks.spawn(purge(self.app.clone()));
             self.app.tasks.spawn(sample(self.app.clone()));
             serving();
@@ -268,13 +266,9 @@ impl Server {
         }
     }
 
-    fn page(&self) -> Router {
-        self.config.base_path.strip(table::router(&self.app))
-    }
-
     async fn stop(self) -> Result<(), ServeError> {
         let app = self.app;
-        app.closing.cancel();
+        app.close();
         app.over.cancel();
         Listeners::remove(&self.config.storage.run_dir());
         app.tasks.close();
@@ -296,7 +290,7 @@ impl Server {
         let begun = Instant::now();
         tracing::info!(successor = by, "handing over");
         let app = self.app.clone();
-        app.closing.cancel();
+        app.close();
         let mut silent = desk.close().await;
         app.answering.close();
         if timeout(ANSWER_WITHIN, app.answering.wait()).await.is_err() {

@@ -3,13 +3,13 @@
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    middleware,
-    routing::{MethodRouter, delete, get, patch, post, put},
+    handler::Handler,
+    routing::{MethodFilter, MethodRouter, on},
 };
 
 use crate::{
     app::App,
-    auth::{self, Permission},
+    auth::{Guard, Guarded, Permission},
     legacy,
     metrics::Row,
     openapi,
@@ -17,7 +17,7 @@ use crate::{
         artifacts, download, executions, export, find, health, ingest, labels, log, logs, overview,
         retention, search, session, spec, statistics, tests, tokens, view,
     },
-    security, ui, ws,
+    ui, ws,
 };
 
 /// One route.
@@ -25,16 +25,30 @@ struct Route {
     method: &'static str,
     path: &'static str,
     permission: Permission,
-    handler: MethodRouter<App>,
+    /// Its handler behind its guard.
+    guarded: Box<dyn FnOnce(Guard) -> MethodRouter<App>>,
 }
 
-fn route(
+fn route<H, T>(
     method: &'static str,
     path: &'static str,
     permission: Permission,
-    handler: MethodRouter<App>,
-) -> Route {
-    Route { method, path, permission, handler }
+    handler: H,
+) -> Route
+where
+    H: Handler<T, App>,
+    T: 'static,
+{
+    let filter = match method {
+        "GET" => MethodFilter::GET,
+        "POST" => MethodFilter::POST,
+        "PUT" => MethodFilter::PUT,
+        "PATCH" => MethodFilter::PATCH,
+        "DELETE" => MethodFilter::DELETE,
+        other => unreachable!("no route has the method {other}"),
+    };
+    let guarded = Box::new(move |guard| on(filter, Guarded { guard, handler }));
+    Route { method, path, permission, guarded }
 }
 
 /// The table. GET answers HEAD as well.
@@ -42,74 +56,74 @@ fn route(
 fn table() -> Vec<Route> {
     use Permission::{Open, Operator, SocketOnly, Viewer};
     vec![
-        route("GET",    "/api/health",                       Open,       get(health::health)),
-        route("GET",    "/api/health/status",                Viewer,     get(health::status)),
-        route("GET",    "/api/health/metrics",               Viewer,     get(health::metrics)),
-        route("GET",    "/api/health/database",              Viewer,     get(health::database)),
-        route("GET",    "/api/health/history",               Viewer,     get(health::history)),
-        route("GET",    "/api/health/bundle",                Operator,   get(health::bundle)),
-        route("POST",   "/api/health/optimize",              Operator,   post(health::optimize)),
-        route("GET",    "/metrics",                          Viewer,     get(health::prometheus)),
-        route("GET",    "/api/openapi.json",                 Open,       get(openapi::json)),
-        route("GET",    "/api/docs",                         Open,       get(openapi::page)),
-        route("GET",    "/api/docs/viewer.js",               Open,       get(openapi::script)),
-        route("GET",    "/api/docs/viewer.css",              Open,       get(openapi::style)),
-        route("POST",   "/api/login",                        Open,       post(session::login)),
-        route("POST",   "/api/logout",                       Viewer,     post(session::logout)),
-        route("GET",    "/api/session",                      Viewer,     get(session::session)),
-        route("POST",   "/api/login-code",                   SocketOnly, post(session::login_code)),
-        route("GET",    "/api/tokens",                       Operator,   get(tokens::list)),
-        route("POST",   "/api/tokens",                       Operator,   post(tokens::create)),
-        route("DELETE", "/api/tokens/{id}",                  Operator,   delete(tokens::revoke)),
-        route("GET",    "/api/executions",                   Viewer,     get(executions::list)),
-        route("POST",   "/api/executions",                   Operator,   post(executions::create)),
-        route("GET",    "/api/executions/active",            Viewer,     get(executions::active)),
-        route("GET",    "/api/executions/statistics",        Viewer,     get(executions::statistics)),
-        route("GET",    "/api/statistics",                   Viewer,     get(statistics::statistics)),
-        route("GET",    "/api/executions/overview",          Viewer,     get(overview::overview)),
-        route("GET",    "/api/executions/strips",            Viewer,     get(overview::strips)),
-        route("GET",    "/api/executions/{id}",              Viewer,     get(executions::detail)),
-        route("PATCH",  "/api/executions/{id}",              Operator,   patch(labels::label)),
-        route("DELETE", "/api/executions/{id}",              Operator,   delete(executions::delete)),
-        route("GET",    "/api/search",                       Viewer,     get(find::find)),
-        route("GET",    "/api/searches",                     Viewer,     get(labels::searches)),
-        route("PUT",    "/api/searches/{name}",              Operator,   put(labels::save)),
-        route("DELETE", "/api/searches/{name}",              Operator,   delete(labels::forget)),
-        route("GET",    "/api/retention",                    Viewer,     get(retention::retention)),
-        route("POST",   "/api/retention/sweep",              Operator,   post(retention::sweep)),
-        route("GET",    "/api/executions/{id}/spec",         Viewer,     get(spec::spec)),
-        route("POST",   "/api/executions/{id}/cancel",       Operator,   post(executions::cancel)),
-        route("POST",   "/api/executions/{id}/rerun",        Operator,   post(executions::rerun)),
-        route("GET",    "/api/executions/{id}/logs",         Viewer,     get(logs::logs)),
-        route("GET",    "/api/executions/{id}/log",          Viewer,     get(log::range)),
-        route("GET",    "/api/executions/{id}/log/meta",     Viewer,     get(view::meta)),
-        route("GET",    "/api/executions/{id}/log/rows",     Viewer,     get(view::rows)),
-        route("GET",    "/api/executions/{id}/log/density",  Viewer,     get(view::density)),
-        route("GET",    "/api/executions/{id}/log/errors",   Viewer,     get(view::errors)),
-        route("GET",    "/api/executions/{id}/log/search",   Viewer,     get(search::search)),
-        route("GET",    "/api/executions/{id}/tests",        Viewer,     get(tests::list)),
-        route("GET",    "/api/executions/{id}/tests/{index}", Viewer,    get(tests::one)),
-        route("GET",    "/api/tests",                        Viewer,     get(tests::history)),
-        route("GET",    "/api/executions/{id}/usual",        Viewer,     get(view::usual)),
-        route("GET",    "/api/executions/{id}/log/raw",      Viewer,     get(log::raw)),
-        route("GET",    "/api/executions/{id}/log/download", Viewer,     get(download::download)),
-        route("GET",    "/api/executions/{id}/export",       Viewer,     get(export::export)),
-        route("GET",    "/api/executions/{id}/events",       Viewer,     get(log::events)),
-        route("PUT",    "/api/ingest",                       Operator,   put(ingest::begin)),
-        route("POST",   "/api/ingest",                       Operator,   post(ingest::begin)),
-        route("PUT",    "/api/ingest/{id}",                  Operator,   put(ingest::go_on)),
-        route("POST",   "/api/ingest/{id}",                  Operator,   post(ingest::go_on)),
-        route("GET",    "/api/ingest/{id}",                  Viewer,     get(ingest::state)),
-        route("POST",   "/api/ingest/{id}/end",              Operator,   post(ingest::end)),
-        route("GET",    "/api/artifacts",                    Viewer,     get(artifacts::list)),
-        route("POST",   "/api/artifacts",                    Operator,   post(artifacts::upload).layer(DefaultBodyLimit::disable())),
-        route("GET",    "/api/artifacts/execution/{id}",     Viewer,     get(artifacts::of_execution)),
-        route("GET",    "/api/artifacts/{aid}",              Viewer,     get(artifacts::one)),
-        route("DELETE", "/api/artifacts/{aid}",              Operator,   delete(artifacts::remove)),
-        route("GET",    "/api/artifacts/{aid}/preview",      Viewer,     get(artifacts::preview)),
-        route("GET",    "/api/artifacts/{aid}/content",      Viewer,     get(artifacts::content)),
-        route("GET",    "/api/artifacts/{aid}/download",     Viewer,     get(artifacts::download)),
-        route("GET",    "/ws",                               Viewer,     get(ws::upgrade)),
+        route("GET",    "/api/health",                       Open,       health::health),
+        route("GET",    "/api/health/status",                Viewer,     health::status),
+        route("GET",    "/api/health/metrics",               Viewer,     health::metrics),
+        route("GET",    "/api/health/database",              Viewer,     health::database),
+        route("GET",    "/api/health/history",               Viewer,     health::history),
+        route("GET",    "/api/health/bundle",                Operator,   health::bundle),
+        route("POST",   "/api/health/optimize",              Operator,   health::optimize),
+        route("GET",    "/metrics",                          Viewer,     health::prometheus),
+        route("GET",    "/api/openapi.json",                 Open,       openapi::json),
+        route("GET",    "/api/docs",                         Open,       openapi::page),
+        route("GET",    "/api/docs/viewer.js",               Open,       openapi::script),
+        route("GET",    "/api/docs/viewer.css",              Open,       openapi::style),
+        route("POST",   "/api/login",                        Open,       session::login),
+        route("POST",   "/api/logout",                       Viewer,     session::logout),
+        route("GET",    "/api/session",                      Viewer,     session::session),
+        route("POST",   "/api/login-code",                   SocketOnly, session::login_code),
+        route("GET",    "/api/tokens",                       Operator,   tokens::list),
+        route("POST",   "/api/tokens",                       Operator,   tokens::create),
+        route("DELETE", "/api/tokens/{id}",                  Operator,   tokens::revoke),
+        route("GET",    "/api/executions",                   Viewer,     executions::list),
+        route("POST",   "/api/executions",                   Operator,   executions::create),
+        route("GET",    "/api/executions/active",            Viewer,     executions::active),
+        route("GET",    "/api/executions/statistics",        Viewer,     executions::statistics),
+        route("GET",    "/api/statistics",                   Viewer,     statistics::statistics),
+        route("GET",    "/api/executions/overview",          Viewer,     overview::overview),
+        route("GET",    "/api/executions/strips",            Viewer,     overview::strips),
+        route("GET",    "/api/executions/{id}",              Viewer,     executions::detail),
+        route("PATCH",  "/api/executions/{id}",              Operator,   labels::label),
+        route("DELETE", "/api/executions/{id}",              Operator,   executions::delete),
+        route("GET",    "/api/search",                       Viewer,     find::find),
+        route("GET",    "/api/searches",                     Viewer,     labels::searches),
+        route("PUT",    "/api/searches/{name}",              Operator,   labels::save),
+        route("DELETE", "/api/searches/{name}",              Operator,   labels::forget),
+        route("GET",    "/api/retention",                    Viewer,     retention::retention),
+        route("POST",   "/api/retention/sweep",              Operator,   retention::sweep),
+        route("GET",    "/api/executions/{id}/spec",         Viewer,     spec::spec),
+        route("POST",   "/api/executions/{id}/cancel",       Operator,   executions::cancel),
+        route("POST",   "/api/executions/{id}/rerun",        Operator,   executions::rerun),
+        route("GET",    "/api/executions/{id}/logs",         Viewer,     logs::logs),
+        route("GET",    "/api/executions/{id}/log",          Viewer,     log::range),
+        route("GET",    "/api/executions/{id}/log/meta",     Viewer,     view::meta),
+        route("GET",    "/api/executions/{id}/log/rows",     Viewer,     view::rows),
+        route("GET",    "/api/executions/{id}/log/density",  Viewer,     view::density),
+        route("GET",    "/api/executions/{id}/log/errors",   Viewer,     view::errors),
+        route("GET",    "/api/executions/{id}/log/search",   Viewer,     search::search),
+        route("GET",    "/api/executions/{id}/tests",        Viewer,     tests::list),
+        route("GET",    "/api/executions/{id}/tests/{index}", Viewer,    tests::one),
+        route("GET",    "/api/tests",                        Viewer,     tests::history),
+        route("GET",    "/api/executions/{id}/usual",        Viewer,     view::usual),
+        route("GET",    "/api/executions/{id}/log/raw",      Viewer,     log::raw),
+        route("GET",    "/api/executions/{id}/log/download", Viewer,     download::download),
+        route("GET",    "/api/executions/{id}/export",       Viewer,     export::export),
+        route("GET",    "/api/executions/{id}/events",       Viewer,     log::events),
+        route("PUT",    "/api/ingest",                       Operator,   ingest::begin),
+        route("POST",   "/api/ingest",                       Operator,   ingest::begin),
+        route("PUT",    "/api/ingest/{id}",                  Operator,   ingest::go_on),
+        route("POST",   "/api/ingest/{id}",                  Operator,   ingest::go_on),
+        route("GET",    "/api/ingest/{id}",                  Viewer,     ingest::state),
+        route("POST",   "/api/ingest/{id}/end",              Operator,   ingest::end),
+        route("GET",    "/api/artifacts",                    Viewer,     artifacts::list),
+        route("POST",   "/api/artifacts",                    Operator,   artifacts::upload.layer(DefaultBodyLimit::disable())),
+        route("GET",    "/api/artifacts/execution/{id}",     Viewer,     artifacts::of_execution),
+        route("GET",    "/api/artifacts/{aid}",              Viewer,     artifacts::one),
+        route("DELETE", "/api/artifacts/{aid}",              Operator,   artifacts::remove),
+        route("GET",    "/api/artifacts/{aid}/preview",      Viewer,     artifacts::preview),
+        route("GET",    "/api/artifacts/{aid}/content",      Viewer,     artifacts::content),
+        route("GET",    "/api/artifacts/{aid}/download",     Viewer,     artifacts::download),
+        route("GET",    "/ws",                               Viewer,     ws::upgrade),
     ]
 }
 
@@ -139,31 +153,21 @@ pub fn routes() -> Vec<RouteInfo> {
     table().into_iter().map(info).collect()
 }
 
-/// The routes, each behind its guard; the page behind them; and what holds for all before them.
+/// The routes, each behind its guard, and the page behind them. What holds for all is
+/// [`security::front`](crate::security::front)'s: nothing is asked of this but through it.
 pub(crate) fn router(app: &App) -> Router {
     let mut router = Router::new();
-    for (row, Route { method: _, path, permission, handler }) in table().into_iter().enumerate() {
-        let state = (app.clone(), permission, Row(row));
-        let guard = middleware::from_fn_with_state(state, auth::guard);
-        router = router.route(path, handler.route_layer(guard));
+    for (row, Route { method: _, path, permission, guarded }) in table().into_iter().enumerate() {
+        router = router.route(path, guarded(Guard { permission, row: Row(row) }));
     }
-    router
-        .fallback(ui::fallback)
-        .layer(DefaultBodyLimit::max(security::BODY_BYTES_MAX))
-        .layer(middleware::from_fn_with_state(app.clone(), security::front))
-        .with_state(app.clone())
+    router.fallback(ui::fallback).with_state(app.clone())
 }
 
-/// The port that serves the original's WebSocket and nothing else, whatever the path. `page_port`:
-/// pages that came from there may connect.
-pub(crate) fn legacy_router(app: &App, page_port: u16) -> Router {
+/// The port that serves the original's WebSocket and nothing else, whatever the path.
+pub(crate) fn legacy_router(app: &App) -> Router {
     // Counted as what it is on the other port.
     let row = routes().iter().position(|route| route.path == "/ws").unwrap_or_default();
-    let state = (app.clone(), Permission::Viewer, Row(row));
-    let guard = middleware::from_fn_with_state(state, auth::guard);
-    Router::new()
-        .fallback(get(legacy::upgrade).route_layer(guard))
-        .layer(middleware::from_fn_with_state(app.clone(), security::front))
-        .layer(middleware::from_fn(move |request, next| security::legacy(page_port, request, next)))
-        .with_state(app.clone())
+    let guard = Guard { permission: Permission::Viewer, row: Row(row) };
+    let upgrade = on(MethodFilter::GET, Guarded { guard, handler: legacy::upgrade });
+    Router::new().fallback_service(upgrade.with_state(app.clone()))
 }

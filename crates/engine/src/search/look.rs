@@ -57,6 +57,13 @@ pub(super) struct Looked {
     pub(super) unreadable: Option<String>,
 }
 
+impl Looked {
+    /// All of it was searched, and there is nothing to tell.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.lines.is_empty() && self.halted.is_none() && self.unreadable.is_none()
+    }
+}
+
 /// Looks at logs.
 pub(super) struct Looker<'a> {
     pub(super) storage: &'a Storage,

@@ -203,7 +203,7 @@ fn run(app: &App, reader: &stepflow_catalog::Reader, search: Search, lines: &mps
     };
     // A wait for a turn is not part of the search's time.
     let search = Search { until: Instant::now() + SEARCH_WITHIN, ..search };
-    let go_on = || !given_up.load(Relaxed) && !lines.is_closed() && !app.closing.is_cancelled();
+    let go_on = || !given_up.load(Relaxed) && !lines.is_closed() && !app.is_closing();
     let mut sink = |found| send(&event(found));
     let ended: Result<SearchEnd, CatalogError> =
         stepflow_engine::search(app.engine.storage(), reader, &search, &go_on, &mut sink);

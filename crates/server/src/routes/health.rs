@@ -33,8 +33,8 @@ const FDS_RATIO: f64 = 0.8;
 /// A connection that could not be accepted is told of for so long, in seconds.
 const TURNED_AWAY_S: u64 = 60;
 
-fn ok_or_failed(good: bool) -> String {
-    if good { "ok" } else { "failed" }.to_owned()
+fn ok_or_failed(good: bool) -> &'static str {
+    if good { "ok" } else { "failed" }
 }
 
 /// `GET /api/health`: open, and therefore silent about everything else.
@@ -43,14 +43,14 @@ pub(crate) async fn health(State(app): State<App>) -> (StatusCode, Json<Health>)
     let storage = health::space(app.engine.storage().root()).is_ok();
     let healthy = database && storage;
     let health = Health {
-        status: if healthy { "healthy" } else { "unhealthy" }.to_owned(),
-        service: SERVICE.to_owned(),
+        status: if healthy { "healthy" } else { "unhealthy" }.into(),
+        service: SERVICE.into(),
         timestamp: rfc3339(clock::wall_us()),
-        version: VERSION.to_owned(),
+        version: VERSION.into(),
         uptime_seconds: app.started.elapsed().as_secs_f64(),
-        database: ok_or_failed(database),
-        websocket: ok_or_failed(true),
-        storage: ok_or_failed(storage),
+        database: ok_or_failed(database).into(),
+        websocket: ok_or_failed(true).into(),
+        storage: ok_or_failed(storage).into(),
     };
     (if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(health))
 }

@@ -12,7 +12,7 @@ use stepflow_sys::clock;
 
 use crate::{
     app::App,
-    auth::{self, COOKIE, Caller, Kind, Transport},
+    auth::{self, COOKIE, Caller, Came, Kind, Transport},
     credential::{self, SESSION_MAX_US},
     extract,
     login::Login,
@@ -26,11 +26,11 @@ fn no_randomness() -> Problem {
 /// `POST /api/login`: a one-time code for a cookie.
 pub(crate) async fn login(
     State(app): State<App>,
-    transport: Option<Extension<Transport>>,
+    came: Option<Extension<Came>>,
     extract::Json(request): extract::Json<LoginRequest>,
 ) -> Result<Response, Problem> {
-    let from = match transport {
-        Some(Extension(Transport::Tcp(peer))) => Some(peer.ip()),
+    let from = match came.map(|Extension(came)| came.transport) {
+        Some(Transport::Tcp(peer)) => Some(peer.ip()),
         _ => None,
     };
     let now = clock::wall_us();
