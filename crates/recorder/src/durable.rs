@@ -17,6 +17,9 @@ const SYNC_US: u64 = 1_000_000;
 const SYNC_BYTES: u64 = 4 << 20;
 /// Past this much unsynced output the script waits for the disk.
 const UNSYNCED_MAX: u64 = 64 << 20;
+/// What must not wait is synced at once, and so many microseconds after the sync before at the latest:
+/// steps that follow one another by the hundred a second share one.
+const URGENT_US: u64 = 20_000;
 /// When one sync is in flight and one waits, the next look comes after this.
 const LOOK_AGAIN_US: u64 = SYNC_US / 20;
 
@@ -27,6 +30,8 @@ pub(crate) struct Durable {
     safe: u64,
     /// Bytes that the syncs asked for so far cover.
     asked: u64,
+    /// When the newest of them was asked for.
+    asked_us: Option<u64>,
     due: Option<u64>,
     failed: bool,
     worker: Option<Worker<u64, (u64, io::Result<()>)>>,
@@ -34,7 +39,7 @@ pub(crate) struct Durable {
 
 impl Durable {
     pub(crate) fn new(mode: LogSync) -> Self {
-        Self { mode, safe: 0, asked: 0, due: None, failed: false, worker: None }
+        Self { mode, safe: 0, asked: 0, asked_us: None, due: None, failed: false, worker: None }
     }
 
     /// Bytes that a power cut cannot take.
@@ -69,7 +74,11 @@ impl Durable {
     /// happened that a power cut must not take.
     pub(crate) fn wants_sync(&mut self, recorded: u64, now: u64, urgent: bool) -> bool {
         if urgent {
-            return true;
+            let from = self.asked_us.map_or(now, |asked| asked + URGENT_US);
+            if from <= now {
+                return true;
+            }
+            self.due = Some(self.due.map_or(from, |due| due.min(from)));
         }
         if self.mode != LogSync::Interval {
             // A sync that could not be asked for when it was urgent is still due.
@@ -100,6 +109,7 @@ impl Durable {
     /// Asks for a sync of everything recorded: `recorded` bytes.
     pub(crate) fn ask(&mut self, recorded: u64, now: u64) {
         self.due = None;
+        self.asked_us = Some(now);
         let Some(worker) = &mut self.worker else {
             self.due = Some(now + SYNC_US);
             return;
@@ -167,6 +177,25 @@ mod tests {
         let mut never = Durable::new(LogSync::Never);
         assert!(!never.wants_sync(1 << 40, u64::MAX, false));
         assert!(never.wants_sync(1, 1, true));
+    }
+
+    #[test]
+    fn what_is_urgent_is_synced_at_once_and_what_follows_at_once_a_moment_later_together() {
+        for mode in [LogSync::Interval, LogSync::Never] {
+            let mut durable = Durable::new(mode);
+            assert!(durable.wants_sync(1, 10, true));
+            durable.ask(1, 10);
+            durable.due = None; // As with a thread that syncs.
+            assert!(!durable.wants_sync(2, 11, true) && !durable.wants_sync(3, 12, true));
+            assert_eq!(durable.due_us(), Some(10 + URGENT_US), "counted from the sync before");
+            assert!(
+                durable.wants_sync(3, 10 + URGENT_US, false),
+                "it is due without being said again"
+            );
+            durable.ask(3, 10 + URGENT_US);
+            durable.due = None;
+            assert!(durable.wants_sync(4, 10 + 2 * URGENT_US, true));
+        }
     }
 
     #[test]

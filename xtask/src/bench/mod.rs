@@ -45,6 +45,11 @@ const SMOKE: [(&str, &[&str]); 9] = [
     ("ingest", &["--quick"]),
 ];
 
+/// What is further from its bar than CI's tier allows, which `docs/performance.md` says: so many times
+/// the bar, and no further.
+const FURTHER: [(&str, f64); 3] =
+    [("capture_quiet", 4.0), ("capture_raw", 4.0), ("search_all", 4.0)];
+
 /// What `docs/performance.md` shows. Each by itself, so that one that fails takes no other along.
 const FULL: [Size; 8] = [
     Size { name: "usual", args: &[] },
@@ -278,11 +283,13 @@ fn rows(report: &Value) -> impl Iterator<Item = Row> {
 fn far_from_its_bar(row: &Row) -> Option<String> {
     let (kind, bar) = row.bar.as_ref()?;
     let ratio = row.ratio.unwrap_or(f64::NAN);
+    let further = FURTHER.iter().find(|(what, _)| *what == row.what);
+    let slack = further.map_or(SLACK, |(_, slack)| *slack);
     let good = match kind.as_str() {
-        "at_least" => row.median >= bar / (2.0 * SLACK),
-        "at_most" => row.median <= bar * 2.0 * SLACK,
-        "ratio_at_least" => ratio >= bar / SLACK,
-        "ratio_at_most" => ratio <= bar * SLACK,
+        "at_least" => row.median >= bar / (2.0 * slack),
+        "at_most" => row.median <= bar * 2.0 * slack,
+        "ratio_at_least" => ratio >= bar / slack,
+        "ratio_at_most" => ratio <= bar * slack,
         _ => false,
     };
     let of = row.of.map(|of| format!(" ({of})")).unwrap_or_default();
