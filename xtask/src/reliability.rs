@@ -128,9 +128,9 @@ fn keep(root: &Path) -> Result<(), String> {
     new.write(&root.join(CI))
 }
 
-/// The newest soak.
-fn soak(root: &Path) -> Option<(String, Report)> {
-    let entries = fs::read_dir(root.join("docs/reliability")).ok()?;
+/// All soaks, the newest first.
+fn soaks(root: &Path) -> Vec<(String, Report)> {
+    let Ok(entries) = fs::read_dir(root.join("docs/reliability")) else { return Vec::new() };
     let mut names: Vec<String> = entries
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok())
@@ -139,17 +139,19 @@ fn soak(root: &Path) -> Option<(String, Report)> {
             name.starts_with("soak-") && json
         })
         .collect();
-    names.sort();
-    let name = names.pop()?;
-    let report = Report::read(&root.join("docs/reliability").join(&name)).ok()?;
-    Some((name, report))
+    names.sort_by(|a, b| b.cmp(a));
+    let report = |name: String| {
+        let report = Report::read(&root.join("docs/reliability").join(&name)).ok()?;
+        Some((name, report))
+    };
+    names.into_iter().filter_map(report).collect()
 }
 
 fn figures(root: &Path) -> Result<String, String> {
     let (table, mutants) = (table(root)?, mutants::mutants(root)?);
     let ci = Report::read(&root.join(CI)).ok();
     let seen = Report::read(&root.join(MUTANTS)).map(|report| report.runs).unwrap_or_default();
-    let soak = soak(root);
+    let soaks = soaks(root);
     let mut text = String::from("\n## Figures\n\n");
     match &ci {
         None => text.push_str(
@@ -176,15 +178,17 @@ fn figures(root: &Path) -> Result<String, String> {
             }
         }
     }
-    match &soak {
-        None => text.push_str("\nNo soak is kept yet (`cargo xtask soak`).\n"),
-        Some((name, report)) => {
-            let _ = writeln!(
-                text,
-                "\nSoak: {}, commit {}, {}; [{name}](reliability/{name}) has every batch. {}.",
-                report.date, report.commit, report.host, report.scaled
-            );
-        }
+    if soaks.is_empty() {
+        text.push_str("\nNo soak is kept yet (`cargo xtask soak`).\n");
+    }
+    for (at, (name, report)) in soaks.iter().enumerate() {
+        // Below, each rig is told of by the newest soak that it was part of.
+        let which = if at == 0 { "Soak" } else { "Earlier soak" };
+        let _ = writeln!(
+            text,
+            "\n{which}: {}, commit {}, {}; [{name}](reliability/{name}) has every batch. {}.",
+            report.date, report.commit, report.host, report.scaled
+        );
     }
     let proven = table.iter().filter(|entry| entry.later.is_empty()).count();
     let gaps = table.iter().filter(|entry| !entry.unproven.is_empty()).count();
@@ -197,14 +201,7 @@ fn figures(root: &Path) -> Result<String, String> {
         table.len() - proven
     );
     for entry in &table {
-        one(
-            &mut text,
-            entry,
-            &mutants,
-            &seen,
-            ci.as_ref(),
-            soak.as_ref().map(|(_, report)| report),
-        );
+        one(&mut text, entry, &mutants, &seen, ci.as_ref(), &soaks);
     }
     text.push('\n');
     Ok(text)
@@ -216,7 +213,7 @@ fn one(
     mutants: &[Mutant],
     seen: &[Run],
     ci: Option<&Report>,
-    soak: Option<&Report>,
+    soaks: &[(String, Report)],
 ) {
     let _ = writeln!(text, "\n**{} {}.** {}\n", entry.id, entry.title, entry.promise);
     if !entry.later.is_empty() {
@@ -238,7 +235,7 @@ fn one(
         let _ = writeln!(text, "- Proof: `cargo xtask prove {}`: {}.", entry.id, proofs.join("; "));
     }
     if !entry.rigs.is_empty() {
-        let last: Vec<String> = entry.rigs.iter().map(|rig| last(rig, ci, soak)).collect();
+        let last: Vec<String> = entry.rigs.iter().map(|rig| last(rig, ci, soaks)).collect();
         let _ = writeln!(text, "- Last: {}.", last.join("; "));
     }
     let of_entry = |mutant: &&Mutant| mutant.breaks.contains(&entry.id);
@@ -265,8 +262,10 @@ fn one(
     }
 }
 
-/// How much of a rig, in CI and in the last soak.
-fn last(name: &str, ci: Option<&Report>, soak: Option<&Report>) -> String {
+/// How much of a rig, in CI and in the last soak that it was part of.
+fn last(name: &str, ci: Option<&Report>, soaks: &[(String, Report)]) -> String {
+    let soak = soaks.iter().map(|(_, report)| report);
+    let soak = soak.into_iter().find(|report| report.runs.iter().any(|run| run.name == name));
     let part = |report: Option<&Report>| -> Option<(u64, Outcome)> {
         let runs: Vec<&Run> = report?.runs.iter().filter(|run| run.name == name).collect();
         let broken = runs.iter().find(|run| run.outcome != Outcome::Held);

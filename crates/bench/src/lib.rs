@@ -77,13 +77,13 @@ impl Sizes {
         viewers: 200,
         megabytes: 250,
         ingest: 500,
-        records: 200,
+        records: 100,
         request_time: Duration::from_millis(400),
-        catalog_time: Duration::from_millis(1_500),
-        stream_time: Duration::from_secs(5),
+        catalog_time: Duration::from_millis(1_000),
+        stream_time: Duration::from_secs(3),
     };
 
-    /// A look, in half a minute.
+    /// A look, in a minute.
     pub const QUICK: Self = Self {
         executions: 10_000,
         streams: 50,

@@ -213,7 +213,7 @@ pub enum Command {
     /// Everything happens in a directory and with servers of its own, which are removed; no storage is
     /// touched. Figures stand beside what the machine does without StepFlow in the same run.
     #[command(
-        after_help = "Examples:\n  stepflow bench\n  stepflow bench --quick                      half a minute\n  stepflow bench streams --streams 500        only this, larger\n  stepflow bench --json | jq '.figures[] | select(.met == false)'\n\nParts: api (requests), catalog (reads and writes), capture (output of one script), streams (many\nscripts, each watched), start (scripts that end at once), fanout (many viewers of one script),\nrecovery (a server that is killed, or starts over much), storage (what executions take, search in one\nlog and in many), ingest (very many streams from elsewhere)."
+        after_help = "Examples:\n  stepflow bench\n  stepflow bench --quick                      a minute\n  stepflow bench streams --streams 500        only this, larger\n  stepflow bench --json | jq '.figures[] | select(.met == false)'\n\nParts: api (requests), catalog (reads and writes), capture (output of one script), streams (many\nscripts, each watched), start (scripts that end at once), fanout (many viewers of one script),\nrecovery (a server that is killed, or starts over much), storage (what executions take, search in one\nlog and in many), ingest (very many streams from elsewhere)."
     )]
     Bench(Bench),
     /// Upgrade a storage of the original StepFlow Monitor, in place

@@ -11,7 +11,7 @@ pub struct Bench {
     /// Only these parts [default: all of them]
     #[arg(value_name = "PART", value_parser = words())]
     pub parts: Vec<String>,
-    /// A look, in half a minute: smaller, less exact
+    /// A look, in a minute: smaller, less exact
     #[arg(long)]
     pub quick: bool,
     /// Executions in the catalog [default: 100000; --quick: 10000]
@@ -29,10 +29,10 @@ pub struct Bench {
     /// Streams from elsewhere [default: 500; --quick: 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=15_000))]
     pub ingest: Option<u64>,
-    /// Logs of a million bytes that are searched at once [default: 200; --quick: 40]
+    /// Logs of a million bytes that are searched at once [default: 100; --quick: 40]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
     pub records: Option<u64>,
-    /// How long scripts print, at least 2 s [default: 5s; --quick: 2s]
+    /// How long scripts print, at least 2 s [default: 3s; --quick: 2s]
     #[arg(long, value_name = "TIME", value_parser = super::duration)]
     pub time: Option<Duration>,
     /// How often each figure is taken

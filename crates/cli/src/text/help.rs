@@ -191,7 +191,7 @@ const ZH: &[(&str, &str)] = &[
         "两分钟内测量这台机器能承载多少\n\n一切都在自己的目录和服务器中进行，结束后删除；不会触碰任何存储。每个数值旁边是同一次运行中机器不经 StepFlow 所能达到的值。",
     ),
     ("Only these parts [default: all of them]", "仅这些部分 [默认：全部]"),
-    ("A look, in half a minute: smaller, less exact", "半分钟粗测：规模较小，不太精确"),
+    ("A look, in a minute: smaller, less exact", "一分钟粗测：规模较小，不太精确"),
     (
         "Executions in the catalog [default: 100000; --quick: 10000]",
         "目录库中的执行数 [默认：100000；--quick：10000]",
@@ -210,12 +210,12 @@ const ZH: &[(&str, &str)] = &[
         "外部流的数量 [默认：500；--quick：100]",
     ),
     (
-        "Logs of a million bytes that are searched at once [default: 200; --quick: 40]",
-        "同时搜索的日志数，每份一百万字节 [默认：200；--quick：40]",
+        "Logs of a million bytes that are searched at once [default: 100; --quick: 40]",
+        "同时搜索的日志数，每份一百万字节 [默认：100；--quick：40]",
     ),
     (
-        "How long scripts print, at least 2 s [default: 5s; --quick: 2s]",
-        "脚本打印多久，至少 2 秒 [默认：5s；--quick：2s]",
+        "How long scripts print, at least 2 s [default: 3s; --quick: 2s]",
+        "脚本打印多久，至少 2 秒 [默认：3s；--quick：2s]",
     ),
     ("How often each figure is taken", "每个数值测量的次数"),
     (

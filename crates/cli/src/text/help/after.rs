@@ -55,7 +55,7 @@ const COMMENTS: &[(&str, &str)] = &[
     ("the newest one", "最新的一次"),
     ("one file, opens without network", "单个文件，无需网络即可打开"),
     ("for ui.perfetto.dev, chrome://tracing", "用于 ui.perfetto.dev、chrome://tracing"),
-    ("half a minute", "半分钟"),
+    ("a minute", "一分钟"),
     ("only this, larger", "仅此项，规模更大"),
     ("in ~/.bashrc", "写入 ~/.bashrc"),
     ("in ~/.zshrc, after compinit", "写入 ~/.zshrc，在 compinit 之后"),
