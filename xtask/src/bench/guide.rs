@@ -28,7 +28,7 @@ const TABLE: [Of; 11] = [
         guide: "1.33 ms",
         measured: "600/s; 1.5 ms, p99 2.9 ms",
         ours: &[
-            Ours("usual", "list", Some(2), "/s"),
+            Ours("usual", "list", Some(2), "/s;"),
             Ours("usual", "busy_list_median", Some(2), " ms and"),
             Ours(
                 "usual",

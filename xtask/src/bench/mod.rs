@@ -227,8 +227,8 @@ fn page(root: &Path) -> Result<(), String> {
         let before = kept.iter().rev().filter(|kept| kept.size == size.name).nth(1);
         let machine = &newest.report["machine"];
         made.push_str(&format!(
-            "### `stepflow bench {}`\n\nCommit {}, {} cores ({}), Linux {}, {}; load before it began {}.\n\n{}\n",
-            size.args.join(" "),
+            "### `{}`\n\nCommit {}, {} cores ({}), Linux {}, {}; load before it began {}.\n\n{}\n",
+            ["stepflow bench", &size.args.join(" ")].join(" ").trim_end(),
             newest.commit,
             machine["cores"],
             machine["processor"].as_str().unwrap_or_default(),
