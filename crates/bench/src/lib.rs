@@ -70,7 +70,7 @@ fn seconds<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
 }
 
 impl Sizes {
-    /// All parts in less than two minutes on two cores.
+    /// All parts in about two minutes on two cores.
     pub const USUAL: Self = Self {
         executions: 100_000,
         streams: 200,
