@@ -223,7 +223,9 @@ describe('connection', () => {
     const own = new Rig();
     await own.serve();
     let newer = false;
-    const between = await proxy(() => own.url, {
+    let away = false;
+    const nobody = 'http://127.0.0.1:9';
+    const between = await proxy(() => (away ? nobody : own.url), {
       rewrite: (text) => (newer ? text.replace(/assets\/index-[\w-]+\.js/, 'assets/index-newer000.js') : text),
     });
     try {
@@ -235,9 +237,14 @@ describe('connection', () => {
       await page.locator('h1').waitFor(); // What is shown stays.
       await state(page, 'stale');
       await page.getByTestId('conn-age').waitFor();
-      newer = true;
+      // The server is back, and the page does not know: it waits for so long that a click comes first.
+      away = true;
       await own.serve({ port });
-      await page.getByRole('button', { name: 'Now' }).click();
+      const wait = async () => /\d+/.exec(await page.getByTestId('conn-state').innerText())?.[0];
+      await until('the wait is a long one', async () => Number(await wait()) > 5, 60_000);
+      newer = true;
+      away = false;
+      await page.getByRole('button', { name: 'Now' }).click({ timeout: 5_000 });
       await state(page, 'live', 'socket');
       await page.getByTestId('updated').waitFor();
       assert.equal(page.url(), `${between.url}/`);

@@ -284,13 +284,16 @@ fn descriptors(scratch: &Scratch) -> Result<String, String> {
             other => return Err(format!("{what}: (exit code, starts) {other:?}")),
         }
     }
-    if !scratch.output(&["ls", "--json"]).status.success() {
-        return Err("descriptors: what is left cannot be listed".to_owned());
-    }
-    // The last one's script has ended; its recorder may still be writing that down.
-    eventually("each of them has an end", || {
-        scratch.storage.open_executions().is_ok_and(|open| open.is_empty()).then_some(())
+    // The last one's script has ended; its recorder may still be writing that down, or be the one that
+    // dies of it: whoever looks next settles what has nobody any more.
+    let open = eventually("each of them has an end", || {
+        if !scratch.output(&["ls", "--json"]).status.success() {
+            return Some(Err("descriptors: what is left cannot be listed".to_owned()));
+        }
+        let open = scratch.storage.open_executions().ok()?;
+        open.is_empty().then_some(Ok(open))
     });
+    open?;
     if whole < 2 || refused < 2 {
         return Err(format!("descriptors: not a sweep, {whole} whole, {refused} refused"));
     }
