@@ -19,7 +19,7 @@ use crate::{
     short,
 };
 
-/// Reads of one stream share an entry within this time.
+/// Reads of one stream that follow one another share an entry within this time.
 pub const ENTRY_AGE_MAX: Duration = Duration::from_millis(5);
 /// Reads of one stream share an entry up to this size.
 pub(crate) const ENTRY_OUTPUT_MAX: u64 = 64 * 1024;
@@ -31,7 +31,7 @@ const INDEX_RESERVE: u64 = 4096;
 struct Open {
     from: u64,
     time_ns: i64,
-    opened_at_us: u64,
+    due_us: u64,
     flags: u32,
     crc: u32,
 }
@@ -54,6 +54,8 @@ pub struct Writer {
     /// Streams whose half line the other one cut: their next piece continues it.
     cut: [bool; 2],
     open: Option<Open>,
+    /// When the entry before it was due.
+    due_before_us: u64,
     /// Entry bytes that a full disk held back.
     unwritten: Vec<u8>,
     recorded: (u64, u64),
@@ -150,6 +152,7 @@ impl Writer {
             ends_half_line: false,
             cut: [false; 2],
             open: None,
+            due_before_us: 0,
             unwritten: Vec::new(),
             recorded: (0, 0),
             digest: Sha256::new(),
@@ -225,8 +228,11 @@ impl Writer {
                 flags |= Flags::CONTINUED;
             }
             self.stream = stream;
-            self.open =
-                Some(Open { from: self.bytes, time_ns, opened_at_us: at_us, flags, crc: 0 });
+            // What comes after a pause is seen at once, what follows it together.
+            let age_us = ENTRY_AGE_MAX.as_micros() as u64;
+            let due_us = (self.due_before_us + age_us).clamp(at_us, at_us + age_us);
+            self.due_before_us = due_us;
+            self.open = Some(Open { from: self.bytes, time_ns, due_us, flags, crc: 0 });
         }
         let mut written = 0;
         while written < bytes.len() {
@@ -293,7 +299,7 @@ impl Writer {
 
     /// When the open entry must be closed, in microseconds of the recorder's clock.
     pub fn entry_due_us(&self) -> Option<u64> {
-        self.open.as_ref().map(|open| open.opened_at_us + ENTRY_AGE_MAX.as_micros() as u64)
+        self.open.as_ref().map(|open| open.due_us)
     }
 
     /// Closes the open entry: what was appended is recorded once this returns.

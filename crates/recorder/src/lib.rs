@@ -15,6 +15,7 @@ pub mod mask; // keep secrets out of the record, whatever the split into reads
 pub mod offline; // a log that is read and not recorded
 mod pipe; // a recorder whose source is its standard input
 mod progress; // thin out what scripts say about their progress
+mod ready; // what a wait found
 mod recording; // the way of a byte
 mod results; // files of test results, read at the end
 mod session; // one recorder's life

@@ -11,11 +11,9 @@ use std::{
         unix::ffi::OsStringExt,
     },
     path::PathBuf,
-    time::Duration,
 };
 
 use nix::{
-    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
         signal::{SigSet, Signal},
         signalfd::{SfdFlags, SignalFd},
@@ -32,10 +30,9 @@ use crate::{
     durable::Durable,
     inflow::{End, Inflow},
     mask::Masker,
+    ready::{Ready, readable},
     results::{Reading, Wanted},
-    session::{
-        GIVE_UP_US, READ_BYTES, RETRY_US, RING_US, SessionError, limit_reached, readable, system,
-    },
+    session::{GIVE_UP_US, READ_BYTES, RETRY_US, SessionError, limit_reached, system},
 };
 
 struct Pipe {
@@ -43,6 +40,8 @@ struct Pipe {
     inflow: Inflow,
     /// `None`: nothing more is read.
     input: Option<File>,
+    /// What the last wait found.
+    ready: Ready,
     doorbell: Doorbell,
     link: Option<File>,
     signals: SignalFd,
@@ -60,10 +59,6 @@ struct Pipe {
     holds: bool,
     /// Since when the disk refuses.
     blocked_since: Option<u64>,
-    /// What was told last: bytes, events, safe bytes.
-    rung: (u64, u64, u64),
-    rung_at: u64,
-    ring_due: Option<u64>,
 }
 
 /// Records standard input to its end. Standard output is the link to whoever started us.
@@ -118,6 +113,7 @@ impl Pipe {
             spec,
             inflow,
             input: Some(File::from(input)),
+            ready: Ready::default(),
             doorbell,
             link: Some(link),
             signals,
@@ -128,9 +124,6 @@ impl Pipe {
             retry_at: None,
             holds: false,
             blocked_since: None,
-            rung: (u64::MAX, u64::MAX, u64::MAX),
-            rung_at: 0,
-            ring_due: None,
         })
     }
 
@@ -138,7 +131,8 @@ impl Pipe {
         let mut buffer = vec![0; READ_BYTES];
         while !self.inflow.is_sealed() || self.inflow.is_blocked() {
             self.wait();
-            while let Ok(Some(_)) = self.signals.read_signal() {
+            let told = self.ready.has(&self.signals);
+            while told && let Ok(Some(_)) = self.signals.read_signal() {
                 self.cancel("SIGTERM", true);
             }
             self.hear_link();
@@ -167,7 +161,7 @@ impl Pipe {
             && !self.durable.must_wait(self.inflow.position().bytes)
     }
 
-    fn wait(&self) {
+    fn wait(&mut self) {
         let mut fds: Vec<BorrowedFd<'_>> = self.doorbell.fds();
         fds.push(self.signals.as_fd());
         fds.extend(self.durable.bell());
@@ -177,8 +171,6 @@ impl Pipe {
         if self.may_read() {
             fds.extend(self.input.as_ref().map(AsFd::as_fd));
         }
-        let mut waiting: Vec<_> =
-            fds.into_iter().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         let entry = self.inflow.entry_due_us().filter(|_| !self.inflow.is_blocked());
         let cut = self.cut_at.filter(|_| self.may_read());
         let progress = self.inflow.progress_due_us().filter(|_| !self.inflow.is_blocked());
@@ -187,15 +179,9 @@ impl Pipe {
         let retry = self.retry_at.or(self.inflow.is_blocked().then_some(0));
         let reading = self.reading.due_us();
         let due =
-            [entry, progress, self.durable.due_us(), self.ring_due, retry, cut, drop, reading];
-        let timeout = match due.into_iter().flatten().min() {
-            Some(at) => {
-                let wait = Duration::from_micros(at.saturating_sub(self.now()) + 999);
-                PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
-            }
-            None => PollTimeout::NONE,
-        };
-        let _ = poll(&mut waiting, timeout); // EINTR: everything is looked at anyway.
+            [entry, progress, self.durable.due_us(), self.doorbell.due_us(), retry, cut, drop, reading];
+        let due = due.into_iter().flatten().min();
+        self.ready = Ready::wait(fds, None, due.map(|at| at.saturating_sub(self.now())));
     }
 
     /// The first time the input may go on to its end, within the grace period; then it is cut.
@@ -211,7 +197,7 @@ impl Pipe {
 
     fn hear_link(&mut self) {
         let Some(link) = &mut self.link else { return };
-        if readable(link.as_fd()) && !matches!(link.read(&mut [0; 16]), Ok(count) if count > 0) {
+        if self.ready.has(&*link) && !matches!(link.read(&mut [0; 16]), Ok(count) if count > 0) {
             self.link = None;
             self.end.get_or_insert(End::ClientGone);
             self.cut_at = Some(self.now());
@@ -219,7 +205,7 @@ impl Pipe {
     }
 
     fn hear_callers(&mut self) {
-        for (number, request) in self.doorbell.requests() {
+        for (number, request) in self.doorbell.requests(&self.ready) {
             let answer = match request {
                 Ok(Request::Status) => self.position(),
                 Ok(Request::Subscribe) => {
@@ -380,20 +366,9 @@ impl Pipe {
     }
 
     fn ring(&mut self) {
-        let position = self.inflow.position();
-        let here = (position.bytes, position.seq, self.durable.safe());
-        self.ring_due = None;
-        if here == self.rung || self.inflow.is_sealed() || !self.doorbell.has_subscribers() {
-            return;
+        if !self.inflow.is_sealed() {
+            let position = self.position();
+            self.doorbell.tell(&position, self.now());
         }
-        let now = self.now();
-        if now < self.rung_at + RING_US {
-            self.ring_due = Some(self.rung_at + RING_US);
-            return;
-        }
-        let position = self.position();
-        self.doorbell.ring(&position);
-        self.rung = here;
-        self.rung_at = now;
     }
 }

@@ -15,13 +15,9 @@ use std::{
     io::{self, Read},
     os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use nix::{
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::{signal::Signal, signalfd::SignalFd},
-};
+use nix::sys::{signal::Signal, signalfd::SignalFd};
 use stepflow_model::{EventKind, ExecutionId, LogFull, OnDiskFull, Reason, Source as WayIn, Spec};
 use stepflow_record::Storage;
 use stepflow_sys::{
@@ -40,6 +36,7 @@ use crate::{
     durable::Durable,
     lifecycle::{Effect, Input, Lifecycle},
     pipe,
+    ready::{Ready, readable},
     recording::Recording,
     results::{Reading, Wanted},
 };
@@ -49,8 +46,6 @@ use terminal::Terminal;
 
 /// Most bytes of one read.
 pub(crate) const READ_BYTES: usize = 128 * 1024;
-/// Wake-ups are merged to one in this time.
-pub(crate) const RING_US: u64 = 20_000;
 /// A disk that refused is asked again this often.
 pub(crate) const RETRY_US: u64 = 250_000;
 
@@ -72,6 +67,8 @@ struct Session {
     life: Lifecycle,
     sources: Vec<Source>,
     terminal: Option<Terminal>,
+    /// What the last wait found.
+    ready: Ready,
     doorbell: Doorbell,
     link: Option<File>,
     signals: SignalFd,
@@ -82,10 +79,6 @@ struct Session {
     reading: Reading,
     results: Vec<EventKind>,
     durable: Durable,
-    /// What was told last: bytes, events, safe bytes.
-    rung: (u64, u64, u64),
-    rung_at: u64,
-    ring_due: Option<u64>,
     retry_at: Option<u64>,
     /// The log is full and may not grow: the script waits.
     holds: bool,
@@ -237,7 +230,7 @@ impl Session {
         }
     }
 
-    fn wait(&self) {
+    fn wait(&mut self) {
         let reading = self.may_read();
         let mut fds: Vec<BorrowedFd<'_>> = self.doorbell.fds();
         fds.push(self.signals.as_fd());
@@ -254,15 +247,12 @@ impl Session {
         if self.spec.bound {
             fds.extend(self.link.as_ref().map(AsFd::as_fd));
         }
-        let mut waiting: Vec<_> =
-            fds.into_iter().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         let typed = self.terminal.as_ref().and_then(Terminal::waits_for_room);
-        waiting.extend(typed.map(|fd| PollFd::new(fd, PollFlags::POLLOUT)));
         let due = [
             self.recording.writer.entry_due_us().filter(|_| reading),
             self.life.next_tick(),
             self.durable.due_us(),
-            self.ring_due,
+            self.doorbell.due_us(),
             // Refused by the last that was done in a round: the next one decides when it is tried again.
             self.retry_at.or(self.recording.is_blocked().then_some(0)),
             self.emptied_at,
@@ -271,19 +261,13 @@ impl Session {
             self.recording.drop_due_us(),
             self.sources.iter().filter(|s| reading && !s.ended).filter_map(|s| s.again_at).min(),
         ];
-        let timeout = match due.into_iter().flatten().min() {
-            // Rounded up: a tick that comes too early would only spin.
-            Some(at) => {
-                let wait = Duration::from_micros(at.saturating_sub(self.now()) + 999);
-                PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
-            }
-            None => PollTimeout::NONE,
-        };
-        let _ = poll(&mut waiting, timeout); // EINTR: everything is looked at anyway.
+        let due = due.into_iter().flatten().min();
+        self.ready = Ready::wait(fds, typed, due.map(|at| at.saturating_sub(self.now())));
     }
 
     fn hear_signals(&mut self) {
-        while let Ok(Some(signal)) = self.signals.read_signal() {
+        let told = self.ready.has(&self.signals);
+        while told && let Ok(Some(signal)) = self.signals.read_signal() {
             if signal.ssi_signo == Signal::SIGTERM as u32 {
                 let message = "the recorder was told to stop (SIGTERM)".to_owned();
                 self.input(Input::Stop { reason: Reason::User, message, kill: false });
@@ -317,7 +301,8 @@ impl Session {
     }
 
     fn hear_keeper(&mut self) {
-        while !self.keeper_gone && readable(self.keeper.messages()) {
+        let mut told = !self.keeper_gone && self.ready.has(self.keeper.messages());
+        while told {
             match self.keeper.read_message() {
                 Ok(Some(Message::Exited(status))) => {
                     self.main_status = Some(status);
@@ -334,12 +319,13 @@ impl Session {
                     self.hear_signals();
                 }
             }
+            told = !self.keeper_gone && readable(self.keeper.messages());
         }
     }
 
     fn hear_link(&mut self) {
         let gone = match &mut self.link {
-            Some(link) if self.spec.bound && readable(link.as_fd()) => {
+            Some(link) if self.spec.bound && self.ready.has(&*link) => {
                 !matches!(link.read(&mut [0; 16]), Ok(count) if count > 0)
             }
             _ => false,
@@ -352,7 +338,7 @@ impl Session {
     }
 
     fn hear_callers(&mut self) {
-        for (number, request) in self.doorbell.requests() {
+        for (number, request) in self.doorbell.requests(&self.ready) {
             let answer = match request {
                 Ok(Request::Status) => self.position(),
                 Ok(Request::Subscribe) => {
@@ -504,30 +490,12 @@ impl Session {
     }
 
     fn ring(&mut self) {
-        let seq = self.recording.state.summary.position.seq;
-        let here = (self.recording.writer.recorded().0, seq, self.durable.safe());
-        self.ring_due = None;
-        if here == self.rung || !self.doorbell.has_subscribers() {
-            return;
-        }
-        let now = self.now();
-        if now < self.rung_at + RING_US {
-            self.ring_due = Some(self.rung_at + RING_US);
-            return;
-        }
         let position = self.position();
-        self.doorbell.ring(&position);
-        self.rung = here;
-        self.rung_at = now;
+        self.doorbell.tell(&position, self.now());
     }
 }
 
 /// Why a script waits, or was stopped.
 pub(crate) fn limit_reached(max: u64) -> String {
     format!("the output has reached log_max_bytes ({max} bytes)")
-}
-
-pub(crate) fn readable(fd: BorrowedFd<'_>) -> bool {
-    let mut waiting = [PollFd::new(fd, PollFlags::POLLIN)];
-    matches!(poll(&mut waiting, PollTimeout::ZERO), Ok(count) if count > 0)
 }

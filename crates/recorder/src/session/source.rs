@@ -95,7 +95,9 @@ impl Session {
             if source.ended || source.again_at.is_some_and(|at| now < at && !self.main_exited) {
                 continue;
             }
-            source.again_at = None;
+            if source.again_at.take().is_none() && !self.ready.has(&source.file) {
+                continue;
+            }
             match source.take(buffer) {
                 Ok(0) => self.source_ended(at),
                 Ok(count) => {
