@@ -141,6 +141,11 @@ impl LogReader {
         Ok(*known)
     }
 
+    /// The same as of the last look, for who will look again after reading.
+    pub(crate) fn known_dropped(&self) -> Option<Dropped> {
+        *self.known_gap.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     /// Writes filler into what of `buffer`, which was read at `offset`, is gone.
     pub(crate) fn fill(&self, buffer: &mut [u8], offset: u64) -> Result<(), RecordError> {
         let end = offset + buffer.len() as u64;

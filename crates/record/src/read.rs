@@ -23,6 +23,8 @@ use crate::{
 
 /// Entries read at once.
 pub(crate) const ENTRIES_BATCH: u64 = 1024;
+/// Entries at the end that one read brings to whoever follows: they cover what is new.
+const TAIL_ENTRIES: u64 = 64;
 /// Output bytes read at once.
 const OUTPUT_BATCH: u64 = 256 * 1024;
 
@@ -38,6 +40,28 @@ pub struct LogReader {
     dir: PathBuf,
     /// What was gone at the last look.
     pub(crate) known_gap: Mutex<Option<Dropped>>,
+}
+
+/// How many entries there are, and the last of them, read at once.
+struct Tail {
+    count: u64,
+    /// Number of the first one in `entries`.
+    first: u64,
+    entries: Vec<Entry>,
+}
+
+impl Tail {
+    /// First entry for which `before` does not hold, where that and the entry before it are known
+    /// here.
+    fn partition(&self, before: impl Fn(&Entry) -> bool) -> Option<u64> {
+        let at = self.entries.partition_point(before) as u64;
+        (at > 0 || self.first == 0).then_some(self.first + at)
+    }
+
+    /// The entries from number `at` on, if they are here.
+    fn from(&self, at: u64) -> Option<&[Entry]> {
+        self.entries.get(usize::try_from(at.checked_sub(self.first)?).ok()?..)
+    }
 }
 
 #[derive(Debug)]
@@ -223,7 +247,8 @@ impl LogReader {
             return Ok(Vec::new());
         }
         let (start, entry) = if from == 1 { (0, 0) } else { self.line_end(from - 1)? };
-        self.scan(start, entry, Splitter::new(from, Long::Cut), limit, u64::MAX)
+        let tail = self.tail()?;
+        self.scan(start, entry, Splitter::new(from, Long::Cut), limit, u64::MAX, &tail)
     }
 
     /// Lines and pieces of lines from output offset `from` on, about `bytes_max` bytes of them.
@@ -239,12 +264,15 @@ impl LogReader {
         bytes_max: u64,
         limit: usize,
     ) -> Result<Vec<Line>, RecordError> {
-        let count = self.entries()?;
-        let at = self.partition(count, |entry| entry.byte_end <= from)?;
-        if at == count {
+        let tail = self.tail()?;
+        let at = match tail.partition(|entry| entry.byte_end <= from) {
+            Some(at) => at,
+            None => self.partition(tail.first, |entry| entry.byte_end <= from)?,
+        };
+        if at == tail.count {
             return Ok(Vec::new());
         }
-        let (entry, start, before) = self.placed(at)?;
+        let (entry, start, before) = self.placed(at, &tail)?;
         let mut number = before + 1;
         if from < start {
             return Err(self.damaged(at));
@@ -255,7 +283,8 @@ impl LogReader {
             self.read_at(&mut head, start)?;
             number += memchr::memchr_iter(b'\n', &head).count() as u64;
         }
-        self.scan(from, at, Splitter::new(number, Long::Pieces), limit, bytes_max)
+        let splitter = Splitter::new(number, Long::Pieces);
+        self.scan(from, at, splitter, limit, bytes_max, &tail)
     }
 
     /// The output from offset `from` on, cut where the stream changes: stream, begin, end. At most
@@ -319,6 +348,29 @@ impl LogReader {
         Ok(count)
     }
 
+    /// The entries at the end. What follows the output reads its index once.
+    fn tail(&self) -> Result<Tail, RecordError> {
+        let (output, index) = match &self.form {
+            Form::Plain { output, index } => (output, index),
+            Form::Packed(packed) => {
+                let count = packed.entries();
+                return Ok(Tail { count, first: count, entries: Vec::new() });
+            }
+        };
+        let look_at = |name: &str| RecordError::io("look at", &self.dir.join(name));
+        let index = index.size().map_err(look_at("output.idx"))?;
+        let count = (index / ENTRY_BYTES).saturating_sub(1);
+        let first = count.saturating_sub(TAIL_ENTRIES);
+        let entries = self.batch(first, count - first)?;
+        let output = output.metadata().map_err(look_at("output.log"))?.len();
+        if entries.last().is_some_and(|last| last.byte_end > output) {
+            // After a crash the index may be ahead of the output.
+            let count = self.entries()?;
+            return Ok(Tail { count, first: count, entries: Vec::new() });
+        }
+        Ok(Tail { count, first, entries })
+    }
+
     pub(crate) fn entry(&self, at: u64) -> Result<Entry, RecordError> {
         let index = match &self.form {
             Form::Plain { index, .. } => index,
@@ -344,14 +396,22 @@ impl LogReader {
 
     /// The entry and what stands before it; an index that a crash left in pieces is an error, until
     /// it is recovered.
-    fn placed(&self, at: u64) -> Result<(Entry, u64, u64), RecordError> {
-        let (start, before) = self.bounds(at)?;
-        let entry = self.entry(at)?;
+    fn placed(&self, at: u64, tail: &Tail) -> Result<(Entry, u64, u64), RecordError> {
+        let (start, before) = self.bounds_with(at, tail)?;
+        let entry = match tail.from(at).and_then(<[Entry]>::first) {
+            Some(entry) => *entry,
+            None => self.entry(at)?,
+        };
         if plausible(&entry, start, before) {
             Ok((entry, start, before))
         } else {
             Err(self.damaged(at))
         }
+    }
+
+    fn bounds_with(&self, at: u64, tail: &Tail) -> Result<(u64, u64), RecordError> {
+        let known = at.checked_sub(1).and_then(|before| tail.from(before)?.first());
+        known.map_or_else(|| self.bounds(at), |entry| Ok((entry.byte_end, entry.line_end)))
     }
 
     pub(crate) fn damaged(&self, at: u64) -> RecordError {
@@ -382,13 +442,15 @@ impl LogReader {
 
     /// Where line `number` ends: the offset just after it, and the entry that byte is in.
     pub(crate) fn line_end(&self, number: u64) -> Result<(u64, u64), RecordError> {
-        let count = self.entries()?;
-        let at = self.partition(count, |entry| entry.line_end < number)?;
-        if at == count {
-            let (bytes, _) = self.position()?;
-            return Ok((bytes, count));
+        let tail = self.tail()?;
+        let at = match tail.partition(|entry| entry.line_end < number) {
+            Some(at) => at,
+            None => self.partition(tail.first, |entry| entry.line_end < number)?,
+        };
+        if at == tail.count {
+            return Ok((self.bounds_with(at, &tail)?.0, at));
         }
-        let (entry, start, mut ended) = self.placed(at)?;
+        let (entry, start, mut ended) = self.placed(at, &tail)?;
         if entry.flags.has(Flags::BREAK) {
             ended += 1;
             if ended == number {
@@ -412,10 +474,11 @@ impl LogReader {
         splitter: Splitter,
         limit: usize,
         bytes_max: u64,
+        tail: &Tail,
     ) -> Result<Vec<Line>, RecordError> {
-        let count = self.entries()?;
+        let count = tail.count;
         let mut at = first;
-        let (mut from, mut lines) = self.bounds(first.min(count))?;
+        let (mut from, mut lines) = self.bounds_with(first.min(count), tail)?;
         if start < from {
             return Err(self.damaged(first));
         }
@@ -423,7 +486,10 @@ impl LogReader {
         let mut buffer = Vec::new();
         let mut seen = 0;
         'batches: while at < count && !splitter.is_full() && seen < bytes_max {
-            let batch = self.batch(at, (count - at).min(ENTRIES_BATCH))?;
+            let batch = match tail.from(at) {
+                Some(entries) => entries.to_vec(),
+                None => self.batch(at, (count - at).min(ENTRIES_BATCH))?,
+            };
             let mut before = (from, lines);
             for (number, entry) in batch.iter().enumerate() {
                 if !plausible(entry, before.0, before.1) {
@@ -436,7 +502,8 @@ impl LogReader {
             while next < batch.len() && !splitter.is_full() && seen < bytes_max {
                 // One read for as many entries as fit.
                 let base = from.max(start);
-                let gone = self.dropped()?;
+                // What has gone since is noticed when it has been read.
+                let gone = self.known_dropped();
                 if let Some(gone) = gone.filter(|gone| gone.holds(base)) {
                     splitter.dropped(gone, base, &batch[next]);
                     at = self.partition(count, |entry| entry.byte_end <= gone.to)?;
@@ -455,6 +522,9 @@ impl LogReader {
                 }
                 let quiet = batch[next].line_end == lines && !batch[next].flags.has(Flags::BREAK);
                 if splitter.saturated() && quiet {
+                    if self.dropped()?.is_some_and(|gone| gone.touches(base, batch[next].byte_end)) {
+                        continue;
+                    }
                     splitter.skip(batch[next].byte_end - base);
                     from = batch[next].byte_end;
                     next += 1;

@@ -490,6 +490,28 @@ fn what_a_killed_writer_left_makes_place_and_a_record_does_not() {
 }
 
 #[test]
+fn what_is_near_the_end_reads_as_what_is_far_from_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let stream = |at: usize| if at % 7 == 0 { Stream::Stderr } else { Stream::Stdout };
+    let reads: Vec<_> = (0..200)
+        .map(|at| (stream(at), format!("{at}{}", ["", "\n", "\n\nhalf"][at % 3]).into(), true))
+        .collect();
+    let all = write(dir.path(), &reads);
+    let log = LogReader::open(dir.path()).unwrap().unwrap();
+    let lines = log.lines(1, usize::MAX).unwrap();
+    assert_eq!(shape(&lines), model(&reads));
+    for (before, line) in lines.iter().enumerate() {
+        assert_eq!(log.lines(line.number, 3).unwrap()[..], lines[before..lines.len().min(before + 3)]);
+    }
+    for from in 0..all.len() as u64 {
+        let found = log.some_from_offset(from, u64::MAX, 2).unwrap();
+        let line = lines.iter().find(|line| line.end > from).unwrap();
+        assert_eq!((found[0].number, found[0].end), (line.number, line.end), "at {from}");
+    }
+    assert_eq!(log.some_from_offset(all.len() as u64, u64::MAX, 2).unwrap(), []);
+}
+
+#[test]
 fn long_lines_come_in_marked_pieces_that_are_what_was_written() {
     const PIECE: usize = 64 * 1024;
     let dir = tempfile::tempdir().unwrap();
