@@ -2,6 +2,7 @@
 
 use std::{io, path::Path, time::Duration};
 
+use stepflow_model::Position;
 use stepflow_recorder::control::{Answer, Request};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -21,10 +22,18 @@ pub(crate) struct Bell(UnixStream);
 /// What a ring told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ring {
-    /// Look. With the bytes that are safe, if it could be read.
-    Look(Option<u64>),
+    /// Look. With what it said last, if that could be read.
+    Look(Option<Said>),
     /// The recorder is gone.
     Gone,
+}
+
+/// How far a recorder is: what it says is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) position: Position,
+    /// Bytes that a power cut cannot take.
+    pub(crate) safe: u64,
 }
 
 async fn open(path: &Path, request: &Request) -> io::Result<UnixStream> {
@@ -43,20 +52,21 @@ impl Bell {
 
     /// Waits for wake-ups. Safe to cancel.
     pub(crate) async fn ring(&mut self) -> Ring {
-        // What they say of the position does not matter: they say "look", and we look.
         let mut rings = [0; RINGS_BYTES];
         match self.0.read(&mut rings).await {
-            Ok(count) if count > 0 => Ring::Look(safe_in(&rings[..count])),
+            Ok(count) if count > 0 => Ring::Look(said_in(&rings[..count])),
             _ => Ring::Gone,
         }
     }
 }
 
-/// The newest number of safe bytes that whole lines tell; a figure only, so a cut line is no loss.
-fn safe_in(rings: &[u8]) -> Option<u64> {
+/// What the newest whole line says; a cut one is no loss: they say "look", and we can.
+fn said_in(rings: &[u8]) -> Option<Said> {
     rings.split(|byte| *byte == b'\n').rev().find_map(|line| {
         match serde_json::from_slice::<Answer>(line) {
-            Ok(Answer::Position { safe, .. }) => Some(safe),
+            Ok(Answer::Position { bytes, lines, seq, safe, .. }) => {
+                Some(Said { position: Position { bytes, lines, seq }, safe })
+            }
             _ => None,
         }
     })
@@ -77,15 +87,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_whole_line_tells_what_is_safe() {
+    fn the_newest_whole_line_tells_how_far_it_is() {
         let line = |safe: u64| {
             format!(
                 r#"{{"op":"position","bytes":9,"lines":1,"seq":1,"safe":{safe},"ended":false}}"#
             )
         };
+        let safe = |rings: &[u8]| said_in(rings).map(|said| said.safe);
         let two = format!("{}\n{}\n", line(1), line(5));
-        assert_eq!(safe_in(two.as_bytes()), Some(5));
-        assert_eq!(safe_in(&two.as_bytes()[..two.len() - 9]), Some(1), "a cut line is left out");
-        assert_eq!(safe_in(b"?\n"), None);
+        assert_eq!(safe(two.as_bytes()), Some(5));
+        assert_eq!(safe(&two.as_bytes()[..two.len() - 9]), Some(1), "a cut line is left out");
+        assert_eq!(safe(b"?\n"), None);
     }
 }

@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     admit,
-    bell::{self, Bell, Ring},
+    bell::{self, Bell, Ring, Said},
     core::{Core, blocking},
     handle::{Handle, Mark},
     project,
@@ -27,6 +27,9 @@ const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_LAST: Duration = Duration::from_secs(1);
 /// A look without a wake-up, should one have been lost.
 const LOOK: Duration = Duration::from_secs(5);
+/// Its files are read at least this often while it prints, even if its recorder tells of nothing that
+/// stands there but more output.
+const READ_EVERY: Duration = Duration::from_secs(1);
 /// What nobody watches is looked at no more often than this: lists are no fresher than that.
 const UNWATCHED_EVERY: Duration = Duration::from_millis(100);
 /// The catalog learns of changes at most this often, of start and end at once.
@@ -43,6 +46,8 @@ struct Follower {
     mark: Mark,
     projected_seq: Option<u64>,
     project_at: Option<Instant>,
+    /// When its files were read last.
+    read_at: Option<Instant>,
     /// How its tests ended, once it has.
     tests: Option<Change>,
     /// The question that its recorder has not answered yet, and when the next one is due.
@@ -76,6 +81,7 @@ pub(crate) async fn follow(core: Arc<Core>, handle: Arc<Handle>) {
         mark: Mark::default(),
         projected_seq: None,
         project_at: None,
+        read_at: None,
         tests: None,
         asking: None,
         ask_at: None,
@@ -95,8 +101,9 @@ impl Follower {
         }
         let mut bell: Option<(Bell, Connected)> = None;
         let mut retry = RETRY_FIRST;
+        let mut said = None;
         loop {
-            if self.look() {
+            if self.look(said.take()) {
                 self.finish().await;
                 return;
             }
@@ -129,10 +136,11 @@ impl Follower {
             };
             tokio::select! {
                 heard = rung => match heard {
-                    Ring::Look(safe) => {
-                        if let Some(safe) = safe {
-                            self.handle.set_safe_bytes(safe);
+                    Ring::Look(heard) => {
+                        if let Some(heard) = heard {
+                            self.handle.set_safe_bytes(heard.safe);
                         }
+                        said = heard;
                         self.pause().await;
                     }
                     Ring::Gone => {
@@ -180,7 +188,7 @@ impl Follower {
 
     /// Its writer is in this process: there is no socket, and no claim to look at.
     async fn run_fed(mut self) {
-        while !self.look() {
+        while !self.look(None) {
             self.project_if_due().await;
             let due = async {
                 match self.project_at {
@@ -207,10 +215,15 @@ impl Follower {
         self.handle.read(|state| state.summary.status.is_end())
     }
 
-    /// Folds what is new and wakes who watches. Returns whether the end has been read.
-    fn look(&mut self) -> bool {
-        if let Err(error) = self.handle.refresh() {
-            tracing::warn!(execution = %self.handle.id(), %error, "cannot read a record");
+    /// Folds what is new and wakes who watches. `said`: how far its recorder says it is. Returns
+    /// whether the end has been read.
+    fn look(&mut self, said: Option<Said>) -> bool {
+        let is_fresh = self.read_at.is_some_and(|at| at.elapsed() < READ_EVERY);
+        if !(is_fresh && said.is_some_and(|said| self.handle.go_on(said.position))) {
+            self.read_at = Some(Instant::now());
+            if let Err(error) = self.handle.refresh() {
+                tracing::warn!(execution = %self.handle.id(), %error, "cannot read a record");
+            }
         }
         let (ended, seq) =
             self.handle.read(|state| (state.summary.status.is_end(), state.summary.position.seq));

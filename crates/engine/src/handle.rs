@@ -195,6 +195,23 @@ impl Handle {
         self.lock().folding(RecordView::refresh).map(drop)
     }
 
+    /// Takes down how far its recorder says it is, where nothing else is new: then nothing need be
+    /// read. Returns whether that is so.
+    pub(crate) fn go_on(&self, to: Position) -> bool {
+        let mut seen = self.lock();
+        let summary = &mut seen.view.state.summary;
+        if summary.status.is_end() || summary.position.seq != to.seq {
+            return false;
+        }
+        let known = &mut summary.position;
+        *known = Position {
+            bytes: known.bytes.max(to.bytes),
+            lines: known.lines.max(to.lines),
+            seq: to.seq,
+        };
+        true
+    }
+
     /// Whether somebody will still write. Blocks.
     pub(crate) fn liveness(&self) -> Result<Liveness, RecordError> {
         let mut seen = self.lock();

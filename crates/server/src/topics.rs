@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{body::Bytes, extract::ws::Utf8Bytes};
 
 use stepflow_api::{Annotation, Artifact, Cursor, Execution, ServerMessage, Statistics, Step};
-use stepflow_engine::{Changed, Engine, Handle, Mark, QueryError};
+use stepflow_engine::{Changed, Engine, Handle, Mark, QueryError, Tick};
 use stepflow_model::Position;
 use stepflow_record::{Line, LogReader};
 use stepflow_sys::clock;
@@ -24,20 +24,39 @@ const STATISTICS_EVERY: Duration = Duration::from_secs(1);
 /// Wake-ups are merged in this time.
 const COALESCE: Duration = Duration::from_millis(20);
 
-/// Where a subscription's messages go, as they are sent: text takes less room than what it is made
-/// of. An error: the client is gone.
+/// What was written so little before is read at once, from the page cache: another thread would have
+/// to be woken for it.
+const NEAR_BYTES: u64 = 64 * 1024;
+
+/// One message, or two that go out together, as they are sent: text takes less room than what it is
+/// made of.
+pub(crate) type Parcel = (Utf8Bytes, Option<Utf8Bytes>);
+
+/// Where a subscription's messages go. An error: the client is gone.
 #[derive(Debug, Clone)]
-pub(crate) struct Outbox(pub(crate) mpsc::Sender<Utf8Bytes>);
+pub(crate) struct Outbox(pub(crate) mpsc::Sender<Parcel>);
 
 impl Outbox {
     async fn send(&self, message: &ServerMessage) -> Result<(), Over> {
-        let Ok(text) = serde_json::to_string(message) else { return Ok(()) };
-        self.send_text(text.into()).await
+        self.send_both(None, as_text(message)).await
     }
 
-    async fn send_text(&self, text: Utf8Bytes) -> Result<(), Over> {
-        self.0.send(text).await.map_err(|_| Over)
+    async fn send_both(
+        &self,
+        first: Option<Utf8Bytes>,
+        second: Option<Utf8Bytes>,
+    ) -> Result<(), Over> {
+        let parcel = match (first, second) {
+            (Some(first), second) => (first, second),
+            (None, Some(only)) => (only, None),
+            (None, None) => return Ok(()),
+        };
+        self.0.send(parcel).await.map_err(|_| Over)
     }
+}
+
+fn as_text(message: &ServerMessage) -> Option<Utf8Bytes> {
+    serde_json::to_string(message).ok().map(Utf8Bytes::from) // Not an error: it is made of text.
 }
 
 /// [`ServerMessage::Lines`] as text.
@@ -144,6 +163,7 @@ impl One {
         let mut sent_version = None;
         let mut sent_position: Option<(Position, bool)> = None;
         let mut log: Option<LogReader> = None;
+        let mut sent_at: Option<Instant> = None;
         loop {
             let tick = *ticks.borrow_and_update();
             if !self.lines {
@@ -158,21 +178,27 @@ impl One {
                 sent_version = Some(tick.version);
             }
             let mut caught_up = true;
+            let mut lines = None;
             if self.lines {
                 let read;
-                (read, log) = self.read(log.take(), tick.ended).await?;
+                (read, log) = self.read(log.take(), tick).await?;
                 if let Some((text, cursor)) = read {
                     self.cursor = cursor;
-                    self.out.send_text(text).await?;
-                    caught_up = false; // Until a read finds nothing more.
+                    lines = Some(text);
+                    caught_up = cursor.offset >= tick.position.bytes;
                 }
             }
+            let mut position = None;
             if sent_position != Some((tick.position, tick.ended)) {
                 sent_position = Some((tick.position, tick.ended));
                 let Position { bytes, lines, seq } = tick.position;
                 let (sub, cursor, ended) = (self.sub, self.cursor, tick.ended);
-                self.send(ServerMessage::Position { sub, lines, bytes, seq, cursor, ended })
-                    .await?;
+                let message = ServerMessage::Position { sub, lines, bytes, seq, cursor, ended };
+                position = as_text(&message);
+            }
+            if lines.is_some() || position.is_some() {
+                self.out.send_both(lines, position).await?;
+                sent_at = Some(Instant::now());
             }
             if caught_up {
                 if tick.ended {
@@ -181,7 +207,10 @@ impl One {
                 if ticks.changed().await.is_err() {
                     return Ok(None);
                 }
-                sleep(COALESCE).await;
+                // What comes after a pause is sent at once, what follows it together.
+                if let Some(sent_at) = sent_at.filter(|at| at.elapsed() < COALESCE) {
+                    sleep_until(sent_at + COALESCE).await;
+                }
             }
         }
     }
@@ -208,21 +237,23 @@ impl One {
     async fn read(
         &self,
         log: Option<LogReader>,
-        ended: bool,
+        tick: Tick,
     ) -> Result<(Option<(Utf8Bytes, Cursor)>, Option<LogReader>), Over> {
         let (handle, at, sub) = (Arc::clone(&self.handle), self.cursor, self.sub);
-        let read = self.app.reading(move || {
+        let behind = tick.position.bytes.saturating_sub(at.offset);
+        let near = log.is_some() && !tick.ended && behind <= NEAR_BYTES;
+        let read = move || {
             let Some(log) = log.map_or_else(|| handle.log(), |log| Ok(Some(log)))? else {
                 return Ok((None, None));
             };
-            let (pieces, offset) = lines::of_message(&log, at.offset, ended)?;
+            let (pieces, offset) = lines::of_message(&log, at.offset, tick.ended)?;
             let message = (!pieces.is_empty()).then(|| {
                 let cursor = Cursor { offset, ..at };
                 (lines_message(sub, pieces, cursor, &handle), cursor)
             });
             Ok::<_, stepflow_record::RecordError>((message, Some(log)))
-        });
-        match read.await {
+        };
+        match if near { Some(read()) } else { self.app.reading(read).await } {
             Some(Ok(read)) => Ok(read),
             Some(Err(error)) => {
                 let problem = Problem::internal(&error).body("");

@@ -12,6 +12,7 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
+use futures_util::SinkExt as _;
 use serde::Deserialize;
 use stepflow_api::{ClientMessage, Cursor, ServerMessage, Topic};
 use tokio::{
@@ -29,7 +30,7 @@ use crate::{
     limits::Place,
     problem::Problem,
     sse::RECHECK,
-    topics::{One, Outbox, executions},
+    topics::{One, Outbox, Parcel, executions},
 };
 
 /// Longest message of a client.
@@ -82,7 +83,7 @@ struct Connection {
     caller: Caller,
     socket: WebSocket,
     out: Outbox,
-    inbox: mpsc::Receiver<Utf8Bytes>,
+    inbox: mpsc::Receiver<Parcel>,
     subs: HashMap<u64, AbortHandle>,
     tasks: JoinSet<()>,
     /// The client has not spoken our protocol yet.
@@ -134,7 +135,15 @@ impl Connection {
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Over::Gone),
                 },
-                Some(text) = self.inbox.recv() => self.send_text(text).await?,
+                Some((first, second)) = self.inbox.recv() => {
+                    if let Some(second) = second {
+                        let first = self.socket.feed(Message::Text(first)).await;
+                        first.map_err(|_| Over::Gone)?;
+                        self.send_text(second).await?;
+                    } else {
+                        self.send_text(first).await?;
+                    }
+                }
                 Some(_) = self.tasks.join_next() => {
                     self.subs.retain(|_, task| !task.is_finished());
                 }
