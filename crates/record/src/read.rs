@@ -522,7 +522,8 @@ impl LogReader {
                 }
                 let quiet = batch[next].line_end == lines && !batch[next].flags.has(Flags::BREAK);
                 if splitter.saturated() && quiet {
-                    if self.dropped()?.is_some_and(|gone| gone.touches(base, batch[next].byte_end)) {
+                    if self.dropped()?.is_some_and(|gone| gone.touches(base, batch[next].byte_end))
+                    {
                         continue;
                     }
                     splitter.skip(batch[next].byte_end - base);

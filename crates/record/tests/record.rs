@@ -501,7 +501,10 @@ fn what_is_near_the_end_reads_as_what_is_far_from_it() {
     let lines = log.lines(1, usize::MAX).unwrap();
     assert_eq!(shape(&lines), model(&reads));
     for (before, line) in lines.iter().enumerate() {
-        assert_eq!(log.lines(line.number, 3).unwrap()[..], lines[before..lines.len().min(before + 3)]);
+        assert_eq!(
+            log.lines(line.number, 3).unwrap()[..],
+            lines[before..lines.len().min(before + 3)]
+        );
     }
     for from in 0..all.len() as u64 {
         let found = log.some_from_offset(from, u64::MAX, 2).unwrap();

@@ -13,11 +13,9 @@ use std::{
     path::PathBuf,
 };
 
-use nix::{
-    sys::{
-        signal::{SigSet, Signal},
-        signalfd::{SfdFlags, SignalFd},
-    },
+use nix::sys::{
+    signal::{SigSet, Signal},
+    signalfd::{SfdFlags, SignalFd},
 };
 use stepflow_model::{EventKind, LogFull, OnDiskFull, Spec};
 use stepflow_record::Storage;
@@ -178,8 +176,16 @@ impl Pipe {
         // Refused by the last that was done in a round: the next one decides when it is tried again.
         let retry = self.retry_at.or(self.inflow.is_blocked().then_some(0));
         let reading = self.reading.due_us();
-        let due =
-            [entry, progress, self.durable.due_us(), self.doorbell.due_us(), retry, cut, drop, reading];
+        let due = [
+            entry,
+            progress,
+            self.durable.due_us(),
+            self.doorbell.due_us(),
+            retry,
+            cut,
+            drop,
+            reading,
+        ];
         let due = due.into_iter().flatten().min();
         self.ready = Ready::wait(fds, None, due.map(|at| at.saturating_sub(self.now())));
     }

@@ -27,6 +27,7 @@ use crate::{
     routes::SEARCHES_AT_ONCE,
     samples::Samples,
     service::Service,
+    shared::Shared,
     table,
     views::Views,
 };
@@ -55,6 +56,8 @@ pub(crate) struct Inner {
     pub(crate) legacy_clients: AtomicUsize,
     /// Files that are being received.
     pub(crate) uploads: Semaphore,
+    /// Lines that several viewers take.
+    pub(crate) shared: Shared,
     /// Messages of live streams that are made from the log at once.
     reads: Semaphore,
     /// Searches over many logs.
@@ -128,6 +131,7 @@ impl App {
             gate: Gate::new(&config.limits),
             legacy_clients: AtomicUsize::new(0),
             uploads: Semaphore::new(UPLOADS_AT_ONCE),
+            shared: Shared::default(),
             reads: Semaphore::new(READS_AT_ONCE),
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             views: Views::default(),

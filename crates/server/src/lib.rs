@@ -4,7 +4,8 @@
 //! serves until it is told to stop, or until a successor has taken everything
 //! over. Stopping it stops no script.
 //!
-//! No output is ever held here: every viewer reads the record at its own position, at its own pace.
+//! Next to no output is held here: every viewer reads the record at its own position, at its own pace,
+//! or takes what another viewer of the same execution has just read (`shared.rs`).
 //! Every route stands in one table, `table.rs`, with its permission. The contract:
 //! `docs/reference/api.md`.
 #![forbid(unsafe_code)]
@@ -44,6 +45,7 @@ mod security; // Host, Origin, headers, limits
 mod selection; // lines that are taken away, a few at a time
 mod serve; // a server's life
 mod service; // what it runs in, and whether executions outlive that
+mod shared; // lines that several viewers take
 mod sse; // one execution as server-sent events
 mod stall; // connections whose client takes nothing
 mod table; // every route with its permission

@@ -89,13 +89,17 @@ fn complete(text: &[u8]) -> usize {
     }
 }
 
-/// One message's worth of pieces of lines from offset `from` on, and where to go on. Blocks.
+/// One message's worth of pieces of lines from offset `from` on, and where to go on. What is recorded
+/// behind offset `to` is left for later, where an entry of the index ends there. Blocks.
 pub(crate) fn of_message(
     log: &LogReader,
     from: u64,
+    to: u64,
     whole: bool,
 ) -> Result<(Vec<Line>, u64), RecordError> {
-    let (mut pieces, end) = by_offset(log, from, MESSAGE_MAX, whole)?;
+    let (bytes, count) = MESSAGE_MAX;
+    let max = (bytes.min(to.saturating_sub(from)), count);
+    let (mut pieces, end) = by_offset(log, from, max, whole)?;
     let mut bytes = 0;
     let fits = pieces.iter().take_while(|piece| {
         let fits = bytes < MESSAGE_BYTES_MAX;

@@ -218,7 +218,7 @@ impl Batch {
         let mut journal = journal.map_or_else(|| handle.journal(), |journal| Ok(Some(journal)))?;
         let mut texts = Vec::new();
         if let Some(log) = &log {
-            let (pieces, next) = lines::of_message(log, cursor.offset, ended)?;
+            let (pieces, next) = lines::of_message(log, cursor.offset, u64::MAX, ended)?;
             if !pieces.is_empty() {
                 cursor.offset = next;
                 texts.push(lines_event(pieces, cursor, handle));

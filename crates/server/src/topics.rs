@@ -8,14 +8,19 @@ use axum::{body::Bytes, extract::ws::Utf8Bytes};
 use stepflow_api::{Annotation, Artifact, Cursor, Execution, ServerMessage, Statistics, Step};
 use stepflow_engine::{Changed, Engine, Handle, Mark, QueryError, Tick};
 use stepflow_model::Position;
-use stepflow_record::{Line, LogReader};
+use stepflow_record::LogReader;
 use stepflow_sys::clock;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, sleep_until},
 };
 
-use crate::{app::App, lines, problem::Problem};
+use crate::{
+    app::App,
+    lines,
+    problem::Problem,
+    shared::{Batch, Recent},
+};
 
 /// Each execution is sent at most ten times a second.
 const EXECUTIONS_EVERY: Duration = Duration::from_millis(100);
@@ -59,11 +64,12 @@ fn as_text(message: &ServerMessage) -> Option<Utf8Bytes> {
     serde_json::to_string(message).ok().map(Utf8Bytes::from) // Not an error: it is made of text.
 }
 
-/// [`ServerMessage::Lines`] as text.
-fn lines_message(sub: u64, lines: Vec<Line>, cursor: Cursor, handle: &Handle) -> Utf8Bytes {
+/// [`ServerMessage::Lines`] as text; `json`: the array of lines.
+fn lines_message(sub: u64, cursor: Cursor, json: &[u8]) -> Utf8Bytes {
     let head = format!("{{\"op\":\"lines\",\"sub\":{sub},\"cursor\":\"{cursor}\",\"lines\":");
-    let mut text = head.into_bytes();
-    lines::write_json(lines, handle, &mut text);
+    let mut text = Vec::with_capacity(head.len() + json.len() + 1);
+    text.extend_from_slice(head.as_bytes());
+    text.extend_from_slice(json);
     text.push(b'}');
     // What serde_json writes is UTF-8.
     Utf8Bytes::try_from(Bytes::from(text)).unwrap_or_default()
@@ -164,6 +170,7 @@ impl One {
         let mut sent_position: Option<(Position, bool)> = None;
         let mut log: Option<LogReader> = None;
         let mut sent_at: Option<Instant> = None;
+        let recent = self.app.shared.of(self.handle.id());
         loop {
             let tick = *ticks.borrow_and_update();
             if !self.lines {
@@ -181,7 +188,7 @@ impl One {
             let mut lines = None;
             if self.lines {
                 let read;
-                (read, log) = self.read(log.take(), tick).await?;
+                (read, log) = self.read(log.take(), tick, &recent).await?;
                 if let Some((text, cursor)) = read {
                     self.cursor = cursor;
                     lines = Some(text);
@@ -238,20 +245,42 @@ impl One {
         &self,
         log: Option<LogReader>,
         tick: Tick,
+        recent: &Arc<Recent>,
     ) -> Result<(Option<(Utf8Bytes, Cursor)>, Option<LogReader>), Over> {
         let (handle, at, sub) = (Arc::clone(&self.handle), self.cursor, self.sub);
+        let message = move |batch: &Batch| {
+            let cursor = Cursor { offset: batch.to, ..at };
+            (lines_message(sub, cursor, &batch.json), cursor)
+        };
+        // We hold it, and who else watches.
+        let is_shared = Arc::strong_count(recent) > 1 && !tick.ended;
+        if is_shared && let Some(batch) = recent.at(at.offset) {
+            return Ok((Some(message(&batch)), log));
+        }
         let behind = tick.position.bytes.saturating_sub(at.offset);
+        if behind == 0 && !tick.ended {
+            return Ok((None, log));
+        }
         let near = log.is_some() && !tick.ended && behind <= NEAR_BYTES;
+        let recent = is_shared.then(|| Arc::clone(recent));
         let read = move || {
             let Some(log) = log.map_or_else(|| handle.log(), |log| Ok(Some(log)))? else {
                 return Ok((None, None));
             };
-            let (pieces, offset) = lines::of_message(&log, at.offset, tick.ended)?;
-            let message = (!pieces.is_empty()).then(|| {
-                let cursor = Cursor { offset, ..at };
-                (lines_message(sub, pieces, cursor, &handle), cursor)
-            });
-            Ok::<_, stepflow_record::RecordError>((message, Some(log)))
+            // Where all viewers were told that it is, they meet.
+            let to = if tick.ended { u64::MAX } else { tick.position.bytes };
+            let (pieces, to) = lines::of_message(&log, at.offset, to, tick.ended)?;
+            if pieces.is_empty() {
+                return Ok((None, Some(log)));
+            }
+            let mut json = Vec::new();
+            lines::write_json(pieces, &handle, &mut json);
+            let batch = Batch { from: at.offset, to, json: json.into() };
+            let message = message(&batch);
+            if let Some(recent) = recent {
+                recent.keep(batch);
+            }
+            Ok::<_, stepflow_record::RecordError>((Some(message), Some(log)))
         };
         match if near { Some(read()) } else { self.app.reading(read).await } {
             Some(Ok(read)) => Ok(read),
