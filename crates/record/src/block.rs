@@ -4,7 +4,7 @@ use stepflow_model::Stream;
 
 use crate::{
     RecordError,
-    index::Flags,
+    index::{Entry, Flags},
     read::{ENTRIES_BATCH, LogReader, plausible},
 };
 
@@ -20,7 +20,12 @@ pub struct Block {
     pub breaks: Vec<usize>,
     /// From where in `bytes` on which stream they come. The first stands at 0.
     pub streams: Vec<(usize, Stream)>,
+    /// The index entry that its last byte is in: the next piece begins near it.
+    near: u64,
 }
+
+/// Index entries that are read at first: most pieces end within them.
+const NEAR_ENTRIES: u64 = 32;
 
 impl Block {
     /// Output offset just after its last byte.
@@ -41,19 +46,22 @@ impl LogReader {
         block: &mut Block,
     ) -> Result<(), RecordError> {
         block.start = offset;
-        block.bytes.clear();
         block.breaks.clear();
         block.streams.clear();
         let count = self.entries()?;
-        let mut at = self.partition(count, |entry| entry.byte_end <= offset)?;
+        let (mut at, mut batch) = self.first_entries(offset, count, block.near)?;
         let (mut from, mut lines) = self.bounds(at)?;
         if at < count && from > offset {
             return Err(self.damaged(at));
         }
         let limit = offset + bytes_max as u64;
-        let mut end = offset;
+        let (mut end, mut size) = (offset, NEAR_ENTRIES);
         'batches: while at < count && end < limit {
-            for entry in self.batch(at, (count - at).min(ENTRIES_BATCH))? {
+            if batch.is_empty() {
+                batch = self.batch(at, (count - at).min(size))?;
+                size = ENTRIES_BATCH;
+            }
+            for entry in batch.drain(..) {
                 if !plausible(&entry, from, lines) {
                     return Err(self.damaged(at));
                 }
@@ -74,6 +82,7 @@ impl LogReader {
                 end = entry.byte_end.min(limit);
                 from = entry.byte_end;
                 lines = entry.line_end;
+                block.near = at;
                 at += 1;
             }
         }
@@ -82,10 +91,33 @@ impl LogReader {
         self.fill_begun(offset, line, &mut block.bytes)
     }
 
+    /// The first entry that ends behind `offset`, and some entries from it on; `near`: where it may be.
+    fn first_entries(
+        &self,
+        offset: u64,
+        count: u64,
+        near: u64,
+    ) -> Result<(u64, Vec<Entry>), RecordError> {
+        if self.packed().is_some() {
+            // Its entries are packed by the thousand: each look elsewhere would unpack some.
+            return Ok((self.partition(count, |entry| entry.byte_end <= offset)?, Vec::new()));
+        }
+        // A line that began a few entries before may be read anew.
+        let first = near.saturating_sub(NEAR_ENTRIES / 4).min(count);
+        let mut entries = self.batch(first, (count - first).min(NEAR_ENTRIES))?;
+        let before = entries.partition_point(|entry| entry.byte_end <= offset);
+        if before < entries.len() && (before > 0 || first == 0) {
+            entries.drain(..before);
+            return Ok((first + before as u64, entries));
+        }
+        Ok((self.partition(count, |entry| entry.byte_end <= offset)?, Vec::new()))
+    }
+
     /// Filler has its line feeds at the end of an entry; output had them anywhere. Who stopped inside
     /// an entry before it went gets those that he has not counted.
     fn fill_begun(&self, offset: u64, line: u64, bytes: &mut [u8]) -> Result<(), RecordError> {
-        if !self.dropped()?.is_some_and(|gone| gone.holds(offset)) {
+        // Reading them has looked at what is gone.
+        if !self.known_dropped().is_some_and(|gone| gone.holds(offset)) {
             return Ok(());
         }
         let at = self.partition(self.entries()?, |entry| entry.byte_end <= offset)?;

@@ -141,8 +141,8 @@ impl LogReader {
         Ok(*known)
     }
 
-    /// The same as of the last look, for who will look again after reading.
-    pub(crate) fn known_dropped(&self) -> Option<Dropped> {
+    /// The same as of the last look: of who has just read bytes, or will look again after reading.
+    pub fn known_dropped(&self) -> Option<Dropped> {
         *self.known_gap.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 

@@ -8,11 +8,15 @@ mod filter; // what lets a search skip most of a compressed log
 mod needs; // what a pattern needs to be there
 mod pattern; // what is searched for
 mod walk; // the lines, as they are searched
+mod wide; // several threads at once
 
 use stepflow_model::Dropped;
 use stepflow_record::{LogReader, RecordError};
 
-use self::walk::{Look, Walk};
+use self::{
+    walk::{Look, Walk},
+    wide::{Width, search_wide},
+};
 
 pub use self::{
     excerpt::{Excerpt, beginning, excerpt},
@@ -60,8 +64,8 @@ pub struct Bounds {
     pub half: bool,
 }
 
-/// Searches from `from` on, line by line in order; `sink` gets every hit. `go_on` is asked after
-/// every read. Returns where to go on, and whether all that is recorded within `bounds` has been
+/// Searches from `from` on; `sink` gets every hit, in the order of the lines. A large log is searched
+/// by several threads. `go_on` is asked after some megabytes at most. Returns where to go on, and whether all that is recorded within `bounds` has been
 /// searched.
 pub fn search(
     log: &LogReader,
@@ -71,6 +75,11 @@ pub fn search(
     go_on: &mut dyn FnMut() -> bool,
     sink: &mut dyn FnMut(Hit),
 ) -> Result<(Cursor, bool), RecordError> {
+    let width = Width::of_machine();
+    let (from, in_time) = search_wide(log, pattern, from, bounds, width, go_on, sink)?;
+    if !in_time {
+        return Ok((from, false));
+    }
     search_to(log, pattern, (from, u64::MAX), bounds, go_on, sink)
 }
 
