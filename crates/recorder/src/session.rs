@@ -47,8 +47,8 @@ use signal::number;
 use source::{Output, Source};
 use terminal::Terminal;
 
-/// Most bytes of one read.
-pub(crate) const READ_BYTES: usize = 128 * 1024;
+/// Most bytes of one read: each is a write, and a round of everything else there is to look at.
+pub(crate) const READ_BYTES: usize = 256 * 1024;
 /// Wake-ups are merged to one in this time.
 pub(crate) const RING_US: u64 = 20_000;
 /// A disk that refused is asked again this often.
@@ -166,12 +166,14 @@ impl Session {
     fn run(&mut self) {
         let mut buffer = vec![0; READ_BYTES];
         while !self.ended() {
-            self.wait();
-            self.hear_signals();
-            self.hear_keeper();
-            self.hear_link();
-            self.hear_callers();
-            self.hear_workers();
+            // A script that prints all the time would have all of them asked with each read.
+            if self.wait() || self.keeper_gone {
+                self.hear_signals();
+                self.hear_keeper();
+                self.hear_link();
+                self.hear_callers();
+                self.hear_workers();
+            }
             if let Some(terminal) = &mut self.terminal {
                 terminal.feed();
             }
@@ -237,16 +239,13 @@ impl Session {
         }
     }
 
-    fn wait(&self) {
+    /// Waits until there is something to do. Whether anything may have come but output.
+    fn wait(&self) -> bool {
         let reading = self.may_read();
         let mut fds: Vec<BorrowedFd<'_>> = self.doorbell.fds();
         fds.push(self.signals.as_fd());
         if !self.keeper_gone {
             fds.push(self.keeper.messages());
-        }
-        if reading {
-            let open = self.sources.iter().filter(|s| !s.ended && s.again_at.is_none());
-            fds.extend(open.map(|s| s.file.as_fd()));
         }
         fds.extend(self.durable.bell());
         fds.extend(self.collector.bell());
@@ -258,6 +257,11 @@ impl Session {
             fds.into_iter().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         let typed = self.terminal.as_ref().and_then(Terminal::waits_for_room);
         waiting.extend(typed.map(|fd| PollFd::new(fd, PollFlags::POLLOUT)));
+        let others = waiting.len();
+        if reading {
+            let open = self.sources.iter().filter(|s| !s.ended && s.again_at.is_none());
+            waiting.extend(open.map(|s| PollFd::new(s.file.as_fd(), PollFlags::POLLIN)));
+        }
         let due = [
             self.recording.writer.entry_due_us().filter(|_| reading),
             self.life.next_tick(),
@@ -279,7 +283,10 @@ impl Session {
             }
             None => PollTimeout::NONE,
         };
-        let _ = poll(&mut waiting, timeout); // EINTR: everything is looked at anyway.
+        match poll(&mut waiting, timeout) {
+            Ok(ready) if ready > 0 => waiting[..others].iter().any(|fd| fd.any() != Some(false)),
+            _ => true, // It is time, or EINTR: everything is looked at.
+        }
     }
 
     fn hear_signals(&mut self) {
