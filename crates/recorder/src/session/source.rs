@@ -17,11 +17,10 @@ use crate::lifecycle::Input;
 
 /// A pipe that brings at least this much, [`FULL_READS`] times running, is grown once, to
 /// [`PIPE_BYTES`]: its writer is faster than 64 KiB at a time lets it be. (Waiting to see it quite
-/// full would miss most of them: the reader takes while the writer fills.) As much as two reads: one
-/// is filled while the other is recorded.
+/// full would miss most of them: the reader takes while the writer fills.)
 const BUSY_BYTES: usize = 16 * 1024;
 const FULL_READS: u32 = 4;
-const PIPE_BYTES: i32 = 2 * READ_BYTES as i32;
+const PIPE_BYTES: i32 = READ_BYTES as i32;
 
 /// Where one of the script's streams arrives.
 pub(super) struct Source {
