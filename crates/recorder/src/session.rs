@@ -44,8 +44,8 @@ use signal::number;
 use source::{Output, Source};
 use terminal::Terminal;
 
-/// Most bytes of one read.
-pub(crate) const READ_BYTES: usize = 128 * 1024;
+/// Most bytes of one read: each is a write, and a round of everything else there is to look at.
+pub(crate) const READ_BYTES: usize = 256 * 1024;
 /// A disk that refused is asked again this often.
 pub(crate) const RETRY_US: u64 = 250_000;
 

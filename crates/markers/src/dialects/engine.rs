@@ -1,6 +1,6 @@
 //! Bytes of the streams in, events out: cuts lines and asks the dialects about them.
 
-use std::{ops::Range, sync::Arc};
+use std::ops::Range;
 
 use super::{
     Dialect, Line, Selection, Taken,
@@ -8,7 +8,6 @@ use super::{
     cut::{Cut, Cutter, ends_with_blank_line},
     event::{At, Cause, Event, EventKind, Place, StepId, StepStatus, Stream},
     filter::Filter,
-    literals::Literals,
     own,
     problems::Problems,
     shared::Shared,
@@ -79,8 +78,6 @@ struct Core {
     follows_blank: [bool; 2],
     /// Dialects, as bits, that have recognised something.
     detected: u32,
-    /// What is looked for in whole pieces; `None`: there are no dialects.
-    literals: Option<Arc<Literals>>,
     /// The bit of problem matchers; 0: there are none.
     matchers: u32,
     /// By stream: the last whole line, where problem matchers are in use; empty if it was too long or there was none.
@@ -133,7 +130,7 @@ impl Dialects {
             .collect();
         let problems = Problems::new(selection.matchers());
         let is_any = !parts.is_empty() || !problems.is_empty();
-        let literals = is_any.then(|| Arc::new(literals(problems.literals())));
+        let literals = is_any.then(|| literals(problems.literals()));
         let mut matchers = 0;
         if !problems.is_empty() {
             matchers = 1 << parts.len();
@@ -142,12 +139,11 @@ impl Dialects {
         let watches: Vec<_> = parts.iter().map(|part| part.watch).collect();
         let core = Core {
             own: selection.own(),
-            table: Table::new(&watches, literals.clone(), matchers),
+            table: Table::new(&watches, literals, matchers),
             awaiting: [0; 2],
             follows_blank: [true; 2],
             // Matchers say themselves what they detect: each has a name of its own.
             detected: matchers,
-            literals,
             matchers,
             before: [Vec::new(), Vec::new()],
             shared: Shared::new(markers_of(&parts)),
@@ -349,7 +345,7 @@ impl Core {
     ) {
         let (first, bytes) = (part.start, &piece[part]);
         let offset = self.at.offset + first as u64;
-        let mut filter = Filter::new(bytes);
+        let mut filter = Filter::new(bytes, &self.table);
         let mut at = 0;
         while at < bytes.len() {
             if !self.wants_every_line(stream) {
@@ -538,7 +534,7 @@ impl Core {
         if watch != part.watch {
             part.watch = watch;
             let watches: Vec<_> = self.parts.iter().map(|part| part.watch).collect();
-            self.table = Table::new(&watches, self.literals.clone(), self.matchers);
+            self.table.set(&watches);
         }
         taken != Taken::No
     }

@@ -1,9 +1,12 @@
-//! Passes over the lines that nobody wants to see. One look at how each begins; everything else is
-//! looked for in a whole piece of output at once, by vectorized searches that remember where the
-//! next find is.
+//! Passes over the lines that nobody wants to see. What they hold is looked for in a whole piece of
+//! output at once, by vectorized searches that remember where the next find is; so is the beginning
+//! of a line that may begin as somebody wants.
+
+use std::sync::Arc;
 
 use super::{
-    literals::{Literal, Literals},
+    literals::Literal,
+    starts::{Starts, Walker},
     watch::Table,
 };
 use crate::scan::next_word;
@@ -17,24 +20,29 @@ const NOWHERE: usize = usize::MAX;
 /// Looks for lines in one piece of whole lines.
 pub(crate) struct Filter<'a> {
     bytes: &'a [u8],
-    feeds: memchr::Memchr<'a>,
+    walker: Walker,
+    /// Where the walker stands, at the beginning of a line, by which starts.
+    line: (usize, Arc<Starts>),
     /// Where the next own marker's word ends, once it was looked for.
     own_word: Option<usize>,
-    /// Escapes, carriage returns and bars: the next one, and those behind it.
-    signs: (usize, memchr::Memchr3<'a>),
+    /// The next escape, carriage return or bar that may count, and the search for those behind it.
+    sign: (Option<usize>, memchr::Memchr3<'a>),
+    /// Of the line that ends here escapes and carriage returns do not count.
+    shown_until: usize,
     /// The next word of a dialect or of a problem matcher, once it was looked for.
     literal: Option<Literal>,
     dashes: Option<usize>,
 }
 
 impl<'a> Filter<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        let mut signs = memchr::memchr3_iter(0x1b, b'\r', b'|', bytes);
+    pub(crate) fn new(bytes: &'a [u8], table: &Table) -> Self {
         Self {
             bytes,
-            feeds: memchr::memchr_iter(b'\n', bytes),
+            walker: Walker::default(),
+            line: (0, Arc::clone(table.starts())),
             own_word: None,
-            signs: (signs.next().unwrap_or(NOWHERE), signs),
+            sign: (None, memchr::memchr3_iter(0x1b, b'\r', b'|', bytes)),
+            shown_until: 0,
             literal: None,
             dashes: None,
         }
@@ -43,101 +51,119 @@ impl<'a> Filter<'a> {
     /// The beginning of the next line at `from` or later that somebody may want to see; `from` is
     /// the beginning of a line, and never before an earlier one. `own`: own markers count.
     pub(crate) fn next(&mut self, from: usize, table: &Table, own: bool) -> Option<usize> {
-        let mut at = from;
-        while at < self.bytes.len() {
-            let end = self.end_of_line(at);
-            let line = &self.bytes[at..end];
-            if table.by_beginning(line) != 0
-                || line.ends_with(b".. ")
-                || (own && self.has_own_word(at, end))
-                || self.has_literal(at, end, table)
-                || self.has_sign(at, end, table)
-                || (table.wants_dashes() && self.has_dashes(at, end))
-            {
-                return Some(at);
+        loop {
+            let word = if own { self.own_word(from) } else { NOWHERE };
+            let literal = self.literal(from, table);
+            let sign = self.sign(from, table);
+            let dashes = if table.wants_dashes() { self.dashes(from) } else { NOWHERE };
+            let find = word.min(literal.at).min(sign).min(dashes);
+            if let Some(start) = self.beginning(from, find, table) {
+                return Some(start);
             }
-            at = end + 1;
+            if find == NOWHERE {
+                return None;
+            }
+            if find == sign && self.bytes[find] == b'|' && !table.wants_bars() {
+                self.sign.0 = None;
+                continue;
+            }
+            let (start, end) = self.line_of(from, find);
+            if find == word || find == dashes || self.bytes[find] == b'|' {
+                return Some(start);
+            }
+            // All that a second look at the line can find.
+            let line = &self.bytes[start..end];
+            if find == literal.at {
+                if literal.is_sure || table.by_word(line) != 0 {
+                    return Some(start);
+                }
+                self.literal = Some(self.find_literal(end, table));
+            } else {
+                if is_shown_otherwise(line, table) {
+                    return Some(start);
+                }
+                self.shown_until = end;
+            }
+        }
+    }
+
+    /// The line that `find` is in; `from` is the beginning of one, at or before it.
+    fn line_of(&self, from: usize, find: usize) -> (usize, usize) {
+        let start =
+            memchr::memrchr(b'\n', &self.bytes[from..find]).map_or(from, |at| from + at + 1);
+        let end =
+            memchr::memchr(b'\n', &self.bytes[find..]).map_or(self.bytes.len(), |at| find + at);
+        (start, end)
+    }
+
+    /// The next line at `from` or later, and not behind `until`, that begins as somebody wants.
+    fn beginning(&mut self, from: usize, until: usize, table: &Table) -> Option<usize> {
+        if !Arc::ptr_eq(&self.line.1, table.starts()) {
+            self.line = (from, Arc::clone(table.starts()));
+        }
+        let (line, starts) = &mut self.line;
+        *line = from.max(*line);
+        while *line <= until && *line < self.bytes.len() {
+            if table.by_beginning(&self.bytes[*line..]) != 0 {
+                return Some(*line);
+            }
+            *line = self.walker.next(self.bytes, *line, starts);
         }
         None
     }
 
-    #[inline]
-    fn end_of_line(&mut self, at: usize) -> usize {
-        // Lines that were wanted are behind us, their ends are not.
-        self.feeds.by_ref().find(|feed| *feed >= at).unwrap_or(self.bytes.len())
+    /// Where the next own marker's word ends.
+    fn own_word(&mut self, from: usize) -> usize {
+        match self.own_word {
+            Some(next) if next >= from => next,
+            _ => *self.own_word.insert(next_word(self.bytes, from).unwrap_or(NOWHERE)),
+        }
     }
 
-    /// Whether an own marker's word ends between `at` and `end`.
-    #[inline]
-    fn has_own_word(&mut self, at: usize, end: usize) -> bool {
-        let next = match self.own_word {
-            Some(next) if next >= at => next,
-            _ => *self.own_word.insert(next_word(self.bytes, at).unwrap_or(NOWHERE)),
-        };
-        next < end
-    }
-
-    /// Whether a word that somebody looks for is between `at` and `end`.
-    #[inline]
-    fn has_literal(&mut self, at: usize, end: usize, table: &Table) -> bool {
-        let Some(literals) = table.literals() else { return false };
+    /// The next word that somebody looks for.
+    fn literal(&mut self, from: usize, table: &Table) -> Literal {
         match self.literal {
-            Some(next) if next.at >= end => false,
-            _ => self.look_for_literal(at, end, literals, table),
+            Some(next) if next.at >= from => next,
+            _ => *self.literal.insert(self.find_literal(from, table)),
         }
     }
 
-    fn look_for_literal(
-        &mut self,
-        at: usize,
-        end: usize,
-        literals: &Literals,
-        table: &Table,
-    ) -> bool {
-        let known = self.literal.filter(|next| next.at >= at);
-        let next = known.unwrap_or_else(|| {
-            let nowhere = Literal { at: NOWHERE, is_sure: false };
-            literals.find(self.bytes, at).unwrap_or(nowhere)
-        });
-        self.literal = Some(next);
-        next.at < end && (next.is_sure || table.by_word(&self.bytes[at..end]) != 0)
+    fn find_literal(&self, from: usize, table: &Table) -> Literal {
+        let found = table.literals().and_then(|literals| literals.find(self.bytes, from));
+        found.unwrap_or(Literal { at: NOWHERE, is_sure: false })
     }
 
-    /// Whether a line looks other than its bytes, and as somebody wants; or a progress bar is in it.
-    #[inline]
-    fn has_sign(&mut self, at: usize, end: usize, table: &Table) -> bool {
+    /// The next sign that a line may look other than its bytes, or that a progress bar is in it.
+    fn sign(&mut self, from: usize, table: &Table) -> usize {
         if table.literals().is_none() {
-            return false; // There are no dialects.
+            return NOWHERE; // There are no dialects.
         }
-        let mut looked = false;
-        while self.signs.0 < end {
-            let sign = std::mem::replace(&mut self.signs.0, self.signs.1.next().unwrap_or(NOWHERE));
-            let is_it = match self.bytes[sign] {
-                _ if sign < at => false, // Of a line that was wanted anyway.
-                b'|' => sign > at && self.bytes[sign - 1] == b'%' && table.wants_bars(),
-                b'\r' if sign + 1 == end => false,
-                // One look is enough for all of them.
-                _ => {
-                    !std::mem::replace(&mut looked, true)
-                        && is_shown_otherwise(&self.bytes[at..end], table)
+        let (next, further) = &mut self.sign;
+        let counts = |at: usize| {
+            at >= from
+                && match self.bytes[at] {
+                    b'|' => at > from && self.bytes[at - 1] == b'%',
+                    b'\r' => {
+                        at >= self.shown_until
+                            && self.bytes.get(at + 1).is_some_and(|byte| *byte != b'\n')
+                    }
+                    _ => at >= self.shown_until,
                 }
-            };
-            if is_it {
-                return true;
-            }
+        };
+        match *next {
+            Some(next) if next == NOWHERE || counts(next) => next,
+            _ => *next.insert(further.find(|at| counts(*at)).unwrap_or(NOWHERE)),
         }
-        false
     }
 
-    fn has_dashes(&mut self, at: usize, end: usize) -> bool {
-        let next = match self.dashes {
-            Some(next) if next >= at => next,
+    fn dashes(&mut self, from: usize) -> usize {
+        match self.dashes {
+            Some(next) if next >= from => next,
             _ => {
-                let found = memchr::memmem::find(&self.bytes[at..], b"--- ");
-                *self.dashes.insert(found.map_or(NOWHERE, |found| at + found))
+                let found = memchr::memmem::find(&self.bytes[from..], b"--- ");
+                *self.dashes.insert(found.map_or(NOWHERE, |found| from + found))
             }
-        };
-        next < end
+        }
     }
 }
 
@@ -183,8 +209,6 @@ fn behind_colour(sequence: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -197,12 +221,12 @@ mod tests {
             selection.entries().map(|(entry, hinted)| (entry.new)(hinted).watch()).collect();
         watches.push(Watch::none().needle(watch::Needle::Dashes));
         let problems = Problems::new(selection.matchers());
-        let literals = Arc::new(watch::literals(problems.literals()));
+        let literals = watch::literals(problems.literals());
         Table::new(&watches, Some(literals), 1 << watches.len())
     }
 
     fn passed(bytes: &[u8], table: &Table) -> Vec<usize> {
-        let (mut filter, mut at) = (Filter::new(bytes), 0);
+        let (mut filter, mut at) = (Filter::new(bytes, table), 0);
         let mut passed = Vec::new();
         while let Some(start) = filter.next(at, table, true) {
             passed.push(start);

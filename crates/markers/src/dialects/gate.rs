@@ -90,19 +90,27 @@ impl Gate {
             return out(Piece::Bytes(bytes));
         }
         let slot = usize::from(stream == Stream::Stderr);
-        let mut from = 0;
+        // What nothing is held of comes out in one piece, however many lines it has: each piece is
+        // written and indexed by itself.
+        let (mut done, mut from) = (0, 0);
         if self.lines[slot].has_begun() {
             let Some(end) = memchr::memchr(b'\n', bytes) else {
-                return self.grow(slot, bytes, out);
+                let passed = self.grow(slot, bytes, out);
+                return let_out(&bytes[..passed], out);
             };
-            self.grow(slot, &bytes[..end], out);
+            let passed = self.grow(slot, &bytes[..end], out);
+            if self.lines[slot].holds {
+                let_out(&bytes[..passed], out);
+                done = end;
+            }
             self.close(slot, out);
             // The line feed goes with what follows.
             from = end;
         }
         let whole = memchr::memrchr(b'\n', &bytes[from..]).map_or(from, |at| from + at + 1);
-        self.whole_lines(&bytes[from..whole], out);
-        self.grow(slot, &bytes[whole..], out);
+        done = self.whole_lines(&bytes[..whole], from, done, out);
+        let passed = self.grow(slot, &bytes[whole..], out);
+        let_out(&bytes[done..whole + passed], out);
     }
 
     /// A stream has ended: its last half line counts as whole.
@@ -112,9 +120,16 @@ impl Gate {
         }
     }
 
-    fn whole_lines(&mut self, bytes: &[u8], out: &mut dyn FnMut(Piece<'_>)) {
-        let mut done = 0;
-        let mut at = 0;
+    /// Looks for secrets in whole lines, from `from` on, and lets out what stands before each, from
+    /// `done` on. Returns how far that went: the rest is the caller's to let out.
+    fn whole_lines(
+        &mut self,
+        bytes: &[u8],
+        from: usize,
+        mut done: usize,
+        out: &mut dyn FnMut(Piece<'_>),
+    ) -> usize {
+        let mut at = from;
         let mut hits = Hits::default();
         while let Some(hit) = hits.next(bytes, at) {
             let start = memchr::memrchr(b'\n', &bytes[..hit]).map_or(0, |lf| lf + 1);
@@ -129,44 +144,38 @@ impl Gate {
             let Some(head) = self.head_end(line, 0).filter(|_| !secrets.is_empty()) else {
                 continue;
             };
-            out(Piece::Bytes(&bytes[done..start + head]));
+            let_out(&bytes[done..start + head], out);
             for secret in &secrets {
                 out(Piece::Secret(secret));
             }
             done = start + head;
         }
-        if done < bytes.len() {
-            out(Piece::Bytes(&bytes[done..]));
-        }
+        done
     }
 
-    /// More of a line whose end is not there yet.
-    fn grow(&mut self, slot: usize, bytes: &[u8], out: &mut dyn FnMut(Piece<'_>)) {
-        if bytes.is_empty() {
-            return;
-        }
+    /// Takes more of a line whose end is not there yet. Returns how many of `bytes` the caller is to let
+    /// out, the others being held; lets out itself what was held before and need not be any more.
+    fn grow(&mut self, slot: usize, bytes: &[u8], out: &mut dyn FnMut(Piece<'_>)) -> usize {
         let open = &mut self.lines[slot];
-        if open.too_long {
-            return out(Piece::Bytes(bytes));
+        if open.too_long || bytes.is_empty() {
+            return bytes.len();
         }
-        open.bytes.extend_from_slice(bytes);
-        if open.bytes.len() > LINE_BYTES_MAX {
-            out(Piece::Bytes(&open.bytes[open.passed..]));
+        if open.bytes.len() + bytes.len() > LINE_BYTES_MAX {
+            let_out(&open.bytes[open.passed..], out);
             *open = Open { too_long: true, ..Open::default() };
-            return;
+            return bytes.len();
+        }
+        let before = open.bytes.len();
+        open.bytes.extend_from_slice(bytes);
+        if open.holds {
+            return 0;
         }
         let open = &self.lines[slot];
-        if open.holds {
-            return;
-        }
-        let head = self.head_end(&open.bytes, open.passed.saturating_sub(HEAD_BYTES_MAX));
+        let head = self.head_end(&open.bytes, before.saturating_sub(HEAD_BYTES_MAX));
         let open = &mut self.lines[slot];
-        let until = head.map_or(open.bytes.len(), |head| head.max(open.passed));
         open.holds = head.is_some();
-        if open.passed < until {
-            out(Piece::Bytes(&open.bytes[open.passed..until]));
-            open.passed = until;
-        }
+        open.passed = head.map_or(open.bytes.len(), |head| head.max(before));
+        open.passed - before
     }
 
     fn close(&mut self, slot: usize, out: &mut dyn FnMut(Piece<'_>)) {
@@ -177,9 +186,7 @@ impl Gate {
                 out(Piece::Secret(secret));
             }
         }
-        if open.passed < open.bytes.len() {
-            out(Piece::Bytes(&open.bytes[open.passed..]));
-        }
+        let_out(&open.bytes[open.passed..], out);
     }
 
     /// Where the first beginning of a declaration ends that begins at `from` or later.
@@ -222,6 +229,12 @@ impl Gate {
 impl Open {
     fn has_begun(&self) -> bool {
         self.too_long || !self.bytes.is_empty()
+    }
+}
+
+fn let_out(bytes: &[u8], out: &mut dyn FnMut(Piece<'_>)) {
+    if !bytes.is_empty() {
+        out(Piece::Bytes(bytes));
     }
 }
 
@@ -326,6 +339,19 @@ mod tests {
                 let pieces: Vec<&[u8]> = input.as_bytes().chunks(size).collect();
                 assert_eq!(run(&pieces, "auto"), *expected, "in pieces of {size}");
             }
+        }
+    }
+
+    #[test]
+    fn what_nothing_is_held_of_comes_out_as_it_came_in() {
+        let mut gate = Gate::new(&Selection::auto());
+        for read in [&b"a\nb::c\nhalf "[..], b"of it", b"\n", b"::group::x\nc\n##", b"[x\nhalf"] {
+            let mut pieces = 0;
+            gate.push(Stream::Merged, read, &mut |piece| {
+                assert_eq!(piece, Piece::Bytes(read));
+                pieces += 1;
+            });
+            assert_eq!(pieces, 1, "each is a write of its own");
         }
     }
 

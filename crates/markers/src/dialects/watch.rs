@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::literals::Literals;
+use super::{literals::Literals, starts::Starts};
 
 /// Words that are looked for anywhere in a line's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,15 +45,16 @@ const NEEDLES: [(Needle, &[u8], u8); 9] = [
     (Needle::Dots, b".. ", b'.'),
 ];
 
-/// Of which one is in every line with a needle, but for those that end in one, and for dashes and
-/// bars, of which there are more than that.
-const WORDS: [&[u8]; 9] = [
+/// Of which one is in every line with a needle and its line feed, but for dashes and bars, of which
+/// there are more than that.
+const WORDS: [&[u8]; 10] = [
     b"##vso[",
     b"##teamcity[",
     b"section_",
     b"travis_",
     b"\x1b]133",
     b"ing...",
+    b".. \n",
     b"skipped: ",
     b"error: ",
     b"warning: ",
@@ -125,10 +126,12 @@ pub(crate) struct Table {
     /// The first two bytes of what is in these lists.
     begins_pairs: Pairs,
     indented_pairs: Pairs,
+    /// Their first bytes, blanks for the second list.
+    starts: Arc<Starts>,
     needles: [u32; NEEDLES.len() + 1],
     all: u32,
     /// What is looked for in whole pieces; `None`: there are no dialects.
-    literals: Option<Arc<Literals>>,
+    literals: Option<Literals>,
     /// The bit of problem matchers; 0: there are none.
     matchers: u32,
 }
@@ -140,6 +143,10 @@ struct Pairs(Box<[u64; 1024]>);
 impl Pairs {
     fn none() -> Self {
         Self(Box::new([0; 1024]))
+    }
+
+    fn clear(&mut self) {
+        self.0.fill(0);
     }
 
     fn insert(&mut self, first: u8, second: u8) {
@@ -170,23 +177,43 @@ impl Pairs {
 
 impl Table {
     /// `literals`: what [`literals`] says; `matchers`: the bit of problem matchers.
-    pub(crate) fn new(watches: &[Watch], literals: Option<Arc<Literals>>, matchers: u32) -> Self {
+    pub(crate) fn new(watches: &[Watch], literals: Option<Literals>, matchers: u32) -> Self {
         let empty = || Box::new(std::array::from_fn(|_| Vec::new()));
         let mut table = Self {
             begins: empty(),
             indented: empty(),
             begins_pairs: Pairs::none(),
             indented_pairs: Pairs::none(),
+            starts: Arc::new(Starts::new(starts_of(watches))),
             needles: [0; NEEDLES.len() + 1],
             all: 0,
             literals,
             matchers,
         };
+        table.fill(watches);
+        table
+    }
+
+    /// The same for the watches of other states.
+    pub(crate) fn set(&mut self, watches: &[Watch]) {
+        self.begins.iter_mut().chain(self.indented.iter_mut()).for_each(Vec::clear);
+        self.begins_pairs.clear();
+        self.indented_pairs.clear();
+        self.needles.fill(0);
+        self.all = 0;
+        let starts = starts_of(watches);
+        if *self.starts.listed() != starts {
+            self.starts = Arc::new(Starts::new(starts));
+        }
+        self.fill(watches);
+    }
+
+    fn fill(&mut self, watches: &[Watch]) {
         for (index, watch) in watches.iter().enumerate() {
             let bit = 1 << index;
             for (texts, list, pairs) in [
-                (watch.begins, &mut table.begins, &mut table.begins_pairs),
-                (watch.indented, &mut table.indented, &mut table.indented_pairs),
+                (watch.begins, &mut self.begins, &mut self.begins_pairs),
+                (watch.indented, &mut self.indented, &mut self.indented_pairs),
             ] {
                 for text in texts.iter().map(|text| text.as_bytes()) {
                     debug_assert!(text.len() <= super::filter::BEGINNING_BYTES_MAX);
@@ -199,12 +226,16 @@ impl Table {
             let needles = NEEDLES.iter().map(|(needle, ..)| *needle);
             for needle in needles.chain([Needle::Diagnostic]) {
                 if watch.needles & 1 << needle as u16 != 0 {
-                    table.needles[needle as usize] |= bit;
+                    self.needles[needle as usize] |= bit;
                 }
             }
-            table.all |= if watch.all { bit } else { 0 };
+            self.all |= if watch.all { bit } else { 0 };
         }
-        table
+    }
+
+    /// In which bytes lines begin that are wanted because of how they begin.
+    pub(crate) fn starts(&self) -> &Arc<Starts> {
+        &self.starts
     }
 
     /// The dialects that want every line.
@@ -219,14 +250,14 @@ impl Table {
 
     /// The dialects that want a line because of a word in it.
     pub(crate) fn by_word(&self, bytes: &[u8]) -> u32 {
-        let has_sure = |literals: &Arc<Literals>| self.matchers != 0 && literals.has_sure(bytes);
+        let has_sure = |literals: &Literals| self.matchers != 0 && literals.has_sure(bytes);
         let matchers = if self.literals.as_ref().is_some_and(has_sure) { self.matchers } else { 0 };
         matchers | self.by_needle(bytes)
     }
 
     /// What is looked for in whole pieces of output.
     pub(crate) fn literals(&self) -> Option<&Literals> {
-        self.literals.as_deref()
+        self.literals.as_ref()
     }
 
     /// The dialects that want a line because of how its visible text begins.
@@ -273,6 +304,21 @@ impl Table {
         }
         who
     }
+}
+
+/// In which bytes lines begin that these want because of how they begin.
+fn starts_of(watches: &[Watch]) -> [bool; 256] {
+    let mut starts = [false; 256];
+    for watch in watches {
+        for first in watch.begins.iter().filter_map(|text| text.as_bytes().first()) {
+            starts[usize::from(*first)] = true;
+        }
+        if !watch.indented.is_empty() {
+            starts[usize::from(b' ')] = true;
+            starts[usize::from(b'\t')] = true;
+        }
+    }
+    starts
 }
 
 /// What stands behind blanks.

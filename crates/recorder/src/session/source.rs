@@ -12,7 +12,7 @@ use nix::{
 use stepflow_model::Stream;
 use stepflow_sys::{pty::PtyId, tree};
 
-use super::{Session, terminal};
+use super::{READ_BYTES, Session, terminal};
 use crate::lifecycle::Input;
 
 /// A pipe that brings at least this much, [`FULL_READS`] times running, is grown once, to
@@ -20,7 +20,7 @@ use crate::lifecycle::Input;
 /// full would miss most of them: the reader takes while the writer fills.)
 const BUSY_BYTES: usize = 16 * 1024;
 const FULL_READS: u32 = 4;
-const PIPE_BYTES: i32 = 256 * 1024;
+const PIPE_BYTES: i32 = READ_BYTES as i32;
 
 /// Where one of the script's streams arrives.
 pub(super) struct Source {
