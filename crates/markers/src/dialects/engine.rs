@@ -8,12 +8,12 @@ use super::{
     cut::{Cut, Cutter, ends_with_blank_line},
     event::{At, Cause, Event, EventKind, Place, StepId, StepStatus, Stream},
     filter::Filter,
-    literals::Literals,
     own,
     problems::Problems,
     shared::Shared,
+    tables::first_table,
     tree::{FORMER_STEPS, Label, OWN_STEPS, Open, hash},
-    watch::{Table, Watch, literals},
+    watch::{Table, Watch},
 };
 use crate::LINE_BYTES_MAX;
 
@@ -72,15 +72,13 @@ pub struct Former {
 struct Core {
     own: bool,
     parts: Vec<Part>,
-    table: Table,
+    table: Arc<Table>,
     /// Dialects, as bits, that wait for the next line of a stream.
     awaiting: [u32; 2],
     /// By stream: the line before the next one is blank, or there is none.
     follows_blank: [bool; 2],
     /// Dialects, as bits, that have recognised something.
     detected: u32,
-    /// What is looked for in whole pieces; `None`: there are no dialects.
-    literals: Option<Arc<Literals>>,
     /// The bit of problem matchers; 0: there are none.
     matchers: u32,
     /// By stream: the last whole line, where problem matchers are in use; empty if it was too long or there was none.
@@ -132,22 +130,22 @@ impl Dialects {
             .map(|(entry, hinted)| Part::new(entry.name, entry.is_marker, (entry.new)(hinted)))
             .collect();
         let problems = Problems::new(selection.matchers());
+        let words: Vec<Box<str>> = problems.literals().map(Box::from).collect();
         let is_any = !parts.is_empty() || !problems.is_empty();
-        let literals = is_any.then(|| Arc::new(literals(problems.literals())));
         let mut matchers = 0;
         if !problems.is_empty() {
             matchers = 1 << parts.len();
             parts.push(Part::new("problem-matchers", false, Box::new(problems)));
         }
         let watches: Vec<_> = parts.iter().map(|part| part.watch).collect();
+        let table = first_table(watches, is_any.then_some(words), matchers);
         let core = Core {
             own: selection.own(),
-            table: Table::new(&watches, literals.clone(), matchers),
+            table,
             awaiting: [0; 2],
             follows_blank: [true; 2],
             // Matchers say themselves what they detect: each has a name of its own.
             detected: matchers,
-            literals,
             matchers,
             before: [Vec::new(), Vec::new()],
             shared: Shared::new(markers_of(&parts)),
@@ -538,7 +536,8 @@ impl Core {
         if watch != part.watch {
             part.watch = watch;
             let watches: Vec<_> = self.parts.iter().map(|part| part.watch).collect();
-            self.table = Table::new(&watches, self.literals.clone(), self.matchers);
+            let literals = self.table.literals().cloned();
+            self.table = Arc::new(Table::new(&watches, literals, self.matchers));
         }
         taken != Taken::No
     }

@@ -17,6 +17,7 @@ mod own; // own markers in the common tree
 mod problems; // matchers: diagnostics described by data
 mod select; // which dialects an execution has
 mod shared; // what dialects have in common
+mod tables; // the one that dialects begin with
 mod tree; // the open steps
 mod watch; // which lines a dialect wants to see
 mod words; // small readers

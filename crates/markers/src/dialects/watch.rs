@@ -225,8 +225,8 @@ impl Table {
     }
 
     /// What is looked for in whole pieces of output.
-    pub(crate) fn literals(&self) -> Option<&Literals> {
-        self.literals.as_deref()
+    pub(crate) fn literals(&self) -> Option<&Arc<Literals>> {
+        self.literals.as_ref()
     }
 
     /// The dialects that want a line because of how its visible text begins.
