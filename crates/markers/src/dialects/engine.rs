@@ -125,10 +125,13 @@ impl std::fmt::Debug for Part {
 impl Dialects {
     /// The dialects that `selection` names.
     pub fn new(selection: &Selection) -> Self {
-        let mut parts: Vec<Part> = selection
-            .entries()
-            .map(|(entry, hinted)| Part::new(entry.name, entry.is_marker, (entry.new)(hinted)))
-            .collect();
+        // As large as it gets, with problem matchers: there may be thousands of them.
+        let mut parts = Vec::with_capacity(selection.entries().count() + 1);
+        parts.extend(
+            selection
+                .entries()
+                .map(|(entry, hinted)| Part::new(entry.name, entry.is_marker, (entry.new)(hinted))),
+        );
         let problems = Problems::new(selection.matchers());
         let words: Vec<Box<str>> = problems.literals().map(Box::from).collect();
         let is_any = !parts.is_empty() || !problems.is_empty();
