@@ -79,7 +79,7 @@ impl Sizes {
         ingest: 500,
         records: 100,
         request_time: Duration::from_millis(400),
-        catalog_time: Duration::from_millis(1_000),
+        catalog_time: Duration::from_secs(1),
         stream_time: Duration::from_secs(3),
     };
 
@@ -167,12 +167,13 @@ fn raise_files() {
 
 /// Bytes that are used at once, at most, and as much again.
 fn room(options: &Options) -> u64 {
-    let Sizes { executions, megabytes, streams, .. } = options.sizes;
+    let Sizes { executions, megabytes, streams, ingest, .. } = options.sizes;
     let has = |part| options.parts.contains(&part);
     let catalogs = if has(Part::Catalog) { 3 } else { 1 };
     let capture =
         if has(Part::Capture) || has(Part::Storage) { 4 * megabytes * 1_000_000 } else { 0 };
-    2 * (catalogs * executions * 3_000 + capture + streams * 100_000) + (256 << 20)
+    let ingest = if has(Part::Ingest) { options.runs as u64 * ingest * 25_000 } else { 0 };
+    2 * (catalogs * executions * 3_000 + capture + streams * 100_000 + ingest) + (256 << 20)
 }
 
 /// Ctrl-C leaves nothing behind.

@@ -314,7 +314,7 @@ impl Engine {
         }
     }
 
-    fn known(&self, id: ExecutionId) -> Option<Arc<Handle>> {
+    pub(crate) fn known(&self, id: ExecutionId) -> Option<Arc<Handle>> {
         let mut registry = self.core.registry();
         registry.live(id).or_else(|| registry.recent(id))
     }

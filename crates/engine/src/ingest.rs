@@ -25,7 +25,7 @@ use stepflow_model::{ExecutionId, Source, Spec};
 use stepflow_record::{RecordError, RecordView, Storage};
 use stepflow_recorder::inflow::{End, Inflow};
 use stepflow_sys::{clock, host};
-use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
 pub use self::attachment::Attachment;
@@ -47,6 +47,9 @@ const MASKED: &str = "X-StepFlow-Mask";
 const SHARDS_MAX: usize = 4;
 /// Files of streams that are open at the same time, if the limit of open files allows it.
 const FILES_MAX: u64 = 4_000;
+/// Records that are made at the same time. None of it waits for the disk: more would only stand in
+/// the way of each other, and of streams that send.
+const MAKES_AT_ONCE: usize = 4;
 /// Records that are read again at the same time, after a restart.
 const WAKES: usize = 8;
 
@@ -134,6 +137,8 @@ pub(crate) struct Ingest {
     threads: Mutex<Vec<JoinHandle<()>>>,
     window: Duration,
     open: Arc<AtomicUsize>,
+    /// Who makes a record.
+    making: Semaphore,
     /// One wake-up of a record at a time, per stripe of ids.
     waking: [AsyncMutex<()>; WAKES],
 }
@@ -169,7 +174,8 @@ impl Ingest {
         }
         let (storage, threads) = (storage.clone(), Mutex::new(threads));
         let waking = std::array::from_fn(|_| AsyncMutex::new(()));
-        Ok((Self { storage, shards, threads, window, open, waking }, expiring))
+        let making = Semaphore::new(MAKES_AT_ONCE);
+        Ok((Self { storage, shards, threads, window, open, making, waking }, expiring))
     }
 
     fn number(id: ExecutionId) -> usize {
@@ -257,63 +263,34 @@ impl Engine {
         if core.shutdown.is_cancelled() {
             return Err(IngestError::Closing);
         }
-        let _permit = self.creates.acquire().await.map_err(|_| IngestError::Closing)?;
         let id = new.id.unwrap_or_else(|| ExecutionId::new(Uuid::now_v7()));
-        if new.id.is_some() {
-            match self.execution(id).await {
-                Ok(known) => return Ok((known, false)),
-                Err(QueryError::Unknown(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
+        if let Some(known) = self.known(id) {
+            return Ok((known, false));
         }
-        if core.ingest.open.load(Ordering::Relaxed) >= INGESTS_MAX {
-            return Err(IngestError::TooMany);
-        }
-        self.check_room().await?;
         let mut spec = spec(id, &new, &self.core.usual)?;
         // A stream has nobody here who could wait or be stopped: its middle goes.
         spec.log_max_bytes = self.core.usual.log_max_bytes;
+        let _permit = core.ingest.making.acquire().await.map_err(|_| IngestError::Closing)?;
         if !core.registry().reserve(id) {
-            // Somebody is making it right now, by the same id.
-            return Err(IngestError::Superseded);
+            return self.made_already(id).await;
         }
-        let secrets = new.secrets;
         // A task of its own: a source that goes away leaves no record that nobody owns.
-        let maker = Arc::clone(&core);
-        let made = core.tasks.spawn(async move {
-            let storage = maker.storage.clone();
-            let made = blocking(move || {
-                let dir = storage.record_dir(id);
-                storage.create_held(&spec)?;
-                let made = Inflow::create(&dir, &spec, secrets).and_then(|mut inflow| {
-                    let mut view = RecordView::open(&storage, id)?;
-                    view.close_files();
-                    let _ = inflow.take_events(); // The view has read them.
-                    Ok((inflow, view))
-                });
-                if made.is_err() {
-                    // Nobody was told of it, and the id is new: nothing else has this directory.
-                    let _ = storage.close_execution(id);
-                    let _ = std::fs::remove_dir_all(dir);
-                }
-                made
-            });
-            let made: Result<_, IngestError> = match made.await {
-                Some(made) => made.map_err(IngestError::from),
-                None => Err(IngestError::Closing),
-            };
-            let (inflow, view) = made.inspect_err(|_| maker.registry().release(id))?;
-            let handle = Arc::new(Handle::new(&maker.storage, view));
-            handle.publish();
-            maker.registry().insert(Arc::clone(&handle));
-            maker.ingest.open.fetch_add(1, Ordering::Relaxed);
-            let resume_by = Some(Instant::now() + maker.ingest.window);
-            let stream = Stream::new(Arc::clone(&handle), Some(inflow), resume_by);
-            maker.ingest.send(id, Job::Adopt(Box::new(stream)));
-            maker.tasks.spawn(follow::follow(Arc::clone(&maker), Arc::clone(&handle)));
-            Ok(handle)
-        });
-        Ok((made.await.unwrap_or(Err(IngestError::Closing))?, true))
+        let secrets = new.secrets;
+        let made = core.tasks.spawn(make(Arc::clone(&core), spec, secrets));
+        match made.await.unwrap_or(Err(IngestError::Closing))? {
+            Some(handle) => Ok((handle, true)),
+            None => self.made_already(id).await,
+        }
+    }
+
+    /// The execution with this id, of which there is something already.
+    async fn made_already(&self, id: ExecutionId) -> Result<(Arc<Handle>, bool), IngestError> {
+        match self.execution(id).await {
+            Ok(known) => Ok((known, false)),
+            // Somebody is making it right now, by the same id.
+            Err(QueryError::Unknown(_)) => Err(IngestError::Superseded),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Becomes the source of a stream, from byte `offset` on; one that is still there is pushed out.
@@ -384,6 +361,57 @@ impl Engine {
             _ => Err(IngestError::NotIngested(id)),
         }
     }
+}
+
+/// Makes the execution of a stream, whose id is reserved; `None`: there is one with this id.
+async fn make(
+    core: Arc<Core>,
+    spec: Spec,
+    secrets: Vec<Vec<u8>>,
+) -> Result<Option<Arc<Handle>>, IngestError> {
+    let (id, maker) = (spec.id, Arc::clone(&core));
+    // All that blocks at once: there may be thousands.
+    let made = blocking(move || make_record(&maker, spec, secrets)).await;
+    let made = made.unwrap_or(Err(IngestError::Closing));
+    let Some((inflow, view)) = made.inspect_err(|_| core.registry().release(id))? else {
+        core.registry().release(id);
+        return Ok(None);
+    };
+    let handle = Arc::new(Handle::new(&core.storage, view));
+    handle.publish();
+    core.registry().insert(Arc::clone(&handle));
+    core.ingest.open.fetch_add(1, Ordering::Relaxed);
+    let resume_by = Some(Instant::now() + core.ingest.window);
+    let stream = Stream::new(Arc::clone(&handle), Some(inflow), resume_by);
+    core.ingest.send(id, Job::Adopt(Box::new(stream)));
+    core.tasks.spawn(follow::follow(Arc::clone(&core), Arc::clone(&handle)));
+    Ok(Some(handle))
+}
+
+/// Makes the record; `None`: there is one already. Blocks.
+fn make_record(
+    core: &Core,
+    spec: Spec,
+    secrets: Vec<Vec<u8>>,
+) -> Result<Option<(Inflow, RecordView)>, IngestError> {
+    let (storage, id) = (&core.storage, spec.id);
+    if !matches!(storage.spec(id), Err(RecordError::Missing { .. })) {
+        return Ok(None);
+    }
+    if core.ingest.open.load(Ordering::Relaxed) >= INGESTS_MAX {
+        return Err(IngestError::TooMany);
+    }
+    storage.check_room(core.disk_min_free)?;
+    storage.create_held(&spec)?;
+    let dir = storage.record_dir(id);
+    let mut inflow = Inflow::create(&dir, &spec, secrets).inspect_err(|_| {
+        // Nobody was told of it, and the id is new: nothing else has this directory.
+        let _ = storage.close_execution(id);
+        let _ = std::fs::remove_dir_all(&dir);
+    })?;
+    let mut view = RecordView::begin(storage, spec);
+    view.take(&inflow.take_events(), inflow.position());
+    Ok(Some((inflow, view)))
 }
 
 fn spec(id: ExecutionId, new: &NewIngest, usual: &Usual) -> Result<Spec, IngestError> {

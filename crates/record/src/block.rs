@@ -1,12 +1,15 @@
 //! Output read in large pieces, for whoever looks at every byte: no line is copied.
 
-use stepflow_model::Stream;
+use stepflow_model::{Dropped, Stream};
 
 use crate::{
     RecordError,
-    index::{Entry, Flags},
+    index::Flags,
     read::{ENTRIES_BATCH, LogReader, plausible},
 };
+
+/// Entries read first: enough for a piece of output that came in large reads.
+const FIRST_ENTRIES: u64 = 8;
 
 /// A piece of the output. Its buffers are reused from piece to piece.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,12 +23,11 @@ pub struct Block {
     pub breaks: Vec<usize>,
     /// From where in `bytes` on which stream they come. The first stands at 0.
     pub streams: Vec<(usize, Stream)>,
-    /// The index entry that its last byte is in: the next piece begins near it.
-    near: u64,
+    /// What was gone by policy when the bytes had been read.
+    pub gone: Option<Dropped>,
+    /// The entry that holds the last byte: who goes on, goes on there.
+    last_entry: u64,
 }
-
-/// Index entries that are read at first: most pieces end within them.
-const NEAR_ENTRIES: u64 = 32;
 
 impl Block {
     /// Output offset just after its last byte.
@@ -49,19 +51,18 @@ impl LogReader {
         block.breaks.clear();
         block.streams.clear();
         let count = self.entries()?;
-        let (mut at, mut batch) = self.first_entries(offset, count, block.near)?;
+        let mut at = self.entry_of(offset, count, block.last_entry)?;
         let (mut from, mut lines) = self.bounds(at)?;
         if at < count && from > offset {
             return Err(self.damaged(at));
         }
         let limit = offset + bytes_max as u64;
-        let (mut end, mut size) = (offset, NEAR_ENTRIES);
+        let mut end = offset;
+        let mut batch = FIRST_ENTRIES;
         'batches: while at < count && end < limit {
-            if batch.is_empty() {
-                batch = self.batch(at, (count - at).min(size))?;
-                size = ENTRIES_BATCH;
-            }
-            for entry in batch.drain(..) {
+            let entries = self.batch(at, (count - at).min(batch))?;
+            batch = (batch * 8).min(ENTRIES_BATCH);
+            for entry in entries {
                 if !plausible(&entry, from, lines) {
                     return Err(self.damaged(at));
                 }
@@ -82,42 +83,41 @@ impl LogReader {
                 end = entry.byte_end.min(limit);
                 from = entry.byte_end;
                 lines = entry.line_end;
-                block.near = at;
+                block.last_entry = at;
                 at += 1;
             }
         }
+        // Not cleared: what is read takes the place of what was there.
         block.bytes.resize((end - offset) as usize, 0);
-        self.read_at(&mut block.bytes, offset)?;
-        self.fill_begun(offset, line, &mut block.bytes)
+        self.read_stored(&mut block.bytes, offset)?;
+        block.gone = self.dropped()?;
+        match block.gone {
+            Some(gone) => {
+                self.fill_gone(gone, &mut block.bytes, offset)?;
+                self.fill_begun(gone, offset, line, &mut block.bytes)
+            }
+            None => Ok(()),
+        }
     }
 
-    /// The first entry that ends behind `offset`, and some entries from it on; `near`: where it may be.
-    fn first_entries(
-        &self,
-        offset: u64,
-        count: u64,
-        near: u64,
-    ) -> Result<(u64, Vec<Entry>), RecordError> {
-        if self.packed().is_some() {
-            // Its entries are packed by the thousand: each look elsewhere would unpack some.
-            return Ok((self.partition(count, |entry| entry.byte_end <= offset)?, Vec::new()));
+    /// The entry that holds the byte at `offset`, or `count`; it may be number `near`.
+    fn entry_of(&self, offset: u64, count: u64, near: u64) -> Result<u64, RecordError> {
+        if near < count && self.bounds(near)?.0 <= offset && offset < self.entry(near)?.byte_end {
+            return Ok(near);
         }
-        // A line that began a few entries before may be read anew.
-        let first = near.saturating_sub(NEAR_ENTRIES / 4).min(count);
-        let mut entries = self.batch(first, (count - first).min(NEAR_ENTRIES))?;
-        let before = entries.partition_point(|entry| entry.byte_end <= offset);
-        if before < entries.len() && (before > 0 || first == 0) {
-            entries.drain(..before);
-            return Ok((first + before as u64, entries));
-        }
-        Ok((self.partition(count, |entry| entry.byte_end <= offset)?, Vec::new()))
+        self.partition(count, |entry| entry.byte_end <= offset)
     }
 
     /// Filler has its line feeds at the end of an entry; output had them anywhere. Who stopped inside
     /// an entry before it went gets those that he has not counted.
-    fn fill_begun(&self, offset: u64, line: u64, bytes: &mut [u8]) -> Result<(), RecordError> {
-        // Reading them has looked at what is gone.
-        if !self.known_dropped().is_some_and(|gone| gone.holds(offset)) {
+    fn fill_begun(
+        &self,
+        gone: Dropped,
+        offset: u64,
+        line: u64,
+        bytes: &mut [u8],
+    ) -> Result<(), RecordError> {
+        if !gone.holds(offset) {
             return Ok(());
         }
         let at = self.partition(self.entries()?, |entry| entry.byte_end <= offset)?;
@@ -214,6 +214,28 @@ mod tests {
         }
         for (line, next) in log.lines(1, 100).unwrap().iter().zip(1..) {
             assert_eq!(log.line_start(next).unwrap(), line.offset);
+        }
+    }
+
+    #[test]
+    fn a_block_that_was_used_elsewhere_reads_what_a_new_one_reads() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = Writer::create(dir.path()).unwrap();
+        for at in 0..40_u64 {
+            let (stream, line) = ([Stdout, Stderr][at as usize % 3 % 2], format!("line {at}\n"));
+            writer.append(stream, line.repeat(at as usize % 5 + 1).as_bytes(), 0, at).1.unwrap();
+            writer.close_entry().unwrap();
+        }
+        let log = LogReader::open(dir.path()).unwrap().unwrap();
+        let (end, mut used) = (log.position().unwrap().0, Block::default());
+        // Forwards, backwards, and everywhere.
+        let offsets = (0..end).chain((0..end).rev()).chain((0..end).map(|at| at * 77 % end));
+        for (at, offset) in offsets.enumerate() {
+            let (line, size) = (log.line_at(offset).unwrap(), at % 50 + 1);
+            let mut new = Block::default();
+            log.block(offset, line, size, &mut new).unwrap();
+            log.block(offset, line, size, &mut used).unwrap();
+            assert_eq!(used, new, "{size} bytes from {offset} on");
         }
     }
 }

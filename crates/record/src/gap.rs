@@ -141,17 +141,30 @@ impl LogReader {
         Ok(*known)
     }
 
-    /// The same as of the last look: of who has just read bytes, or will look again after reading.
-    pub fn known_dropped(&self) -> Option<Dropped> {
+    /// The same as of the last look: for who will look again after reading.
+    pub(crate) fn known_dropped(&self) -> Option<Dropped> {
         *self.known_gap.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Writes filler into what of `buffer`, which was read at `offset`, is gone.
     pub(crate) fn fill(&self, buffer: &mut [u8], offset: u64) -> Result<(), RecordError> {
+        match self.dropped()? {
+            Some(gone) => self.fill_gone(gone, buffer, offset),
+            None => Ok(()),
+        }
+    }
+
+    /// The same, where it is known what is gone.
+    pub(crate) fn fill_gone(
+        &self,
+        gone: Dropped,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> Result<(), RecordError> {
         let end = offset + buffer.len() as u64;
-        let Some(gone) = self.dropped()?.filter(|gone| gone.touches(offset, end)) else {
+        if !gone.touches(offset, end) {
             return Ok(());
-        };
+        }
         let (low, high) = (offset.max(gone.from), end.min(gone.to));
         buffer[(low - offset) as usize..(high - offset) as usize].fill(0);
         let count = self.entries()?;

@@ -178,11 +178,16 @@ impl Storage {
         let dir = self.record_dir(spec.id);
         let path = self.open_marker(spec.id);
         write(&path, b"").map_err(RecordError::io("create", &path))?;
-        let made = self.remove_husk(spec.id).and_then(|()| {
+        let make_dir = || DirBuilder::new().mode(0o700).create(&dir);
+        let made_dir = match make_dir() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self
+                .remove_husk(spec.id)
+                .and_then(|()| make_dir().map_err(RecordError::io("create", &dir))),
+            made => made.map_err(RecordError::io("create", &dir)),
+        };
+        let made = made_dir.and_then(|()| {
             let path = dir.join("spec.json");
             let line = spec_line(spec, &path)?;
-            let mut builder = DirBuilder::new();
-            builder.mode(0o700).create(&dir).map_err(RecordError::io("create", &dir))?;
             // Renamed: whoever is killed leaves a whole spec or none.
             let new = dir.join("spec.new");
             write(&new, &line)

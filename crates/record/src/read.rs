@@ -229,7 +229,7 @@ impl LogReader {
         self.fill(buffer, offset)
     }
 
-    fn read_stored(&self, buffer: &mut [u8], offset: u64) -> Result<(), RecordError> {
+    pub(crate) fn read_stored(&self, buffer: &mut [u8], offset: u64) -> Result<(), RecordError> {
         match &self.form {
             Form::Plain { output, .. } => output
                 .read_exact_at(buffer, offset)

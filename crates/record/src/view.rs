@@ -57,11 +57,16 @@ impl RecordView {
     /// Opens a record and reads nothing yet: for those who want every event, which the first
     /// [`RecordView::refresh`] gives them.
     pub fn open_unread(storage: &Storage, id: ExecutionId) -> Result<Self, RecordError> {
-        let spec = storage.spec(id)?;
+        Ok(Self::begin(storage, storage.spec(id)?))
+    }
+
+    /// The record of this spec, which has just been made by our own process: there is nothing to
+    /// read that its writer does not say by [`RecordView::take`].
+    pub fn begin(storage: &Storage, spec: Spec) -> Self {
         let state = ExecutionState::new(&spec);
-        let dir = storage.record_dir(id);
+        let dir = storage.record_dir(spec.id);
         let storage = storage.clone();
-        Ok(Self { storage, dir, spec, state, journal: None, notes_seen: 0, log: None })
+        Self { storage, dir, spec, state, journal: None, notes_seen: 0, log: None }
     }
 
     /// Reads what is new: events, notes, position. Returns the new events.

@@ -440,3 +440,35 @@ fn exit_code(end: &End) -> Option<i32> {
         | End::ClientGone => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use stepflow_model::Source;
+    use stepflow_record::{RecordView, Storage};
+
+    use super::*;
+
+    #[test]
+    fn who_is_told_knows_what_who_reads_knows() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = Storage::open(dir.path()).unwrap();
+        let id = "0198c2aa-0000-7000-8000-000000000001".parse().unwrap();
+        let spec = Spec { name: "told".to_owned(), ..Spec::new(id, Source::Ingest, 7) };
+        storage.create_held(&spec).unwrap();
+        let record = storage.record_dir(id);
+        let mut inflow = Inflow::create(&record, &spec, Vec::new()).unwrap();
+        let mut told = RecordView::begin(&storage, spec);
+        told.take(&inflow.take_events(), inflow.position());
+        let same = |told: &RecordView| {
+            let read = RecordView::open(&storage, id).unwrap();
+            assert_eq!(format!("{:?}", told.spec), format!("{:?}", read.spec));
+            assert_eq!(format!("{:?}", told.state), format!("{:?}", read.state));
+        };
+        same(&told);
+        assert!(told.state.summary.started_us.is_some());
+        inflow.take(b"STEP_START:one\nSTEP_COMPLETE:one\n");
+        inflow.close_entry();
+        told.take(&inflow.take_events(), inflow.position());
+        same(&told);
+    }
+}

@@ -64,6 +64,19 @@ fn request_id() -> String {
     format!("{:x}-{:x}", *PROCESS, REQUESTS.fetch_add(1, Ordering::Relaxed))
 }
 
+/// What is said of a request when it has been answered. A copy: the address itself would keep the
+/// buffer that the head was read into, for as long as that takes.
+struct Asked {
+    method: Method,
+    path: Box<str>,
+}
+
+impl Asked {
+    fn of<B>(request: &axum::http::Request<B>) -> Self {
+        Self { method: request.method().clone(), path: request.uri().path().into() }
+    }
+}
+
 /// Every request passes here first, and every answer of `next` last.
 pub(crate) async fn front<F>(
     app: &App,
@@ -78,7 +91,7 @@ where
     // An answer to HEAD has no body that could be put into anything.
     let has_body = request.method() != Method::HEAD;
     let enveloped = api && has_body && envelope::is_wanted(request.uri());
-    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let asked = Asked::of(&request);
     let begun = Instant::now();
     let _in_progress = app.metrics.in_progress();
     let answering = std::sync::Arc::clone(&came.answering);
@@ -98,7 +111,7 @@ where
         let problem = Problem::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method-not-allowed",
-            format!("{method} is not possible here"),
+            format!("{} is not possible here", asked.method),
         );
         response.extensions_mut().insert(problem);
     }
@@ -107,8 +120,8 @@ where
         let request_id = request_id();
         if problem.status.is_server_error() {
             let cause = problem.cause.as_deref().unwrap_or_default();
-            let path = uri.path();
-            tracing::error!(request_id, %method, path, cause, "{:?}", problem.body("").detail);
+            let (method, path, detail) = (&asked.method, &asked.path, problem.body("").detail);
+            tracing::error!(request_id, %method, path, cause, "{detail:?}");
         }
         problem.render(&request_id, &mut response);
         if !has_body {
@@ -297,7 +310,21 @@ pub(crate) fn too_large() -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Bytes;
+
     use super::*;
+
+    #[test]
+    fn a_request_that_takes_long_does_not_keep_the_buffer_of_its_head() {
+        let head = Bytes::from(b"/api/ingest".to_vec());
+        let uri = Uri::from_maybe_shared(head.clone()).unwrap();
+        let request = axum::http::Request::builder().uri(uri).body(()).unwrap();
+        let asked = Asked::of(&request);
+        assert!(!head.is_unique());
+        drop(request);
+        assert!(head.is_unique());
+        assert_eq!(&*asked.path, "/api/ingest");
+    }
 
     #[test]
     fn a_host_is_judged_without_its_port() {

@@ -53,7 +53,8 @@ pub(super) struct Shard {
     window: Duration,
     files_max: usize,
     files: usize,
-    streams: HashMap<ExecutionId, Stream>,
+    /// Boxed: the table itself moves, and has room to spare, while thousands come and go.
+    streams: HashMap<ExecutionId, Box<Stream>>,
     /// Streams that have something to tell.
     touched: Vec<ExecutionId>,
     dirty: Vec<ExecutionId>,
@@ -145,7 +146,7 @@ impl Shard {
     fn job(&mut self, job: Job) {
         self.used += 1;
         match job {
-            Job::Adopt(stream) => self.adopt(*stream),
+            Job::Adopt(stream) => self.adopt(stream),
             Job::Dormant(id, reply) => {
                 let dormant = self.streams.get(&id).filter(|stream| stream.inflow.is_none());
                 let _ = reply.send(Ok(dormant.map(|stream| Arc::clone(&stream.handle))));
@@ -180,7 +181,7 @@ impl Shard {
         }
     }
 
-    fn adopt(&mut self, mut stream: Stream) {
+    fn adopt(&mut self, mut stream: Box<Stream>) {
         let id = stream.handle.id();
         if let Some(resume_by) = stream.resume_by {
             self.deadlines.insert((resume_by, id));
@@ -390,7 +391,7 @@ impl Shard {
         if self.files <= self.files_max {
             return;
         }
-        let mut open: Vec<&mut Stream> =
+        let mut open: Vec<&mut Box<Stream>> =
             self.streams.values_mut().filter(|stream| stream.files > 0).collect();
         open.sort_unstable_by_key(|stream| stream.used);
         for stream in open {

@@ -1,6 +1,6 @@
 //! Bytes of the streams in, events out: cuts lines and asks the dialects about them.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use super::{
     Dialect, Line, Selection, Taken,
@@ -11,8 +11,9 @@ use super::{
     own,
     problems::Problems,
     shared::Shared,
+    tables::first_table,
     tree::{FORMER_STEPS, Label, OWN_STEPS, Open, hash},
-    watch::{Table, Watch, literals},
+    watch::{Table, Watch},
 };
 use crate::LINE_BYTES_MAX;
 
@@ -71,7 +72,7 @@ pub struct Former {
 struct Core {
     own: bool,
     parts: Vec<Part>,
-    table: Table,
+    table: Arc<Table>,
     /// Dialects, as bits, that wait for the next line of a stream.
     awaiting: [u32; 2],
     /// By stream: the line before the next one is blank, or there is none.
@@ -124,22 +125,26 @@ impl std::fmt::Debug for Part {
 impl Dialects {
     /// The dialects that `selection` names.
     pub fn new(selection: &Selection) -> Self {
-        let mut parts: Vec<Part> = selection
-            .entries()
-            .map(|(entry, hinted)| Part::new(entry.name, entry.is_marker, (entry.new)(hinted)))
-            .collect();
+        // As large as it gets, with problem matchers: there may be thousands of them.
+        let mut parts = Vec::with_capacity(selection.entries().count() + 1);
+        parts.extend(
+            selection
+                .entries()
+                .map(|(entry, hinted)| Part::new(entry.name, entry.is_marker, (entry.new)(hinted))),
+        );
         let problems = Problems::new(selection.matchers());
+        let words: Vec<Box<str>> = problems.literals().map(Box::from).collect();
         let is_any = !parts.is_empty() || !problems.is_empty();
-        let literals = is_any.then(|| literals(problems.literals()));
         let mut matchers = 0;
         if !problems.is_empty() {
             matchers = 1 << parts.len();
             parts.push(Part::new("problem-matchers", false, Box::new(problems)));
         }
         let watches: Vec<_> = parts.iter().map(|part| part.watch).collect();
+        let table = first_table(watches, is_any.then_some(words), matchers);
         let core = Core {
             own: selection.own(),
-            table: Table::new(&watches, literals, matchers),
+            table,
             awaiting: [0; 2],
             follows_blank: [true; 2],
             // Matchers say themselves what they detect: each has a name of its own.
@@ -534,7 +539,7 @@ impl Core {
         if watch != part.watch {
             part.watch = watch;
             let watches: Vec<_> = self.parts.iter().map(|part| part.watch).collect();
-            self.table.set(&watches);
+            Arc::make_mut(&mut self.table).set(&watches);
         }
         taken != Taken::No
     }

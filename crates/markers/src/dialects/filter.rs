@@ -222,7 +222,7 @@ mod tests {
         watches.push(Watch::none().needle(watch::Needle::Dashes));
         let problems = Problems::new(selection.matchers());
         let literals = watch::literals(problems.literals());
-        Table::new(&watches, Some(literals), 1 << watches.len())
+        Table::new(&watches, Some(Arc::new(literals)), 1 << watches.len())
     }
 
     fn passed(bytes: &[u8], table: &Table) -> Vec<usize> {

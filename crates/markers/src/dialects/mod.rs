@@ -18,6 +18,7 @@ mod problems; // matchers: diagnostics described by data
 mod select; // which dialects an execution has
 mod shared; // what dialects have in common
 mod starts; // lines that begin in one of a few bytes
+mod tables; // the one that dialects begin with
 mod tree; // the open steps
 mod watch; // which lines a dialect wants to see
 mod words; // small readers

@@ -119,7 +119,7 @@ impl Watch {
 type Beginnings = Vec<(&'static [u8], u32)>;
 
 /// The watches of all dialects together; a dialect is a bit.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Table {
     begins: Box<[Beginnings; 256]>,
     indented: Box<[Beginnings; 256]>,
@@ -131,13 +131,13 @@ pub(crate) struct Table {
     needles: [u32; NEEDLES.len() + 1],
     all: u32,
     /// What is looked for in whole pieces; `None`: there are no dialects.
-    literals: Option<Literals>,
+    literals: Option<Arc<Literals>>,
     /// The bit of problem matchers; 0: there are none.
     matchers: u32,
 }
 
 /// A set of pairs of bytes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Pairs(Box<[u64; 1024]>);
 
 impl Pairs {
@@ -177,7 +177,7 @@ impl Pairs {
 
 impl Table {
     /// `literals`: what [`literals`] says; `matchers`: the bit of problem matchers.
-    pub(crate) fn new(watches: &[Watch], literals: Option<Literals>, matchers: u32) -> Self {
+    pub(crate) fn new(watches: &[Watch], literals: Option<Arc<Literals>>, matchers: u32) -> Self {
         let empty = || Box::new(std::array::from_fn(|_| Vec::new()));
         let mut table = Self {
             begins: empty(),
@@ -251,13 +251,13 @@ impl Table {
     /// The dialects that want a line because of a word in it.
     pub(crate) fn by_word(&self, bytes: &[u8]) -> u32 {
         let has_sure = |literals: &Literals| self.matchers != 0 && literals.has_sure(bytes);
-        let matchers = if self.literals.as_ref().is_some_and(has_sure) { self.matchers } else { 0 };
+        let matchers = if self.literals().is_some_and(has_sure) { self.matchers } else { 0 };
         matchers | self.by_needle(bytes)
     }
 
     /// What is looked for in whole pieces of output.
     pub(crate) fn literals(&self) -> Option<&Literals> {
-        self.literals.as_ref()
+        self.literals.as_deref()
     }
 
     /// The dialects that want a line because of how its visible text begins.

@@ -1,6 +1,6 @@
 //! Output of programs that StepFlow did not start. The protocol: `docs/reference/ingest.md`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use http_body_util::BodyStream;
 use schemars::JsonSchema;
 use stepflow_api::IngestAnswer;
-use stepflow_engine::{Handle, IngestError, IngestState, NewIngest};
+use stepflow_engine::{Attachment, Handle, IngestError, IngestState, NewIngest};
 use stepflow_model::ExecutionId;
 use tokio::time::{Instant, sleep};
 
@@ -168,34 +168,57 @@ pub(crate) async fn go_on(
     drop(headers); // They keep the buffer that they were read into, for as long as the stream goes.
     ask.new.id = Some(id);
     if ask.offset.is_some_and(|offset| offset > 0)
-        && let Err(IngestError::Unknown(_)) = app.engine.ingest_state(id).await
+        && let Err(IngestError::Unknown(_)) = Box::pin(app.engine.ingest_state(id)).await
     {
         return Err(refusal(IngestError::Ahead { have: 0 }));
     }
     receive(&app, ask, body).await
 }
 
-async fn receive(app: &App, ask: Ask, body: Body) -> Result<Response, Response> {
-    let Ask { new, offset, more, mut exit_code } = ask;
-    let offset = offset.unwrap_or(0);
+/// A stream that has been begun or gone on with.
+enum Begun {
+    /// This execution, by this source: new, or known already.
+    Sends(StatusCode, Arc<Handle>, Attachment),
+    /// There was nothing to send any more.
+    Answered(Response),
+}
+
+/// Begins a stream, or goes on with it.
+async fn attach(
+    app: &App,
+    new: NewIngest,
+    offset: u64,
+    body: &mut BodyStream<Body>,
+) -> Result<Begun, Response> {
     let secrets = new.secrets.clone();
     let (handle, created) = app.engine.ingest(new).await.map_err(refusal)?;
     let id = handle.id();
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
-    let mut body = BodyStream::new(body);
     let deadline = Instant::now() + ENDING_WITHIN;
-    let mut source = loop {
+    loop {
         match app.engine.ingest_attach(id, offset, secrets.clone()).await {
-            Ok(source) => break source,
+            Ok(source) => return Ok(Begun::Sends(status, handle, source)),
             Err(IngestError::Gone(_)) if Instant::now() < deadline => {
                 sleep(Duration::from_millis(20)).await;
             }
             Err(IngestError::Ended { offset: have }) => {
-                return repeated(app, id, offset, have, &mut body).await;
+                return repeated(app, id, offset, have, body).await.map(Begun::Answered);
             }
             Err(error) => return Err(refusal(error)),
         }
+    }
+}
+
+async fn receive(app: &App, ask: Ask, body: Body) -> Result<Response, Response> {
+    let Ask { new, offset, more, mut exit_code } = ask;
+    let mut body = BodyStream::new(body);
+    // Boxed: what this takes is given back while the stream goes.
+    let begun = Box::pin(attach(app, new, offset.unwrap_or(0), &mut body)).await?;
+    let (status, handle, mut source) = match begun {
+        Begun::Sends(status, handle, source) => (status, handle, source),
+        Begun::Answered(response) => return Ok(response),
     };
+    let id = handle.id();
     loop {
         let frame = tokio::select! {
             frame = body.next() => frame,
@@ -337,4 +360,20 @@ fn record(error: &stepflow_record::RecordError) -> Problem {
             .hint("try again when there is space");
     }
     Problem::internal(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an answer takes while it is made.
+    fn size<A, B, C, D, T>(_: impl Fn(A, B, C, D) -> T) -> usize {
+        size_of::<T>()
+    }
+
+    #[test]
+    fn ten_thousand_streams_wait_for_their_next_line_in_fifteen_megabytes() {
+        let size = size(begin);
+        assert!(size <= 1_500, "{size} bytes");
+    }
 }

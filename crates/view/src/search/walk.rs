@@ -55,7 +55,7 @@ impl<'a> Walk<'a> {
         let size = left.min(BLOCK_BYTES as u64) as usize;
         let read = self.log.block(self.at.offset, self.at.line, size, &mut block);
         let done = read.and_then(|()| {
-            look.read(self.log.known_dropped()); // Reading has looked.
+            look.read(block.gone);
             Ok(self.lines_of(&block, look) || self.long_line(&block, half, look)?)
         });
         self.block = block;
