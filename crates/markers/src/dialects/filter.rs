@@ -190,6 +190,10 @@ fn is_shown_otherwise(line: &[u8], table: &Table) -> bool {
                 blanks += usize::from(length == blanks && matches!(first, b' ' | b'\t'));
                 shown[length] = *first;
                 length += 1;
+                // What follows is shown behind these, if it is shown.
+                if length == blanks + 2 && !table.may_begin(&shown[..length]) {
+                    return false;
+                }
                 if length == blanks + BEGINNING_BYTES_MAX {
                     break;
                 }

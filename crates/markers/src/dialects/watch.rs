@@ -276,6 +276,12 @@ impl Table {
         who
     }
 
+    /// Whether somebody may want a line with this visible text in front, at least two bytes behind
+    /// blanks, because of how it begins.
+    pub(crate) fn may_begin(&self, visible: &[u8]) -> bool {
+        self.begins_pairs.has(visible) || self.indented_pairs.has(behind_blanks(visible))
+    }
+
     /// Whether somebody looks for progress bars.
     pub(crate) fn wants_bars(&self) -> bool {
         self.needles[Needle::Bar as usize] != 0
