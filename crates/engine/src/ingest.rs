@@ -47,9 +47,9 @@ const MASKED: &str = "X-StepFlow-Mask";
 const SHARDS_MAX: usize = 4;
 /// Files of streams that are open at the same time, if the limit of open files allows it.
 const FILES_MAX: u64 = 4_000;
-/// Records that are made at the same time. None of it waits for the disk: more would only stand in
-/// the way of each other, and of streams that send.
-const MAKES_AT_ONCE: usize = 4;
+/// Records that are made at the same time, at most; no more than there are processors, and two. None
+/// of it waits for the disk: more would only stand in the way of each other, and of streams that send.
+const MAKES_MAX: usize = 8;
 /// Records that are read again at the same time, after a restart.
 const WAKES: usize = 8;
 
@@ -152,7 +152,8 @@ impl Ingest {
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<ExecutionId>)> {
         let (expired, expiring) = mpsc::unbounded_channel();
         let open = Arc::new(AtomicUsize::new(0));
-        let count = thread::available_parallelism().map_or(1, usize::from).min(SHARDS_MAX);
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let count = processors.min(SHARDS_MAX);
         let files = FILES_MAX.min(host::fd_limit() / 5) as usize / count;
         let syncer = Syncer::start(storage)?;
         let mut shards = Vec::with_capacity(count);
@@ -174,7 +175,7 @@ impl Ingest {
         }
         let (storage, threads) = (storage.clone(), Mutex::new(threads));
         let waking = std::array::from_fn(|_| AsyncMutex::new(()));
-        let making = Semaphore::new(MAKES_AT_ONCE);
+        let making = Semaphore::new(processors.clamp(2, MAKES_MAX));
         Ok((Self { storage, shards, threads, window, open, making, waking }, expiring))
     }
 
