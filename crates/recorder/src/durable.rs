@@ -7,12 +7,15 @@
 
 use std::{io, os::fd::BorrowedFd};
 
-use stepflow_model::LogSync;
+use stepflow_model::{ExecutionId, LogSync};
 
 use crate::worker::{Files, Worker};
 
 /// Output is safe at the latest this long after it was recorded, plus the sync in flight.
 const SYNC_US: u64 = 1_000_000;
+/// The first time not before this, and at a moment of its own: hundreds that begin together would ask
+/// the disk together ever after.
+const FIRST_US: u64 = SYNC_US / 4;
 /// Or when this much is unsynced, whichever is first.
 const SYNC_BYTES: u64 = 4 << 20;
 /// Past this much unsynced output the script waits for the disk.
@@ -33,13 +36,26 @@ pub(crate) struct Durable {
     /// When the newest of them was asked for.
     asked_us: Option<u64>,
     due: Option<u64>,
+    /// How long output waits for the next sync.
+    wait_us: u64,
     failed: bool,
     worker: Option<Worker<u64, (u64, io::Result<()>)>>,
 }
 
 impl Durable {
-    pub(crate) fn new(mode: LogSync) -> Self {
-        Self { mode, safe: 0, asked: 0, asked_us: None, due: None, failed: false, worker: None }
+    pub(crate) fn new(mode: LogSync, id: ExecutionId) -> Self {
+        // The last bytes of an id are random.
+        let moment = id.as_bytes()[12..].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        Self {
+            mode,
+            safe: 0,
+            asked: 0,
+            asked_us: None,
+            due: None,
+            wait_us: FIRST_US + moment % (SYNC_US - FIRST_US),
+            failed: false,
+            worker: None,
+        }
     }
 
     /// Bytes that a power cut cannot take.
@@ -85,7 +101,7 @@ impl Durable {
             return self.due.is_some_and(|due| due <= now);
         }
         if recorded > self.asked && self.due.is_none() {
-            self.due = Some(now + SYNC_US);
+            self.due = Some(now + std::mem::replace(&mut self.wait_us, SYNC_US));
         }
         self.due.is_some_and(|due| due <= now) || recorded.saturating_sub(self.asked) >= SYNC_BYTES
     }
@@ -165,16 +181,42 @@ impl Durable {
 mod tests {
     use super::*;
 
+    fn fresh(mode: LogSync) -> Durable {
+        let id = "0198c2aa-0000-7000-8000-000000000000".parse().unwrap();
+        Durable { wait_us: SYNC_US, ..Durable::new(mode, id) }
+    }
+
+    #[test]
+    fn the_first_sync_comes_within_a_second_at_a_moment_of_its_own_and_the_next_a_second_later() {
+        let mut moments = Vec::new();
+        for end in ["000000000000", "0000000749f0", "00000007a120", "5bd1e995ffff"] {
+            let id = format!("0198c2aa-0000-7000-8000-{end}").parse().unwrap();
+            let mut durable = Durable::new(LogSync::Interval, id);
+            assert!(!durable.wants_sync(1, 0, false));
+            let first = durable.due_us().unwrap();
+            assert!((FIRST_US..SYNC_US).contains(&first));
+            assert!(durable.wants_sync(1, first, false));
+            durable.ask(1, first);
+            durable.due = None; // As with a thread that syncs.
+            durable.asked = 1;
+            assert!(!durable.wants_sync(2, first, false));
+            assert_eq!(durable.due_us(), Some(first + SYNC_US));
+            moments.push(first);
+        }
+        moments.dedup();
+        assert_eq!(moments.len(), 4, "{moments:?}");
+    }
+
     #[test]
     fn the_interval_asks_after_a_second_or_four_mebibytes_and_never_asks_only_when_urged() {
-        let mut durable = Durable::new(LogSync::Interval);
+        let mut durable = fresh(LogSync::Interval);
         assert!(!durable.wants_sync(0, 10, false), "nothing is recorded");
         assert!(!durable.wants_sync(1, 10, false));
         assert!(!durable.wants_sync(2, 10 + SYNC_US - 1, false), "counted from the oldest byte");
         assert!(durable.wants_sync(2, 10 + SYNC_US, false));
         assert!(durable.wants_sync(SYNC_BYTES, 11, false));
         assert!(durable.wants_sync(2, 11, true));
-        let mut never = Durable::new(LogSync::Never);
+        let mut never = fresh(LogSync::Never);
         assert!(!never.wants_sync(1 << 40, u64::MAX, false));
         assert!(never.wants_sync(1, 1, true));
     }
@@ -182,7 +224,7 @@ mod tests {
     #[test]
     fn what_is_urgent_is_synced_at_once_and_what_follows_at_once_a_moment_later_together() {
         for mode in [LogSync::Interval, LogSync::Never] {
-            let mut durable = Durable::new(mode);
+            let mut durable = fresh(mode);
             assert!(durable.wants_sync(1, 10, true));
             durable.ask(1, 10);
             durable.due = None; // As with a thread that syncs.
@@ -200,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_failed_sync_is_news_once_and_stops_what_is_safe_for_ever() {
-        let mut durable = Durable::new(LogSync::Interval);
+        let mut durable = fresh(LogSync::Interval);
         durable.synced(100);
         let error = io::Error::from_raw_os_error(5);
         assert!(durable.fail(&error).unwrap().contains("os error 5"));
@@ -211,10 +253,10 @@ mod tests {
 
     #[test]
     fn the_script_waits_past_64_mib_unless_the_disk_has_failed_or_nobody_asked() {
-        let mut durable = Durable::new(LogSync::Interval);
+        let mut durable = fresh(LogSync::Interval);
         assert!(!durable.must_wait(UNSYNCED_MAX));
         assert!(durable.must_wait(UNSYNCED_MAX + 1));
-        assert!(!Durable::new(LogSync::Never).must_wait(u64::MAX));
+        assert!(!fresh(LogSync::Never).must_wait(u64::MAX));
         durable.synced(1);
         assert!(!durable.must_wait(UNSYNCED_MAX + 1));
         assert!(durable.must_wait(UNSYNCED_MAX + 2));

@@ -104,7 +104,7 @@ impl Pipe {
 
         let collector =
             Collector { cwd: PathBuf::from(&spec.cwd), target: storage.artifact_dir(spec.id) };
-        let durable = Durable::new(spec.log_sync);
+        let durable = Durable::new(spec.log_sync, spec.id);
         Ok(Self {
             artifacts: storage.artifact_dir(spec.id),
             reading: Reading::default(),

@@ -35,6 +35,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use stepflow_markers::dialects::{Dialects, Selection};
 use stepflow_model::ExecutionId;
 use stepflow_record::{Created, Storage};
 use stepflow_sys::{
@@ -80,6 +81,8 @@ pub fn zygote(args: &[OsString]) -> Result<(), SessionError> {
     let words = Words::of_this_process().map_err(system("find the command line"))?;
     fork::name(c"stepflow-zygote");
     fork::leave_no_zombies().map_err(system("leave no zombies"))?;
+    // What nearly all of them look for in lines is made here once, and shared.
+    drop(Dialects::new(&Selection::default()));
     loop {
         let mut handed = Vec::new();
         match fds::receive(&socket, &mut [0], &mut handed) {

@@ -171,7 +171,7 @@ impl Session {
             artifacts: storage.artifact_dir(spec.id),
             reading: Reading::default(),
             results: Vec::new(),
-            durable: Durable::new(spec.log_sync),
+            durable: Durable::new(spec.log_sync, spec.id),
             retry_at: None,
             holds: false,
             blocked_since: None,
