@@ -1,52 +1,54 @@
 //! What processes take: memory and time of the processor, as the kernel counts them.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::Path, thread, time::Duration};
 
 /// Ticks of the processor's time a second, in `/proc`: fixed on Linux.
 const TICKS_A_SECOND: f64 = 100.0;
 
-/// What some processes take together.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Taken {
-    /// Proportional memory: shared pages count in parts, megabytes.
+/// Memory of some processes together.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Memory {
+    /// Proportional: shared pages count in parts, megabytes.
     pub(crate) proportional_mb: f64,
-    /// Resident memory, shared pages counted each time.
+    /// Resident, shared pages counted each time.
     pub(crate) resident_mb: f64,
-    /// Seconds of the processor, by process.
-    seconds: BTreeMap<u32, f64>,
 }
 
-impl Taken {
+impl Memory {
+    /// Of these processes, one after the other within `time`: the kernel looks at every page of each,
+    /// which hundreds at once would feel in what else is measured. Blocks.
+    pub(crate) fn of(pids: &[u32], time: Duration) -> Self {
+        let mut memory = Self::default();
+        for pid in pids {
+            let rollup =
+                fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+            memory.proportional_mb += megabytes(&rollup, "Pss:");
+            memory.resident_mb += megabytes(&rollup, "Rss:");
+            thread::sleep(time / pids.len() as u32);
+        }
+        memory
+    }
+}
+
+/// Time of the processor that some processes have taken, in seconds each.
+#[derive(Debug, Clone)]
+pub(crate) struct Times(BTreeMap<u32, f64>);
+
+impl Times {
+    /// Of these processes, as far as they are there.
+    pub(crate) fn of(pids: &[u32]) -> Self {
+        Self(pids.iter().filter_map(|pid| Some((*pid, seconds(*pid)?))).collect())
+    }
+
     /// Hundredths of a core that those that were there both times took in between.
     pub(crate) fn percent_since(&self, before: &Self, seconds: f64) -> f64 {
-        let both = self
-            .seconds
-            .iter()
-            .filter_map(|(pid, now)| before.seconds.get(pid).map(|then| now - then));
+        let both = self.0.iter().filter_map(|(pid, now)| before.0.get(pid).map(|then| now - then));
         both.sum::<f64>() / seconds * 100.0
     }
 }
 
-/// Server, recorders and keepers of a storage: it stands in their command lines. Scripts do not count.
-pub(crate) fn of_storage(storage: &Path) -> Taken {
-    let mut taken = Taken::default();
-    for pid in naming(storage) {
-        let dir = PathBuf::from(format!("/proc/{pid}"));
-        let rollup = fs::read_to_string(dir.join("smaps_rollup")).unwrap_or_default();
-        taken.proportional_mb += megabytes(&rollup, "Pss:");
-        taken.resident_mb += megabytes(&rollup, "Rss:");
-        if let Some(seconds) = seconds(&dir) {
-            taken.seconds.insert(pid, seconds);
-        }
-    }
-    taken
-}
-
-/// Processes that name `path` in their command lines.
+/// Processes that name `path` in their command lines. Of a storage these are server, recorders and
+/// keepers; scripts do not.
 pub(crate) fn naming(path: &Path) -> Vec<u32> {
     let path = path.as_os_str().as_encoded_bytes();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -70,8 +72,8 @@ fn megabytes(text: &str, key: &str) -> f64 {
     kib.unwrap_or(0.0) * 1024.0 / 1e6
 }
 
-fn seconds(dir: &Path) -> Option<f64> {
-    let stat = fs::read_to_string(dir.join("stat")).ok()?;
+fn seconds(pid: u32) -> Option<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name, in parentheses, may have spaces in it.
     let rest = stat.rsplit_once(')')?.1;
     let mut fields = rest.split_whitespace().skip(11);

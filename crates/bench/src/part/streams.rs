@@ -5,6 +5,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,7 +13,7 @@ use nix::{sys::stat::Mode, unistd::mkfifo};
 use serde_json::{Value, json};
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinSet,
+    task::{JoinSet, spawn_blocking},
     time::{sleep, timeout},
 };
 
@@ -20,7 +21,9 @@ use super::Run;
 use crate::{
     BenchError, HELPER,
     figure::{Figure, What, percentile_ms},
-    fill, http, process, server,
+    fill, http,
+    process::{self, Memory, Times},
+    server,
     ws::{Viewer, op, printed},
 };
 
@@ -64,24 +67,35 @@ fn one(
     http::runtime()?.block_on(async {
         let ids = create(ours.address, &request, streams, CREATES_AT_ONCE).await?;
         let mut viewers = Viewers::open(ours.address, &ids).await?;
+        let pids = Arc::new(process::naming(storage));
         gate.open()?;
-        // While they print: not while they start, nor while they end.
+        // While they print: not while they start, nor while they end. On other threads: the viewers
+        // have this one.
         sleep(during / 5).await;
-        let (before, from) = (process::of_storage(storage), Instant::now());
+        let (before, from) = (times(&pids).await, Instant::now());
+        let (named, within) = (Arc::clone(&pids), during * 2 / 5);
+        let memory = spawn_blocking(move || Memory::of(&named, within));
         sleep(during * 3 / 5).await;
-        let (taken, seconds) = (process::of_storage(storage), from.elapsed().as_secs_f64());
+        let (after, seconds) = (times(&pids).await, from.elapsed().as_secs_f64());
+        let memory = memory.await.unwrap_or_default();
         let mut seen = viewers.ended(streams as usize, during + PATIENCE).await?;
         let lost = streams * lines - seen.exact.min(streams * lines) + seen.wrong;
         Ok(vec![
             (What::StreamsLost, lost as f64),
             (What::StreamsMedian, percentile_ms(&mut seen.delays_us, 0.5)),
             (What::StreamsSlow, percentile_ms(&mut seen.delays_us, 0.99)),
-            (What::StreamsCpu, taken.percent_since(&before, seconds)),
-            (What::StreamsMemory, taken.proportional_mb),
-            (What::StreamMemory, taken.proportional_mb / streams as f64),
-            (What::StreamsResident, taken.resident_mb),
+            (What::StreamsCpu, after.percent_since(&before, seconds)),
+            (What::StreamsMemory, memory.proportional_mb),
+            (What::StreamMemory, memory.proportional_mb / streams as f64),
+            (What::StreamsResident, memory.resident_mb),
         ])
     })
+}
+
+async fn times(pids: &Arc<Vec<u32>>) -> Times {
+    let pids = Arc::clone(pids);
+    let times = spawn_blocking(move || Times::of(&pids));
+    times.await.unwrap_or_else(|_| Times::of(&[]))
 }
 
 /// A request to start a script that prints so many lines once the gate is open.
