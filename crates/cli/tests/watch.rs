@@ -53,11 +53,11 @@ fn a_person_looks_at_an_execution_and_leaves_the_terminal_as_it_was() {
     tmux.keys("C-z");
     tmux.waits_for("Stopped");
     assert_eq!(tmux.says("#{alternate_on} #{cursor_flag}"), "0 1");
-    tmux.enters("fg");
+    // What is typed while it ends may be lost: the question stands there already.
+    tmux.enters("fg; echo left=$?");
     tmux.waits_for("304E");
     assert_eq!(tmux.says("#{alternate_on}"), "1");
     tmux.keys("q");
-    tmux.enters("echo left=$?");
     let screen = tmux.waits_for("left=0");
     assert!(screen.contains("before"), "the screen is as it was: {screen}");
     assert_eq!(tmux.says("#{alternate_on} #{cursor_flag} #{mouse_any_flag}"), "0 1 0");
@@ -186,7 +186,7 @@ fn c8_the_mouse_chooses_and_scrolls_if_it_is_wanted() {
     let scratch = scratch();
     let tmux = Tmux::shell(&scratch, 80, 24);
     let program = scratch.program().display().to_string();
-    tmux.enters(&format!("{program} watch last --mouse"));
+    tmux.enters(&format!("{program} watch last --mouse; echo left=$?"));
     tmux.waits_for("error: it broke");
     assert_eq!(tmux.says("#{mouse_any_flag}"), "1");
     // The terminal tells of a press in column 3, row 2: the first step.
@@ -196,7 +196,6 @@ fn c8_the_mouse_chooses_and_scrolls_if_it_is_wanted() {
     tmux.types("\x1b[<65;50;5M");
     tmux.waits_for(">  4");
     tmux.keys("q");
-    tmux.enters("echo left=$?");
     tmux.waits_for("left=0");
     assert_eq!(tmux.says("#{mouse_any_flag}"), "0");
 }
