@@ -22,10 +22,10 @@ use crate::{
 
 /// How long each write and each sync takes.
 const DELAYS_MS: [u64; 3] = [50, 100, 200];
-const LINES: u64 = 8_000;
+const LINES: u64 = 16_000;
 /// What lies between a script and its record at most: a grown pipe, a read, and the writer's own
 /// batch of lines.
-const BETWEEN: u64 = (256 + 128 + 16) * 1024;
+const BETWEEN: u64 = (256 + 256 + 16) * 1024;
 /// Others are measured this often, before and meanwhile.
 const OTHERS: u32 = 12;
 /// They may take so much longer than before on a machine that has other things to do.
