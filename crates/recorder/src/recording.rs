@@ -390,11 +390,17 @@ impl Recording {
     }
 
     /// Appends an event that belongs behind everything printed so far: before the half line at the
-    /// end, which may still become the first of a step; an end comes after it.
+    /// end, which may still become the first of a step; an end comes after it. That a file was copied
+    /// belongs nowhere: what is decided late about a line before may still stand there.
     pub(crate) fn emit(&mut self, kind: EventKind) {
         let (offset, lines) = self.writer.appended();
-        let ends = matches!(kind, EventKind::StepFinished { .. } | EventKind::Exited { .. });
-        self.emit_at(kind, if ends { offset } else { self.line_start }, lines);
+        let known = self.state.summary.position;
+        let (offset, lines) = match kind {
+            EventKind::StepFinished { .. } | EventKind::Exited { .. } => (offset, lines),
+            EventKind::ArtifactStored { .. } => (known.bytes, known.lines),
+            _ => (self.line_start, lines),
+        };
+        self.emit_at(kind, offset, lines);
     }
 
     /// Appends an event that output gave rise to, unless it was journaled already.

@@ -228,6 +228,22 @@ fn what_was_decided_late_is_known_again_behind_what_was_decided_before() {
     .unwrap();
 }
 
+#[test]
+fn a_step_that_is_decided_late_begins_where_it_does_whatever_was_settled_meanwhile() {
+    let lines = [
+        "STEP_START:Build\n",
+        "STEP_COMPLETE:Build\n",
+        "ARTIFACT:a/b.txt:text\n",
+        "1..2\n",
+        "ok 1 - one\n",
+    ];
+    let lines = lines.map(str::to_owned);
+    for size in [1, 8, 9, 20, 60] {
+        interrupted(&lines, &[1], &[size], 0.3, [1.0; 3], false).unwrap();
+        interrupted(&lines, &[size], &[1], 0.3, [1.0; 3], false).unwrap();
+    }
+}
+
 proptest! {
     #![proptest_config(cases(1_000))]
 
