@@ -492,7 +492,7 @@ fn what_a_killed_writer_left_makes_place_and_a_record_does_not() {
 #[test]
 fn what_is_near_the_end_reads_as_what_is_far_from_it() {
     let dir = tempfile::tempdir().unwrap();
-    let stream = |at: usize| if at % 7 == 0 { Stream::Stderr } else { Stream::Stdout };
+    let stream = |at: usize| if at.is_multiple_of(7) { Stream::Stderr } else { Stream::Stdout };
     let reads: Vec<_> = (0..200)
         .map(|at| (stream(at), format!("{at}{}", ["", "\n", "\n\nhalf"][at % 3]).into(), true))
         .collect();
