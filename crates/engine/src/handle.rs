@@ -326,3 +326,25 @@ impl Seen {
         self.artifacts = artifacts.map(|one| (one.index, self.version)).collect();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recorder_is_believed_while_nothing_but_output_is_new_and_never_goes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = Storage::open(dir.path()).unwrap();
+        let id = "0198c2aa-0000-7000-8000-000000000001".parse().unwrap();
+        let view = RecordView::begin(&storage, Spec::new(id, Source::Server, 0));
+        let handle = Handle::new(&storage, view);
+        let at = |bytes, seq| Position { bytes, lines: bytes / 10, seq };
+        let position = || handle.read(|state| state.summary.position);
+        assert!(handle.go_on(at(20, 0)));
+        assert_eq!(position(), at(20, 0));
+        assert!(handle.go_on(at(10, 0)));
+        assert_eq!(position(), at(20, 0), "a wake-up that was late");
+        assert!(!handle.go_on(at(30, 1)), "there is an event to be read");
+        assert_eq!(position(), at(20, 0));
+    }
+}

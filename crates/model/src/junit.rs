@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn patterns_stay_below_the_working_directory() {
-        for good in ["report.xml", "build/**/*.xml", "/work/out/r-?.xml", "a..b/[x]/*.xml"] {
+        for good in ["report.xml", "build/**/*.xml", "/srv/out/r-?.xml", "a..b/[x]/*.xml"] {
             assert_eq!(check_junit(&[good.to_owned()]), Ok(()), "{good}");
         }
         for bad in ["", "../report.xml", "a/../../b", "a\0b", &"x".repeat(GLOB_BYTES_MAX + 1)] {

@@ -110,6 +110,11 @@ impl Doorbell {
         self.rung_at_us = now_us;
     }
 
+    /// What is still to be told is not: the end tells it.
+    pub(crate) fn tell_no_more(&mut self) {
+        self.due_us = None;
+    }
+
     /// When to call [`Doorbell::tell`] at the latest, by the recorder's clock.
     pub(crate) fn due_us(&self) -> Option<u64> {
         self.due_us
@@ -200,6 +205,10 @@ mod tests {
         assert_eq!(bell.due_us(), Some(100_000 + RING_US + SAFE_US));
         bell.tell(&at(4, 3), 200_001);
         assert_eq!(bell.due_us(), None, "with what came");
+        bell.tell(&at(5, 3), 200_002);
+        assert!(bell.due_us().is_some());
+        bell.tell_no_more();
+        assert_eq!(bell.due_us(), None, "nobody waits for what is not told");
         drop(bell);
         let mut told = String::new();
         caller.read_to_string(&mut told).unwrap();

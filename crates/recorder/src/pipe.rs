@@ -372,9 +372,10 @@ impl Pipe {
     }
 
     fn ring(&mut self) {
-        if !self.inflow.is_sealed() {
-            let position = self.position();
-            self.doorbell.tell(&position, self.now());
+        if self.inflow.is_sealed() {
+            return self.doorbell.tell_no_more();
         }
+        let position = self.position();
+        self.doorbell.tell(&position, self.now());
     }
 }

@@ -123,7 +123,8 @@ pub fn search_back(
         let from = Cursor { offset: log.line_start(begin)?, line: begin };
         let bounds = Bounds { until: end, half: true };
         let mut window = Vec::new();
-        search(log, pattern, from, bounds, &mut || true, &mut |hit| window.push(hit))?;
+        let rest = (from, u64::MAX); // A window is small: one thread looks through it.
+        search_to(log, pattern, rest, bounds, &mut || true, &mut |hit| window.push(hit))?;
         hits.extend(window.into_iter().rev());
         end = begin;
         if !go_on() {
