@@ -33,7 +33,8 @@ pub struct Options {
     /// Most of the file that each reader maps into memory; 0: none. SQLite gives the mapping up after
     /// each commit, and maps anew with the next question.
     pub mmap_bytes: u64,
-    /// Most connections that read at the same time; they are opened when needed. At least 1.
+    /// Most connections that read at the same time; they are opened when needed. At least 1. More than
+    /// there are processors: who waits for one sleeps and has to be woken.
     pub readers: usize,
     /// Pages that the connection that writes keeps in memory (4 KiB each).
     pub cache_pages: u32,
@@ -63,7 +64,7 @@ impl From<Role> for Options {
         match role {
             Role::Server => Self {
                 mmap_bytes,
-                readers: thread::available_parallelism().map_or(2, NonZero::get).max(2),
+                readers: 2 * thread::available_parallelism().map_or(2, NonZero::get),
                 cache_pages,
                 wal_autocheckpoint,
                 checkpoint_beside: true,

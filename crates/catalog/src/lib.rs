@@ -39,6 +39,7 @@ mod row; // rows <-> model
 mod seal; // a checksum in each row
 mod stats; // what the catalog counts about itself
 mod test_run; // how tests ended, and what the past says of them
+mod waiting; // threads that wait for the writer, and how they are woken
 mod writer; // the one thread that writes: group commit
 
 pub use crate::{

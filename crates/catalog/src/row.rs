@@ -2,7 +2,10 @@
 
 use std::iter;
 
-use rusqlite::{Row, types::Type};
+use rusqlite::{
+    Row,
+    types::{FromSql, FromSqlError, Type, ValueRef},
+};
 use serde::de::DeserializeOwned;
 use stepflow_model::{
     Artifact, ExecutionId, Position, Reason, Source, Status, Step, StepStatus, Summary,
@@ -12,36 +15,94 @@ use crate::{KeptRow, SavedSearch, Session, TestRun, Token, seal};
 
 type Result<T> = rusqlite::Result<T>;
 
+/// Where columns are taken from.
+pub(crate) trait Columns {
+    /// The value of a column.
+    fn value(&self, column: usize) -> Result<ValueRef<'_>>;
+}
+
+impl Columns for Row<'_> {
+    fn value(&self, column: usize) -> Result<ValueRef<'_>> {
+        self.get_ref(column)
+    }
+}
+
+/// The first values of a row, each of which SQLite was asked for once: a row is held against its seal
+/// and then read.
+struct Values<'a, const COUNT: usize>([ValueRef<'a>; COUNT]);
+
+impl<'a, const COUNT: usize> Values<'a, COUNT> {
+    /// The row, if it is what was written: these columns are sealed, with the seal in the column `seal`.
+    fn sealed(
+        row: &'a Row<'_>,
+        columns: impl IntoIterator<Item = usize>,
+        seal: usize,
+    ) -> Result<Self> {
+        let mut values = [ValueRef::Null; COUNT];
+        for (column, value) in values.iter_mut().enumerate() {
+            *value = row.get_ref(column)?;
+        }
+        let values = Self(values);
+        seal::check(&values, columns, seal)?;
+        Ok(values)
+    }
+
+    /// As [`Row::get`].
+    fn get<T: FromSql>(&self, column: usize) -> Result<T> {
+        get(self, column)
+    }
+}
+
+impl<const COUNT: usize> Columns for Values<'_, COUNT> {
+    fn value(&self, column: usize) -> Result<ValueRef<'_>> {
+        self.0.get(column).copied().ok_or(rusqlite::Error::InvalidColumnIndex(column))
+    }
+}
+
+/// Values of `execution_columns!`.
+type OfExecution<'a> = Values<'a, 40>;
+/// Values of `step_columns!`: the id of the execution, which is sealed first, stands behind the seal.
+type OfStep<'a> = Values<'a, 24>;
+/// The same of `artifact_columns!`.
+type OfArtifact<'a> = Values<'a, 13>;
+
 /// Whether a row of `execution_columns!` is what was written.
 pub(crate) fn sealed_summary(row: &Row<'_>) -> Result<()> {
-    seal::check(row, 0..39, 39)
+    of_execution(row).map(drop)
 }
 
 /// The same of `step_columns!`.
 pub(crate) fn sealed_step(row: &Row<'_>) -> Result<()> {
-    seal::check(row, iter::once(23).chain(0..22), 22)
+    of_step(row).map(drop)
 }
 
 /// The same of `artifact_columns!`.
 pub(crate) fn sealed_artifact(row: &Row<'_>) -> Result<()> {
-    seal::check(row, iter::once(12).chain(0..11), 11)
+    of_artifact(row).map(drop)
 }
 
-/// The same of `test_run_columns!`.
-pub(crate) fn sealed_test_run(row: &Row<'_>) -> Result<()> {
-    seal::check(row, 0..4, 4)
+fn of_execution<'a>(row: &'a Row<'_>) -> Result<OfExecution<'a>> {
+    Values::sealed(row, 0..39, 39)
+}
+
+fn of_step<'a>(row: &'a Row<'_>) -> Result<OfStep<'a>> {
+    Values::sealed(row, iter::once(23).chain(0..22), 22)
+}
+
+fn of_artifact<'a>(row: &'a Row<'_>) -> Result<OfArtifact<'a>> {
+    Values::sealed(row, iter::once(12).chain(0..11), 11)
 }
 
 /// A row of `test_run_columns!`.
 pub(crate) fn test_run(row: &Row<'_>) -> Result<TestRun> {
-    sealed_test_run(row)?;
+    seal::check(row, 0..4, 4)?;
     TestRun::from_bytes(id(row, 0)?, row.get(2)?, row.get_ref(3)?.as_blob()?)
         .ok_or_else(|| seal::damaged("tests are not what was written"))
 }
 
 /// A row of `execution_columns!`.
 pub(crate) fn summary(row: &Row<'_>) -> Result<Summary> {
-    sealed_summary(row)?;
+    let row = &of_execution(row)?;
     Ok(Summary {
         id: id(row, 0)?,
         name: row.get(1)?,
@@ -82,8 +143,8 @@ pub(crate) fn summary(row: &Row<'_>) -> Result<Summary> {
         progress: row.get(33)?,
         progress_text: row.get(34)?,
         pty: row.get(35)?,
-        rerun_of: match row.get_ref(36)? {
-            rusqlite::types::ValueRef::Null => None,
+        rerun_of: match row.value(36)? {
+            ValueRef::Null => None,
             _ => Some(id(row, 36)?),
         },
         origin: json_opt(row, 37)?,
@@ -93,7 +154,7 @@ pub(crate) fn summary(row: &Row<'_>) -> Result<Summary> {
 
 /// A row of `step_columns!`.
 pub(crate) fn step(row: &Row<'_>) -> Result<Step> {
-    sealed_step(row)?;
+    let row = &of_step(row)?;
     Ok(Step {
         index: row.get(0)?,
         name: row.get(1)?,
@@ -126,7 +187,7 @@ pub(crate) fn step(row: &Row<'_>) -> Result<Step> {
 
 /// A row of `artifact_columns!`.
 pub(crate) fn artifact(row: &Row<'_>) -> Result<Artifact> {
-    sealed_artifact(row)?;
+    let row = &of_artifact(row)?;
     Ok(Artifact {
         index: row.get(0)?,
         step: row.get(1)?,
@@ -192,7 +253,7 @@ pub(crate) fn session(row: &Row<'_>) -> Result<Session> {
 }
 
 /// A column with an execution's id.
-pub(crate) fn id(row: &Row<'_>, column: usize) -> Result<ExecutionId> {
+pub(crate) fn id(row: &impl Columns, column: usize) -> Result<ExecutionId> {
     text(row, column)?.parse().map_err(|error| wrong(column, Type::Text, error))
 }
 
@@ -201,44 +262,56 @@ pub(crate) fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str> {
-    Ok(row.get_ref(column)?.as_str()?)
+fn get<T: FromSql>(row: &impl Columns, column: usize) -> Result<T> {
+    let value = row.value(column)?;
+    T::column_result(value).map_err(|error| match error {
+        FromSqlError::OutOfRange(found) => rusqlite::Error::IntegralValueOutOfRange(column, found),
+        other => wrong(column, value.data_type(), other),
+    })
 }
 
-pub(crate) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
-    let value: i64 = row.get(column)?;
+fn text<'a>(row: &'a impl Columns, column: usize) -> Result<&'a str> {
+    Ok(row.value(column)?.as_str()?)
+}
+
+pub(crate) fn unsigned(row: &impl Columns, column: usize) -> Result<u64> {
+    let value: i64 = get(row, column)?;
     u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
 }
 
-pub(crate) fn unsigned_opt(row: &Row<'_>, column: usize) -> Result<Option<u64>> {
-    let Some(value) = row.get::<_, Option<i64>>(column)? else { return Ok(None) };
+pub(crate) fn unsigned_opt(row: &impl Columns, column: usize) -> Result<Option<u64>> {
+    let Some(value) = get::<Option<i64>>(row, column)? else { return Ok(None) };
     u64::try_from(value)
         .map(Some)
         .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
 }
 
-pub(crate) fn word<T>(row: &Row<'_>, column: usize, from_word: fn(&str) -> Option<T>) -> Result<T> {
+pub(crate) fn word<T>(
+    row: &impl Columns,
+    column: usize,
+    from_word: fn(&str) -> Option<T>,
+) -> Result<T> {
     let word = text(row, column)?;
     from_word(word).ok_or_else(|| wrong(column, Type::Text, format!("unknown word `{word}`")))
 }
 
 fn word_opt<T>(
-    row: &Row<'_>,
+    row: &impl Columns,
     column: usize,
     from_word: fn(&str) -> Option<T>,
 ) -> Result<Option<T>> {
-    if row.get_ref(column)? == rusqlite::types::ValueRef::Null {
+    if row.value(column)? == ValueRef::Null {
         return Ok(None);
     }
     word(row, column, from_word).map(Some)
 }
 
-fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T> {
+fn json<T: DeserializeOwned>(row: &impl Columns, column: usize) -> Result<T> {
     serde_json::from_str(text(row, column)?).map_err(|error| wrong(column, Type::Text, error))
 }
 
-fn json_opt<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option<T>> {
-    if row.get_ref(column)? == rusqlite::types::ValueRef::Null {
+fn json_opt<T: DeserializeOwned>(row: &impl Columns, column: usize) -> Result<Option<T>> {
+    if row.value(column)? == ValueRef::Null {
         return Ok(None);
     }
     json(row, column).map(Some)

@@ -20,6 +20,9 @@ pub const BUCKETS_US: [u64; 14] = [
     2_500_000, 10_000_000,
 ];
 
+/// What took less has not waited for a disk: the kernel is not asked.
+const DISK_ANSWERS_AFTER: Duration = Duration::from_micros(20);
+
 /// How long something took, counted in buckets. No lock, no allocation.
 #[derive(Debug, Default)]
 pub struct Histogram {
@@ -250,12 +253,14 @@ impl Watch<'_> {
     pub(crate) fn over(self) -> Duration {
         // SQLite's own hit counters are out of reach of safe code, and say nothing of the pages
         // that readers map. The kernel says what counts: whether this thread had to read a disk.
-        match (self.blocks, blocks_read()) {
+        let took = self.begun.elapsed();
+        let after = (took >= DISK_ANSWERS_AFTER).then(blocks_read).flatten();
+        match (self.blocks, after) {
             (Some(before), Some(after)) if after > before => &self.stats.from_disk,
             _ => &self.stats.from_memory,
         }
         .fetch_add(1, Relaxed);
-        self.begun.elapsed()
+        took
     }
 }
 

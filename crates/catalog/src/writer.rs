@@ -5,11 +5,10 @@ use std::{
     fs,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::Ordering::Relaxed,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError},
     },
-    thread,
     time::{Duration, Instant},
 };
 
@@ -25,6 +24,7 @@ use crate::{
     reader,
     replace::ReplacedReply,
     stats::Stats,
+    waiting::{Sleepers, Waiting},
 };
 
 /// Most batches that wait for the writer; at it, [`Writer::submit`] waits for room.
@@ -93,21 +93,10 @@ impl Writer {
     }
 
     pub(crate) fn ask(&self, message: impl FnOnce(Answer) -> Message) -> Result<(), CatalogError> {
-        let (waiting, caller) = (Arc::new(Mutex::new(None)), thread::current());
-        let given = Arc::clone(&waiting);
-        let taken = || waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let reply: Reply = Box::new(move |result| {
-            *given.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-            caller.unpark();
-        });
+        let waiting = Arc::new(Waiting::here());
         // Given in any case: an answer that is only dropped says `Closed`.
-        let _ = self.sender.send(message(reply.into()));
-        loop {
-            if let Some(result) = taken() {
-                return result;
-            }
-            thread::park();
-        }
+        let _ = self.sender.send(message(Answer::from(Arc::clone(&waiting))));
+        waiting.told()
     }
 }
 
@@ -151,27 +140,48 @@ impl Batch {
     }
 }
 
+/// Who is told how it went.
+enum Asker {
+    Reply(Reply),
+    Waiting(Arc<Waiting>),
+}
+
 /// A reply that is given even when it is only dropped: no caller waits for ever.
-pub(crate) struct Answer(Option<Reply>);
+pub(crate) struct Answer(Option<Asker>);
 
 impl Answer {
     fn give(mut self, result: Result<(), CatalogError>) {
-        if let Some(reply) = self.0.take() {
-            reply(result);
+        let mut sleepers = Sleepers::default();
+        self.tell(result, &mut sleepers);
+        sleepers.wake();
+    }
+
+    /// The same; a thread that waits for it is woken with the others.
+    fn tell(&mut self, result: Result<(), CatalogError>, sleepers: &mut Sleepers) {
+        match self.0.take() {
+            Some(Asker::Reply(reply)) => reply(result),
+            Some(Asker::Waiting(waiting)) => sleepers.add(waiting, result),
+            None => {}
         }
     }
 }
 
 impl From<Reply> for Answer {
     fn from(reply: Reply) -> Self {
-        Self(Some(reply))
+        Self(Some(Asker::Reply(reply)))
+    }
+}
+
+impl From<Arc<Waiting>> for Answer {
+    fn from(waiting: Arc<Waiting>) -> Self {
+        Self(Some(Asker::Waiting(waiting)))
     }
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if let Some(reply) = self.0.take() {
-            reply(Err(CatalogError::Closed));
+        if self.0.is_some() {
+            Self(self.0.take()).give(Err(CatalogError::Closed));
         }
     }
 }
@@ -426,10 +436,12 @@ impl WriterThread {
         } else {
             stats.commits_failed.fetch_add(1, Relaxed);
         }
-        for batch in applied {
+        let mut sleepers = Sleepers::default();
+        for mut batch in applied {
             stats.answered(batch.submitted, result.is_ok());
-            batch.answer.give(result.clone());
+            batch.answer.tell(result.clone(), &mut sleepers);
         }
+        sleepers.wake();
         // Nobody of this group waits for it.
         self.look_at_wal();
     }
