@@ -39,7 +39,8 @@ pub(crate) fn check(
     for column in columns {
         sum.add(row.value(column)?);
     }
-    if expected == ValueRef::Integer(i64::from(sum.end())) {
+    let found = sum.end();
+    if expected == ValueRef::Integer(i64::from(found)) {
         return Ok(());
     }
     Err(damaged("a row is not what was written"))
