@@ -4,7 +4,7 @@ use std::{
     io,
     path::Path,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::sys::statvfs::statvfs;
@@ -57,44 +57,57 @@ pub(crate) async fn database(app: &App) -> Result<Database, QueryError> {
     timeout(ANSWER_WITHIN, asked).await.unwrap_or(Err(QueryError::Closing))
 }
 
-/// How old what is said about the catalog may be. To ask it takes many times as long as to say so, and
-/// load balancers ask often.
+/// How old what is said may be. To look takes many times as long as to say so, and load balancers ask
+/// often.
 const PULSE_EVERY: Duration = Duration::from_millis(100);
 
-/// Whether the catalog answered when it was last asked.
+/// What works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Works {
+    /// The catalog answers.
+    pub(crate) database: bool,
+    /// The storage is where it was.
+    pub(crate) storage: bool,
+}
+
+/// What worked when somebody last looked.
 #[derive(Debug, Default)]
 pub(crate) struct Pulse {
     /// The moment since when that is too old, in microseconds after the server's start, and below it
-    /// one bit: read without a lock, which every request would take.
+    /// two bits: read without a lock, which every request would take.
     kept: AtomicU64,
     asking: tokio::sync::Mutex<()>,
 }
 
 impl Pulse {
-    /// Whether it answers, or did at most [`PULSE_EVERY`] ago. Who comes while it is being asked waits
-    /// for that answer.
-    pub(crate) async fn beats(&self, app: &App) -> bool {
-        if let Some(good) = self.kept(app.started) {
-            return good;
+    /// What works, or did at most [`PULSE_EVERY`] ago. Who comes while somebody looks waits for that
+    /// answer. `up`: how long the server has been there.
+    pub(crate) async fn beats(&self, app: &App, up: Duration) -> Works {
+        if let Some(works) = self.kept(up) {
+            return works;
         }
         let _turn = self.asking.lock().await;
-        if let Some(good) = self.kept(app.started) {
-            return good;
+        if let Some(works) = self.kept(app.started.elapsed()) {
+            return works;
         }
         let asked = app.engine.query(Reader::statistics);
-        let good = timeout(ANSWER_WITHIN, asked).await.is_ok_and(|answer| answer.is_ok());
-        self.keep(app.started, good);
-        good
+        let database = timeout(ANSWER_WITHIN, asked).await.is_ok_and(|answer| answer.is_ok());
+        // Whether it is there: how much room it has is told by `/api/health/status`.
+        let works = Works { database, storage: app.engine.storage().root().is_dir() };
+        self.keep(app.started.elapsed(), works);
+        works
     }
 
-    fn keep(&self, started: Instant, good: bool) {
-        let until = (started.elapsed() + PULSE_EVERY).as_micros() as u64;
-        self.kept.store(until << 1 | u64::from(good), Relaxed);
+    fn keep(&self, up: Duration, works: Works) {
+        let until = (up + PULSE_EVERY).as_micros() as u64;
+        let bits = u64::from(works.database) << 1 | u64::from(works.storage);
+        self.kept.store(until << 2 | bits, Relaxed);
     }
 
-    fn kept(&self, started: Instant) -> Option<bool> {
+    fn kept(&self, up: Duration) -> Option<Works> {
         let kept = self.kept.load(Relaxed);
-        ((started.elapsed().as_micros() as u64) < kept >> 1).then_some(kept & 1 != 0)
+        let works = Works { database: kept & 2 != 0, storage: kept & 1 != 0 };
+        ((up.as_micros() as u64) < kept >> 2).then_some(works)
     }
 }
 
@@ -373,14 +386,14 @@ mod tests {
 
     #[test]
     fn a_pulse_is_kept_for_a_while() {
-        let (pulse, now) = (Pulse::default(), Instant::now());
+        let (pulse, now) = (Pulse::default(), Duration::from_secs(7));
         assert_eq!(pulse.kept(now), None);
-        for good in [true, false] {
-            pulse.keep(now, good);
-            assert_eq!(pulse.kept(now), Some(good));
+        for (database, storage) in [(true, false), (false, true), (true, true), (false, false)] {
+            let works = Works { database, storage };
+            pulse.keep(now, works);
+            assert_eq!(pulse.kept(now), Some(works));
+            assert_eq!(pulse.kept(now + PULSE_EVERY), None, "it is too old");
         }
-        let earlier = now.checked_sub(PULSE_EVERY).unwrap();
-        assert_eq!(pulse.kept(earlier), None, "it is too old");
     }
 
     fn figures() -> Figures {

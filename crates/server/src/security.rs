@@ -134,6 +134,7 @@ where
     }
     app.metrics.answered(answering.take(), response.status(), begun.elapsed());
     let headers = response.headers_mut();
+    headers.reserve(HEADERS.len() + 2); // At once; what is sent with them adds the date.
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(value);
     }

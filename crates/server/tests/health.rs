@@ -45,13 +45,24 @@ async fn the_open_route_says_how_the_server_is_and_nothing_else() {
 
     // As when a disk is unmounted under the server.
     std::fs::rename(server.storage.root(), server.storage.root().with_extension("away")).unwrap();
-    let health = server.get("/api/health").await;
-    assert_eq!(health.status, 503, "{}", health.text());
-    let health = health.json();
+    let health = turns(&server, 503).await;
     assert_eq!((&health["status"], &health["storage"]), (&"unhealthy".into(), &"failed".into()));
     std::fs::rename(server.storage.root().with_extension("away"), server.storage.root()).unwrap();
-    assert_eq!(server.get("/api/health").await.status, 200);
+    turns(&server, 200).await;
     server.stop().await;
+}
+
+/// What `/api/health` says once its status is this, which is a moment after it is so.
+async fn turns(server: &TestServer, status: u16) -> serde_json::Value {
+    let asked = async {
+        loop {
+            let health = server.get("/api/health").await;
+            if health.status == status {
+                return health.json();
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), asked).await.unwrap()
 }
 
 #[tokio::test]

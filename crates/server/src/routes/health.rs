@@ -21,7 +21,7 @@ use crate::{
     app::App,
     config::Auth,
     exposition::{CONTENT_TYPE, Exposition},
-    health::{self, SPACE_BYTES_LEAST, SPACE_BYTES_LOW, SPACE_RATIO},
+    health::{self, SPACE_BYTES_LEAST, SPACE_BYTES_LOW, SPACE_RATIO, Works},
     problem::Problem,
     prometheus,
     service::{Service, Stop},
@@ -39,16 +39,15 @@ fn ok_or_failed(good: bool) -> &'static str {
 
 /// `GET /api/health`: open, and therefore silent about everything else.
 pub(crate) async fn health(State(app): State<App>) -> (StatusCode, Json<Health>) {
-    let database = app.pulse.beats(&app).await;
-    // Whether it is there: how much room it has is told by `/api/health/status`, and takes longer to ask.
-    let storage = app.engine.storage().root().is_dir();
+    let up = app.started.elapsed();
+    let Works { database, storage } = app.pulse.beats(&app, up).await;
     let healthy = database && storage;
     let health = Health {
         status: if healthy { "healthy" } else { "unhealthy" }.into(),
         service: SERVICE.into(),
         timestamp: rfc3339(clock::wall_us()),
         version: VERSION.into(),
-        uptime_seconds: app.started.elapsed().as_secs_f64(),
+        uptime_seconds: up.as_secs_f64(),
         database: ok_or_failed(database).into(),
         websocket: ok_or_failed(true).into(),
         storage: ok_or_failed(storage).into(),
