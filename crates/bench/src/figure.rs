@@ -244,6 +244,23 @@ figures! {
     IngestMemory "ingest_memory" Ingest Mb Some(Bar::AtMost(400.0));
 }
 
+impl What {
+    /// The least size, as in [`Figure::of`], that its bar is meant for; 0: any. In less, what stands at
+    /// the beginning and at the end of each weighs more than what is measured.
+    pub const fn bar_from(self) -> u64 {
+        match self {
+            Self::CaptureQuiet
+            | Self::CaptureRaw
+            | Self::CapturePlain
+            | Self::CaptureDurable
+            | Self::CaptureDialects => 1_000,
+            Self::StreamMemory => 500,
+            Self::SearchAll => 10_000,
+            _ => 0,
+        }
+    }
+}
+
 impl Serialize for What {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(self.as_str())
@@ -255,7 +272,7 @@ impl Serialize for What {
 pub struct Figure {
     /// Of what.
     pub what: What,
-    /// With so many connections, scripts, or executions, where that matters.
+    /// With so many connections, scripts, executions or megabytes, where that matters.
     pub of: Option<u64>,
     /// Each run.
     pub runs: Vec<f64>,
@@ -298,12 +315,18 @@ impl Figure {
         Some(median(&ratios))
     }
 
-    /// Whether it comes to what it should; `None`: there is no bar.
+    /// Whether it comes to what it should; `None`: there is no bar, or it does not come to one that is
+    /// meant for more than was measured.
     pub fn is_met(&self) -> Option<bool> {
-        self.is_met_within(1.0)
+        self.is_met_within(1.0).filter(|met| *met || self.has_its_size())
     }
 
-    /// The same with a bar that is so many times as easy.
+    /// Whether as much was measured as its bar is meant for.
+    pub fn has_its_size(&self) -> bool {
+        self.of.unwrap_or(0) >= self.what.bar_from()
+    }
+
+    /// Whether it comes to what it should with a bar that is so many times as easy, whatever its size.
     pub fn is_met_within(&self, slack: f64) -> Option<bool> {
         let of_limit = self.ratio().unwrap_or(f64::NAN);
         Some(match self.what.bar()? {
@@ -334,8 +357,16 @@ struct Written<'a> {
     ratio: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bar: Option<Bar>,
+    /// The bar is meant for so much and more.
+    #[serde(skip_serializing_if = "is_any")]
+    bar_from: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     met: Option<bool>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_any(size: &u64) -> bool {
+    *size == 0
 }
 
 impl Serialize for Figure {
@@ -355,6 +386,7 @@ impl Serialize for Figure {
             limit: self.limit(),
             ratio: self.ratio(),
             bar: what.bar(),
+            bar_from: what.bar_from(),
             met: self.is_met(),
         }
         .serialize(to)
@@ -402,6 +434,18 @@ mod tests {
         assert_eq!(figure.is_met(), Some(true));
         let slow = Figure { runs: vec![25.0, 30.0, 10.0], ..figure };
         assert_eq!((slow.is_met(), slow.is_met_within(2.0)), (Some(false), Some(true)));
+    }
+
+    #[test]
+    fn a_bar_says_nothing_against_less_than_it_is_meant_for() {
+        let of = |megabytes, ratio| Figure {
+            limits: vec![1.0],
+            ..Figure::new(What::CaptureQuiet, Some(megabytes), vec![ratio])
+        };
+        assert_eq!(of(1_000, 1.6).is_met(), Some(false));
+        assert_eq!(of(250, 1.6).is_met(), None);
+        assert_eq!(of(250, 1.4).is_met(), Some(true));
+        assert_eq!(of(250, 3.1).is_met_within(2.0), Some(false));
     }
 
     #[test]

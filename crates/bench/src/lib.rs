@@ -78,7 +78,7 @@ impl Sizes {
         megabytes: 250,
         ingest: 500,
         records: 100,
-        request_time: Duration::from_millis(400),
+        request_time: Duration::from_millis(300),
         catalog_time: Duration::from_secs(1),
         stream_time: Duration::from_secs(3),
     };

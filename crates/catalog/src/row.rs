@@ -270,7 +270,7 @@ fn get<T: FromSql>(row: &impl Columns, column: usize) -> Result<T> {
     })
 }
 
-fn text<'a>(row: &'a impl Columns, column: usize) -> Result<&'a str> {
+fn text(row: &impl Columns, column: usize) -> Result<&str> {
     Ok(row.value(column)?.as_str()?)
 }
 

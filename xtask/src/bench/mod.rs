@@ -273,7 +273,16 @@ struct Row {
     limit: Option<f64>,
     ratio: Option<f64>,
     bar: Option<(String, f64)>,
+    /// The bar is meant for so much and more.
+    bar_from: u64,
     met: Option<bool>,
+}
+
+impl Row {
+    /// Whether it is the same figure as that of another run. Earlier ones did not say of how much.
+    fn is_as(&self, other: &Self) -> bool {
+        self.what == other.what && (self.of.is_none() || self.of == other.of)
+    }
 }
 
 fn rows(report: &Value) -> impl Iterator<Item = Row> {
@@ -293,6 +302,7 @@ fn rows(report: &Value) -> impl Iterator<Item = Row> {
             limit: figure["limit"].as_f64(),
             ratio: figure["ratio"].as_f64(),
             bar: bar.and_then(|(kind, value)| Some((kind.clone(), value.as_f64()?))),
+            bar_from: figure["bar_from"].as_u64().unwrap_or(0),
             met: figure["met"].as_bool(),
         }
     })
@@ -340,8 +350,7 @@ fn table(report: &Value, before: Option<&Value>) -> String {
             let of_limit = if kind.starts_with("ratio") { " x" } else { "" };
             format!("{sign} {bar}{of_limit}")
         });
-        let earlier = before
-            .and_then(|before| rows(before).find(|old| old.what == row.what && old.of == row.of));
+        let earlier = before.and_then(|before| rows(before).find(|old| old.is_as(&row)));
         let earlier =
             earlier.map(|old| format!(", before {}", with(old.median))).unwrap_or_default();
         made.push_str(&format!(
@@ -354,9 +363,10 @@ fn table(report: &Value, before: Option<&Value>) -> String {
             row.ratio.map(|ratio| format!("{ratio:.2} x")).unwrap_or_default(),
             bar.unwrap_or_default(),
             match row.met {
-                Some(true) => "met",
-                Some(false) => "**short**",
-                None => "",
+                Some(true) => "met".to_owned(),
+                Some(false) => "**short**".to_owned(),
+                None if row.bar_from > 0 => format!("bar for {}", row.bar_from),
+                None => String::new(),
             },
         ));
     }

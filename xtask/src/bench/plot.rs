@@ -51,7 +51,7 @@ pub(super) fn history(kept: &[Kept], sizes: &[&str]) -> String {
                 escaped(row.about.trim_end_matches('.'))
             ));
             for old in &earlier[earlier.len().saturating_sub(EARLIER_MAX)..] {
-                let same = |old: &Row| old.what == row.what && old.of == row.of;
+                let same = |old: &Row| old.is_as(&row);
                 let Some(old) = rows(&old.report).find(same).as_ref().and_then(goodness) else {
                     continue;
                 };
@@ -60,7 +60,11 @@ pub(super) fn history(kept: &[Kept], sizes: &[&str]) -> String {
                     x(old)
                 ));
             }
-            let class = if times >= 1.0 { "met" } else { "short" };
+            let class = match row.met {
+                _ if times >= 1.0 => "met",
+                Some(_) => "short",
+                None => "e", // Its bar is meant for more than that.
+            };
             body.push_str(&format!(
                 "<circle class=\"{class}\" cx=\"{:.1}\" cy=\"{middle:.1}\" r=\"5\"/>\n",
                 x(times)

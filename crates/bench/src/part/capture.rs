@@ -38,8 +38,9 @@ pub(crate) fn measure(run: &mut Run<'_>) -> Result<(), BenchError> {
         (What::CaptureDurable, ["quiet", "interval"], &marked, DURABLE_COPY),
         (What::CaptureUnsynced, ["quiet", "never"], &plain, COPY),
     ];
+    let size = Some(run.sizes.megabytes);
     let mut figures: Vec<Figure> =
-        cases.iter().map(|(what, ..)| Figure::new(*what, None, vec![])).collect();
+        cases.iter().map(|(what, ..)| Figure::new(*what, size, vec![])).collect();
     for _ in 0..run.options.runs {
         for (figure, (_, [output, sync], file, other)) in figures.iter_mut().zip(cases) {
             run.check()?;
@@ -50,7 +51,7 @@ pub(crate) fn measure(run: &mut Run<'_>) -> Result<(), BenchError> {
     }
     let dialects = dialects(run, &plain)?;
     let speeds = figures[0].runs.iter().map(|seconds| run.sizes.megabytes as f64 / seconds);
-    let speed = Figure::new(What::CaptureSpeed, None, speeds.collect());
+    let speed = Figure::new(What::CaptureSpeed, size, speeds.collect());
     for figure in figures.into_iter().chain([dialects, speed]) {
         run.keep(figure);
     }
@@ -61,7 +62,7 @@ pub(crate) fn measure(run: &mut Run<'_>) -> Result<(), BenchError> {
 /// What it costs to look for every dialect and problem matcher in output that holds none: one after
 /// the other, so that both meet the machine in the same state.
 fn dialects(run: &Run<'_>, file: &Path) -> Result<Figure, BenchError> {
-    let mut figure = Figure::new(What::CaptureDialects, None, vec![]);
+    let mut figure = Figure::new(What::CaptureDialects, Some(run.sizes.megabytes), vec![]);
     // Syncs would hide it behind the disk.
     let flags = ["--output", "quiet", "--log-sync", "never", "--dialect"];
     for _ in 0..run.options.runs {

@@ -131,6 +131,7 @@ fn line(figure: &Figure, colours: bool) -> String {
         },
     ];
     let last = match (figure.is_met(), colours) {
+        (None, _) if !figure.has_its_size() => say::bar_from(format::count(figure.what.bar_from())),
         (None, _) => String::new(),
         (Some(true), false) => say::good(),
         (Some(true), true) => format!("\x1b[32m{}\x1b[0m", say::good()),

@@ -24,6 +24,7 @@ messages! {
     bar() { "bar", "标准" }
     good() { "ok", "正常" }
     bad() { "SHORT", "不足" }
+    bar_from(size) { "for {size}", "适用于 {size}" }
 
     // The verdict.
     carries(streams, slow) {
@@ -76,13 +77,13 @@ pub fn what(what: What) -> String {
         MixedWriteSlow "of these a write, p99; workers" "其中写入，p99；并发";
         Durable "single durable writes; callers" "单次持久写入；并发";
         DurableSlow "single durable write, p99; callers" "单次持久写入，p99；并发";
-        CaptureQuiet "run --output quiet, markers" "run --output quiet，含标记";
-        CaptureRaw "run --output raw, markers" "run --output raw，含标记";
-        CapturePlain "run --output quiet, no markers" "run --output quiet，无标记";
-        CaptureDialects "run --dialect auto, beside none" "run --dialect auto，与 none 相比";
-        CaptureDurable "run --output quiet, and a synced copy" "run --output quiet，对比落盘的副本";
-        CaptureUnsynced "run --log-sync never, no markers" "run --log-sync never，无标记";
-        CaptureSpeed "output of one script" "单个脚本的输出";
+        CaptureQuiet "run --output quiet, markers; MB" "run --output quiet，含标记；MB";
+        CaptureRaw "run --output raw, markers; MB" "run --output raw，含标记；MB";
+        CapturePlain "run --output quiet, no markers; MB" "run --output quiet，无标记；MB";
+        CaptureDialects "run --dialect auto, beside none; MB" "run --dialect auto，与 none 相比；MB";
+        CaptureDurable "run --output quiet, and a synced copy; MB" "run --output quiet，对比落盘的副本；MB";
+        CaptureUnsynced "run --log-sync never, no markers; MB" "run --log-sync never，无标记；MB";
+        CaptureSpeed "output of one script; MB" "单个脚本的输出；MB";
         StreamsLost "lines lost or twice; scripts" "丢失或重复的行；脚本数";
         StreamsMedian "line to viewer, median; scripts" "行到观看者，中位数；脚本数";
         StreamsSlow "line to viewer, p99; scripts" "行到观看者，p99；脚本数";
