@@ -118,7 +118,8 @@ mod tests {
     fn kept(commit: &str, median: f64) -> Kept {
         let report = json!({ "figures": [
             { "what": "a", "about": "Requests <a second>.", "of": 2, "unit": "per_second",
-              "median": median, "min": median, "max": median, "bar": { "at_least": 100.0 } },
+              "median": median, "min": median, "max": median, "bar": { "at_least": 100.0 },
+              "met": median >= 100.0 },
             { "what": "b", "about": "Lines lost.", "unit": "", "median": 0.0, "min": 0.0, "max": 0.0,
               "bar": { "at_most": 0.0 } },
             { "what": "c", "about": "No bar.", "unit": "", "median": 1.0, "min": 1.0, "max": 1.0 },
