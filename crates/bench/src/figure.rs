@@ -100,6 +100,9 @@ pub enum Bar {
     RatioAtMost(f64),
 }
 
+/// So many times a bar is wrong at any size.
+const FAR: f64 = 4.0;
+
 /// Makes [`What`] of a table: variant, word, part, unit, bar.
 macro_rules! figures {
     ($(#[doc = $about:literal] $what:ident $word:literal $part:ident $unit:ident $bar:expr;)+) => {
@@ -316,9 +319,11 @@ impl Figure {
     }
 
     /// Whether it comes to what it should; `None`: there is no bar, or it does not come to one that is
-    /// meant for more than was measured.
+    /// meant for more than was measured, though it is not [`FAR`] from it.
     pub fn is_met(&self) -> Option<bool> {
-        self.is_met_within(1.0).filter(|met| *met || self.has_its_size())
+        let met = self.is_met_within(1.0)?;
+        let judged = met || self.has_its_size() || self.is_met_within(FAR) == Some(false);
+        judged.then_some(met)
     }
 
     /// Whether as much was measured as its bar is meant for.
@@ -445,6 +450,7 @@ mod tests {
         assert_eq!(of(1_000, 1.6).is_met(), Some(false));
         assert_eq!(of(250, 1.6).is_met(), None);
         assert_eq!(of(250, 1.4).is_met(), Some(true));
+        assert_eq!(of(250, 6.1).is_met(), Some(false), "this far at any size");
         assert_eq!(of(250, 3.1).is_met_within(2.0), Some(false));
     }
 

@@ -27,6 +27,9 @@ pub enum Role {
     Command,
 }
 
+/// Each keeps a cache, and in the server a thread while it reads.
+const READERS_MAX: usize = 32;
+
 /// How the catalog is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -64,7 +67,8 @@ impl From<Role> for Options {
         match role {
             Role::Server => Self {
                 mmap_bytes,
-                readers: 2 * thread::available_parallelism().map_or(2, NonZero::get),
+                readers: (2 * thread::available_parallelism().map_or(2, NonZero::get))
+                    .min(READERS_MAX),
                 cache_pages,
                 wal_autocheckpoint,
                 checkpoint_beside: true,

@@ -1,7 +1,7 @@
 //! Threads that wait for the writer, and how they are woken.
 //!
 //! To wake a thread takes as long as to write a small row, and the writer is the one thread that all
-//! wait for: it wakes one, and who is woken wakes two more.
+//! wait for: it wakes two, and each that is woken wakes two more.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -61,9 +61,12 @@ impl Sleepers {
         // Only then: who is woken and has not been told waits on, and nobody wakes it again.
         lock(&self.0).push(waiting);
     }
+}
 
-    /// Wakes them: some now, and those wake the others.
-    pub(crate) fn wake(self) {
+/// Wakes them: some now, and those wake the others. Whatever happens in between, no one who has been
+/// told sleeps on.
+impl Drop for Sleepers {
+    fn drop(&mut self) {
         wake(&self.0);
     }
 }
@@ -108,7 +111,7 @@ mod tests {
                 let result = if number % 2 == 0 { Ok(()) } else { Err(CatalogError::Closed) };
                 sleepers.add(waiting, result);
             }
-            sleepers.wake();
+            drop(sleepers);
             for thread in threads {
                 let (number, good) = thread.join().unwrap();
                 assert_eq!(good, number % 2 == 0);

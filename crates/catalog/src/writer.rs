@@ -151,9 +151,7 @@ pub(crate) struct Answer(Option<Asker>);
 
 impl Answer {
     fn give(mut self, result: Result<(), CatalogError>) {
-        let mut sleepers = Sleepers::default();
-        self.tell(result, &mut sleepers);
-        sleepers.wake();
+        self.tell(result, &mut Sleepers::default());
     }
 
     /// The same; a thread that waits for it is woken with the others.
@@ -441,7 +439,7 @@ impl WriterThread {
             stats.answered(batch.submitted, result.is_ok());
             batch.answer.tell(result.clone(), &mut sleepers);
         }
-        sleepers.wake();
+        drop(sleepers);
         // Nobody of this group waits for it.
         self.look_at_wal();
     }

@@ -163,7 +163,7 @@ impl Engine {
             swept: Mutex::default(),
             counters: Counters::default(),
             mended: Mutex::new(mended),
-            asking: Semaphore::new(2 * readers),
+            asking: Semaphore::new(readers),
             lists: Remembered::new(LISTS_MAX),
             counted: Remembered::new(1),
             ingest,

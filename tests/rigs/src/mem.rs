@@ -29,10 +29,11 @@ const A_VIEWER: u64 = 256;
 const AN_EXECUTION: u64 = 64;
 /// Live executions beside the one that is viewed.
 const EXECUTIONS: u64 = 200;
-/// Files: of a server, a viewer (its connection, output and index), a live execution.
+/// Files: of a server; of a viewer (its connection, output and index, and the journal while it begins);
+/// of a live execution (two sockets to its recorder, output, index, journal).
 const SERVER_FILES: u64 = 64;
 const VIEWER_FILES: u64 = 4;
-const EXECUTION_FILES: u64 = 4;
+const EXECUTION_FILES: u64 = 5;
 /// Lines that each viewer reads.
 const LINES_EACH: u64 = 16 * 1024;
 /// Threads, however many viewers and executions there are: `serve` starts 128 for what blocks.

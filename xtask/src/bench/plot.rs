@@ -99,7 +99,7 @@ pub(super) fn history(kept: &[Kept], sizes: &[&str]) -> String {
          .met {{ fill: #1a7f37 }} .short {{ fill: #cf222e }} \
          @media (prefers-color-scheme: dark) {{ text {{ fill: #ccc }} .grid {{ stroke: #444 }} \
          .bar {{ stroke: #ccc }} .e {{ fill: #666 }} .met {{ fill: #3fb950 }} .short {{ fill: #f85149 }} }}</style>\n\
-         <text class=\"h\" x=\"8\" y=\"16\">better than its bar to the right; grey: earlier runs</text>\n\
+         <text class=\"h\" x=\"8\" y=\"16\">better than its bar to the right; grey: earlier runs, and large: its bar is meant for more</text>\n\
          {axis}{body}</svg>\n",
         y + 10.0
     )

@@ -97,7 +97,7 @@ fn table(report: &Report, colours: bool) -> String {
 
 /// Columns that stand under each other, however wide their characters are.
 fn row(first: &str, rest: &[String; 5], last: &str) -> String {
-    let mut said = format::pad(first, 48);
+    let mut said = format::pad(first, 50);
     for (text, width) in rest.iter().zip([12, 20, 12, 7, 9]) {
         said.push(' ');
         said.push_str(&format::pad_left(text, width));
@@ -182,6 +182,11 @@ fn verdict(report: &Report) -> Vec<String> {
         let separator =
             if text::locale().language == text::Language::Chinese { "、" } else { " / " };
         said.push(say::short(short.len(), short.join(separator)));
+    }
+    let unjudged = |figure: &&Figure| figure.what.bar().is_some() && figure.is_met().is_none();
+    match report.figures.iter().filter(unjudged).count() {
+        0 => {}
+        count => said.push(say::not_judged(count)),
     }
     said.push(say::took(format::duration((report.seconds * 1e6) as u64)));
     said

@@ -43,6 +43,10 @@ messages! {
     }
     keeps(rate) { "The catalog takes {rate} operations a second.", "目录库每秒可处理 {rate} 个操作。" }
     all_well() { "Everything is as it should be.", "一切符合标准。" }
+    not_judged(count) {
+        "Bars that are meant for more than was measured: {count}. `--megabytes 1000`, `--streams 500` and `--records 10000` measure as much.",
+        "有 {count} 项标准适用于更大的规模：可用 `--megabytes 1000`、`--streams 500`、`--records 10000` 测量。"
+    }
     short(count, what) {
         "Not as it should be: {count} ({what}).", "未达标准：{count} 项（{what}）。"
     }
